@@ -1,0 +1,78 @@
+/**
+ * Request ids: `req_` and a ULID in lower case (https://github.com/ulid/spec): 10 characters of time in
+ * milliseconds, 16 of randomness, Crockford's base 32.
+ *
+ * A batch has a ULID whose last three characters are zeros; a request has its batch's with those three
+ * replaced by its position. So the batch of a request follows from its id alone, and a request can be found
+ * in the queue before any row of it exists.
+ */
+import { randomBytes } from 'node:crypto';
+
+const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
+const TIME_LENGTH = 10;
+const RANDOM_LENGTH = 13;
+const POSITION_LENGTH = 3;
+const PREFIX = 'req_';
+const PATTERN = /^req_[0-7][0-9a-hjkmnp-tv-z]{25}$/;
+
+/** Most requests that a batch has room for: three characters of five bits. */
+export const MAX_POSITIONS = 32 ** POSITION_LENGTH;
+
+/** A ULID whose last three characters are `000`. */
+export type BatchId = string;
+
+/**
+ * Makes batch ids that rise within this process: of two made in the same millisecond (or after the clock was
+ * set back) the later has the greater random part, so that ids sort in the order in which they were made.
+ */
+export function createBatchIds(clock: () => number = Date.now): () => BatchId {
+  let lastTime = -1;
+  let random: number[] = [];
+  return () => {
+    const time = clock();
+    if (time > lastTime) {
+      lastTime = time;
+      random = Array.from(randomBytes(RANDOM_LENGTH), (byte) => byte & 31);
+    } else {
+      increment(random);
+    }
+    const digits = random.map((digit) => ALPHABET[digit]).join('');
+    return encode(lastTime, TIME_LENGTH) + digits + encode(0, POSITION_LENGTH);
+  };
+}
+
+/** The id of the request at `position` (from 0) of a batch. */
+export function requestIdAt(batchId: BatchId, position: number): string {
+  return PREFIX + batchId.slice(0, -POSITION_LENGTH) + encode(position, POSITION_LENGTH);
+}
+
+/** Where a request is found: its batch and its position in it; undefined where `id` is no request id. */
+export function locateRequest(id: string): { batchId: BatchId; position: number } | undefined {
+  if (!PATTERN.test(id)) return undefined;
+  const ulid = id.slice(PREFIX.length);
+  let position = 0;
+  for (const character of ulid.slice(-POSITION_LENGTH))
+    position = position * 32 + ALPHABET.indexOf(character);
+  return { batchId: ulid.slice(0, -POSITION_LENGTH) + encode(0, POSITION_LENGTH), position };
+}
+
+function encode(value: number, length: number): string {
+  let rest = value;
+  let text = '';
+  for (let i = 0; i < length; i += 1) {
+    text = (ALPHABET[rest % 32] ?? '') + text;
+    rest = Math.floor(rest / 32);
+  }
+  return text;
+}
+
+function increment(digits: number[]): void {
+  for (let i = digits.length - 1; i >= 0; i -= 1) {
+    const digit = digits[i] ?? 0;
+    if (digit < 31) {
+      digits[i] = digit + 1;
+      return;
+    }
+    digits[i] = 0;
+  }
+}

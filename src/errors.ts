@@ -1,0 +1,51 @@
+/** The registry of errors: what a client is told, by code, and what an operator is told at start. */
+import type { Issue } from './domain/storable.ts';
+
+/** Every error that the API answers with. The code is stable; titles may be reworded. */
+export const PROBLEMS = {
+  invalid_request: { status: 400, title: 'Invalid request' },
+  unauthorized: { status: 401, title: 'Unauthorized' },
+  not_found: { status: 404, title: 'Not found' },
+  method_not_allowed: { status: 405, title: 'Method not allowed' },
+  request_timeout: { status: 408, title: 'Request timeout' },
+  too_large: { status: 413, title: 'Content too large' },
+  unsupported_media_type: { status: 415, title: 'Unsupported media type' },
+  headers_too_large: { status: 431, title: 'Request header fields too large' },
+  internal_error: { status: 500, title: 'Internal server error' },
+  unavailable: { status: 503, title: 'Service unavailable' },
+} as const;
+
+export type ProblemCode = keyof typeof PROBLEMS;
+
+interface ProblemOptions extends ErrorOptions {
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly issues?: readonly Issue[];
+  /** How many issues there are altogether, where `issues` holds only the first ones. */
+  readonly totalIssues?: number;
+}
+
+/** An error that the client is told as it is. */
+export class ProblemError extends Error {
+  override readonly name = 'ProblemError';
+  readonly code: ProblemCode;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly issues: readonly Issue[];
+  readonly totalIssues: number;
+
+  /** @param detail what is wrong and what to do about it, for the client */
+  constructor(code: ProblemCode, detail: string, options: ProblemOptions = {}) {
+    super(detail, options);
+    this.code = code;
+    this.headers = options.headers ?? {};
+    this.issues = options.issues ?? [];
+    this.totalIssues = options.totalIssues ?? this.issues.length;
+  }
+}
+
+/**
+ * An error meant for the operator: the command prints its message as one line, without a stack, and exits
+ * with 1. The message says what was found and what to do next.
+ */
+export class OperatorError extends Error {
+  override readonly name = 'OperatorError';
+}

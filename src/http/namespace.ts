@@ -1,0 +1,18 @@
+/** The `{namespace}` of a path. */
+import type { FastifyReply, FastifyRequest, HookHandlerDoneFunction } from 'fastify';
+import { isNamespace } from '../domain/objects.ts';
+import { ProblemError } from '../errors.ts';
+
+export interface NamespaceParams {
+  Params: { namespace: string };
+}
+
+/** Answers 400 where the namespace of the path is none. */
+export function requireNamespace(
+  request: FastifyRequest<NamespaceParams>,
+  _reply: FastifyReply,
+  done: HookHandlerDoneFunction,
+): void {
+  if (isNamespace(request.params.namespace)) done();
+  else done(new ProblemError('invalid_request', 'a namespace is 1 to 128 of the characters A-Z a-z 0-9 _ -'));
+}

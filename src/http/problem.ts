@@ -1,0 +1,76 @@
+/** Errors as `application/problem+json` (RFC 9457), whatever threw them. */
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import { InvalidWriteError, TooManyObjectsError } from '../domain/objects.ts';
+import { PROBLEMS, ProblemError } from '../errors.ts';
+import { QueueUnavailableError } from '../queue/queue.ts';
+import { faultKind } from '../store/faults.ts';
+
+const MEDIA_TYPE = 'application/problem+json; charset=utf-8';
+
+/** How long clients are asked to wait, in seconds, when the queue or Postgres is away. */
+const RETRY_AFTER = '1';
+
+/** Fastify's own errors that a client can cause, and what Inlet makes of them. */
+const FASTIFY_PROBLEMS: Readonly<Record<string, (error: FastifyError) => ProblemError>> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: () => new ProblemError('too_large', 'the body is larger than the limit'),
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: () =>
+    new ProblemError('unsupported_media_type', 'send the body as Content-Type: application/json'),
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: () =>
+    new ProblemError('invalid_request', 'the body is not as long as its Content-Length says'),
+  FST_ERR_BAD_URL: () => new ProblemError('invalid_request', 'the path is not correctly percent-encoded'),
+};
+
+/** The body of an error's answer. `message` repeats `detail` because SDKs show that member. */
+export function problemBody(problem: ProblemError, requestId: string): string {
+  const { status, title } = PROBLEMS[problem.code];
+  const unnamed = problem.totalIssues - problem.issues.length;
+  return JSON.stringify({
+    type: 'about:blank',
+    title,
+    status,
+    code: problem.code,
+    detail: problem.message,
+    message: problem.message,
+    requestId,
+    ...(problem.issues.length > 0 ? { errors: problem.issues } : {}),
+    ...(unnamed > 0 ? { more_errors: unnamed } : {}),
+  });
+}
+
+/** Answers with an error. */
+export function sendProblem(reply: FastifyReply, request: FastifyRequest, problem: ProblemError): void {
+  reply
+    .code(PROBLEMS[problem.code].status)
+    .headers(problem.headers)
+    .header('content-type', MEDIA_TYPE)
+    .header('x-request-id', request.id)
+    .send(problemBody(problem, request.id));
+}
+
+/** What the client is told of `error`; anything unknown is a bug, of which it learns no more than that. */
+export function problemFrom(error: unknown): ProblemError {
+  if (error instanceof ProblemError) return error;
+  if (error instanceof InvalidWriteError) {
+    return new ProblemError('invalid_request', error.message, {
+      issues: error.issues,
+      totalIssues: error.total,
+    });
+  }
+  if (error instanceof TooManyObjectsError) return new ProblemError('too_large', error.message);
+  if (error instanceof QueueUnavailableError) {
+    return unavailable('the queue cannot take requests at the moment: try again', error);
+  }
+  if (faultKind(error) === 'infrastructure') {
+    return unavailable('the database cannot be reached at the moment: try again', error);
+  }
+  const known = isFastifyError(error) ? FASTIFY_PROBLEMS[error.code]?.(error) : undefined;
+  return known ?? new ProblemError('internal_error', 'something went wrong on our side', { cause: error });
+}
+
+function unavailable(detail: string, cause: unknown): ProblemError {
+  return new ProblemError('unavailable', detail, { headers: { 'retry-after': RETRY_AFTER }, cause });
+}
+
+function isFastifyError(error: unknown): error is FastifyError {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string';
+}

@@ -1,0 +1,30 @@
+/** `GET /healthz` and `/readyz`: whether the process lives, and whether it can take work. */
+import type { FastifyInstance } from 'fastify';
+
+export interface Readiness {
+  readonly queue: 'up' | 'down';
+  readonly store: 'up' | 'down';
+  /** Whether that is enough for what this process does. */
+  readonly ready: boolean;
+  /** What makes the queue less durable than an acknowledgement promises. */
+  readonly warnings: readonly string[];
+}
+
+export interface HealthRouteDeps {
+  readonly readiness: () => Promise<Readiness>;
+}
+
+export function healthRoutes(app: FastifyInstance, { readiness }: HealthRouteDeps): void {
+  app.get('/healthz', () => ({ status: 'ok' }));
+
+  app.get('/readyz', async (_request, reply) => {
+    const { ready, queue, store, warnings } = await readiness();
+    reply.code(ready ? 200 : 503).header('cache-control', 'no-store');
+    return {
+      status: ready ? 'ready' : 'not_ready',
+      queue,
+      store,
+      ...(warnings.length > 0 ? { warnings } : {}),
+    };
+  });
+}

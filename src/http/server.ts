@@ -1,0 +1,120 @@
+/** The HTTP server as a function of what it needs; listening and signals are somebody else's. */
+import type { Socket } from 'node:net';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { fastify } from 'fastify';
+import { PROBLEMS, ProblemError } from '../errors.ts';
+import type { Log } from '../telemetry.ts';
+import type { KeyCheck } from './auth.ts';
+import { requireKey } from './auth.ts';
+import { acceptJsonBytes } from './body.ts';
+import { methodNotAllowed } from './method-not-allowed.ts';
+import { problemBody, problemFrom, sendProblem } from './problem.ts';
+import type { DataRouteDeps } from './routes/data.ts';
+import { dataRoutes } from './routes/data.ts';
+import type { HealthRouteDeps } from './routes/health.ts';
+import { healthRoutes } from './routes/health.ts';
+import type { ObjectRouteDeps } from './routes/objects.ts';
+import { objectRoutes } from './routes/objects.ts';
+import type { RequestRouteDeps } from './routes/requests.ts';
+import { requestRoutes } from './routes/requests.ts';
+
+/** What every server needs. */
+export interface BaseDeps {
+  readonly newRequestId: () => string;
+  readonly log: Log;
+}
+
+export interface ServerDeps
+  extends BaseDeps,
+    DataRouteDeps,
+    RequestRouteDeps,
+    ObjectRouteDeps,
+    HealthRouteDeps {
+  readonly isValidKey: KeyCheck;
+}
+
+/** An id of 512 characters takes up to 6,144 when each of its four bytes is percent-encoded. */
+const MAX_PARAM_LENGTH = 8_192;
+
+/** Longest time for a whole request to arrive, in milliseconds: 10 MB over a slow line, but not for ever. */
+const REQUEST_TIMEOUT_MS = 120_000;
+
+/** The API. */
+export function buildServer(deps: ServerDeps): FastifyInstance {
+  const app = baseServer(deps);
+  const answerOtherMethods = methodNotAllowed(app);
+  healthRoutes(app, deps);
+  app.register(async (api) => {
+    api.addHook('onRequest', requireKey(deps.isValidKey));
+    acceptJsonBytes(api);
+    dataRoutes(api, deps);
+    requestRoutes(api, deps);
+    objectRoutes(api, deps);
+  });
+  app.after(answerOtherMethods);
+  return app;
+}
+
+/** The server of a worker, which tells how it is and nothing else. */
+export function buildHealthServer(deps: BaseDeps & HealthRouteDeps): FastifyInstance {
+  const app = baseServer(deps);
+  const answerOtherMethods = methodNotAllowed(app);
+  healthRoutes(app, deps);
+  app.after(answerOtherMethods);
+  return app;
+}
+
+/** Errors, ids and limits, which are the same for every route. */
+function baseServer({ newRequestId, log }: BaseDeps): FastifyInstance {
+  const fail = (error: unknown, request: FastifyRequest): ProblemError => {
+    const problem = problemFrom(error);
+    const line = { requestId: request.id, method: request.method, route: request.routeOptions.url };
+    if (problem.code === 'internal_error')
+      log.error({ ...line, err: error }, 'a request failed: this is a bug');
+    else if (problem.code === 'unavailable')
+      log.warn({ ...line, err: error }, 'a request was refused with 503');
+    return problem;
+  };
+  const app = fastify({
+    genReqId: newRequestId,
+    routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    // While the server closes, what still comes in over open connections is answered like anything else.
+    return503OnClosing: false,
+    frameworkErrors: (error, request, reply) => sendProblem(reply, request, fail(error, request)),
+    clientErrorHandler: (error, socket) => refuse(error, socket, newRequestId()),
+  });
+  app.addHook('onRequest', (request, reply, done) => {
+    reply.header('x-request-id', request.id);
+    done();
+  });
+  app.setErrorHandler((error, request, reply) => sendProblem(reply, request, fail(error, request)));
+  app.setNotFoundHandler((request, reply) =>
+    sendProblem(reply, request, new ProblemError('not_found', `there is nothing at ${pathOf(request)}`)),
+  );
+  return app;
+}
+
+function pathOf({ url }: FastifyRequest): string {
+  return (url.split('?')[0] ?? '').slice(0, 200);
+}
+
+/** Answers what is not even HTTP, or took too long, on the bare socket. */
+function refuse({ code }: NodeJS.ErrnoException, socket: Socket, requestId: string): void {
+  if (code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const problem =
+    code === 'HPE_HEADER_OVERFLOW'
+      ? new ProblemError('headers_too_large', 'the headers are larger than 16 KiB')
+      : code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? new ProblemError('request_timeout', 'the request took too long to arrive')
+        : new ProblemError('invalid_request', 'this is not a valid HTTP request');
+  const { status, title } = PROBLEMS[problem.code];
+  const body = problemBody(problem, requestId);
+  socket.end(
+    `HTTP/1.1 ${status} ${title}\r\nContent-Type: application/problem+json; charset=utf-8\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\nX-Request-Id: ${requestId}\r\nConnection: close\r\n\r\n${body}`,
+  );
+}

@@ -1,0 +1,158 @@
+/**
+ * Group commit: many requests share one job of the queue, and each is answered when that job is on disk.
+ *
+ * Requests wait in line; whenever fewer than two enqueues are in flight, those at the head of the line leave
+ * together as one batch. Nobody waits for a timer: an idle server enqueues a request at once, and a busy one
+ * forms batches of whatever came in while it was busy.
+ */
+import type { BatchRequest } from '../domain/batch.ts';
+import type { BatchId } from '../domain/request-id.ts';
+import { requestIdAt } from '../domain/request-id.ts';
+import type { UnstampedBatch } from '../queue/queue.ts';
+import { QueueUnavailableError } from '../queue/queue.ts';
+
+/** While one enqueue waits for the disk the next is prepared; more in flight would only make smaller batches. */
+const MAX_IN_FLIGHT = 2;
+const MAX_BATCH_REQUESTS = 1_000;
+/** A larger request gets a batch to itself. */
+const MAX_BATCH_BYTES = 1024 * 1024;
+/** Most that may stand in line, so that a slow queue costs clients a 503 and not the process its memory. */
+const MAX_WAITING_BYTES = 64 * 1024 * 1024;
+/** A client is answered within five seconds, whatever the queue does. */
+const MAX_WAIT_MS = 4_500;
+
+/** The narrow part of the queue that is needed here. */
+export interface BatchSink {
+  /** Resolves when the batch is on disk. */
+  add(batch: UnstampedBatch): Promise<void>;
+}
+
+/** A request as it joins the line. */
+export interface Submission extends BatchRequest {
+  /** The objects' JSON text, separated by commas. */
+  readonly objects: string;
+  /** About how many bytes the request takes. */
+  readonly bytes: number;
+}
+
+interface Waiter extends Submission {
+  accept(requestId: string): void;
+  reject(error: Error): void;
+  /** Whether the client has been answered. */
+  readonly settled: boolean;
+}
+
+export class GroupCommit {
+  readonly #sink: BatchSink;
+  readonly #newBatchId: () => BatchId;
+  #line: Waiter[] = [];
+  #waitingBytes = 0;
+  #inFlight = 0;
+  #flushScheduled = false;
+  #onIdle: (() => void) | undefined;
+
+  constructor(sink: BatchSink, newBatchId: () => BatchId) {
+    this.#sink = sink;
+    this.#newBatchId = newBatchId;
+  }
+
+  /**
+   * Puts a request in line.
+   * @returns its request id, once it is durably in the queue
+   * @throws QueueUnavailableError where the queue can't be reached, doesn't answer in time or is too slow
+   *   for what comes in
+   */
+  submit(submission: Submission): Promise<string> {
+    if (this.#waitingBytes > MAX_WAITING_BYTES) {
+      return Promise.reject(new QueueUnavailableError('more requests wait for the queue than it can take'));
+    }
+    return new Promise((resolve, reject) => {
+      this.#line.push(createWaiter(submission, resolve, reject));
+      this.#waitingBytes += submission.bytes;
+      this.#scheduleFlush();
+    });
+  }
+
+  /** Resolves when nobody waits any more. */
+  async idle(): Promise<void> {
+    if (this.#inFlight === 0 && this.#line.length === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#onIdle = resolve;
+    });
+  }
+
+  /** Once for all requests that arrive in one turn of the event loop: those share a batch even on an idle server. */
+  #scheduleFlush(): void {
+    if (this.#flushScheduled || this.#inFlight >= MAX_IN_FLIGHT) return;
+    this.#flushScheduled = true;
+    setImmediate(() => {
+      this.#flushScheduled = false;
+      while (this.#inFlight < MAX_IN_FLIGHT && this.#line.length > 0) void this.#send(this.#takeBatch());
+      if (this.#inFlight === 0) this.#onIdle?.();
+    });
+  }
+
+  #takeBatch(): Waiter[] {
+    let bytes = 0;
+    let count = 0;
+    for (const waiter of this.#line) {
+      if (count === MAX_BATCH_REQUESTS || (count > 0 && bytes + waiter.bytes > MAX_BATCH_BYTES)) break;
+      bytes += waiter.bytes;
+      count += 1;
+    }
+    this.#waitingBytes -= bytes;
+    // Who has been told 503 meanwhile must not be stored after all.
+    return this.#line.splice(0, count).filter(({ settled }) => !settled);
+  }
+
+  async #send(batch: readonly Waiter[]): Promise<void> {
+    if (batch.length === 0) return;
+    const id = this.#newBatchId();
+    this.#inFlight += 1;
+    try {
+      await this.#sink.add({
+        id,
+        requests: batch.map(({ namespace, ids }) => ({ namespace, ids })),
+        objects: batch.map(({ objects }) => objects).join(','),
+      });
+      batch.forEach((waiter, position) => {
+        waiter.accept(requestIdAt(id, position));
+      });
+    } catch (error) {
+      for (const waiter of batch) waiter.reject(error as Error);
+    } finally {
+      this.#inFlight -= 1;
+      this.#scheduleFlush();
+    }
+  }
+}
+
+function createWaiter(
+  submission: Submission,
+  resolve: (requestId: string) => void,
+  reject: (error: Error) => void,
+): Waiter {
+  let settled = false;
+  const settle = (): void => {
+    settled = true;
+    clearTimeout(timer);
+  };
+  const timer = setTimeout(() => {
+    settle();
+    reject(new QueueUnavailableError('the queue did not answer in time'));
+  }, MAX_WAIT_MS);
+  return {
+    ...submission,
+    get settled() {
+      return settled;
+    },
+    accept(requestId) {
+      settle();
+      resolve(requestId);
+    },
+    reject(error) {
+      settle();
+      reject(error);
+    },
+  };
+}

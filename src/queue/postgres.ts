@@ -1,0 +1,109 @@
+/** The Postgres backend: BullMQ's tables in a schema of their own, beside Inlet's. */
+import { createPostgresBackend, LATEST_SCHEMA_VERSION, Queue, runMigrations, Worker } from 'bullmq';
+import pg from 'pg';
+import { OperatorError } from '../errors.ts';
+import type { Queryable } from '../store/database.ts';
+import type { Backend, Producer } from './backend.ts';
+import { PRODUCER_TIMEOUT_MS } from './backend.ts';
+
+/** The schema of BullMQ's tables. */
+export const QUEUE_SCHEMA = 'inlet_queue';
+
+export interface PostgresBackendOptions {
+  readonly url: string;
+  readonly queueName: string;
+  readonly onError: (error: Error) => void;
+}
+
+/** Creates BullMQ's tables or brings them up to date. BullMQ takes a lock for it that a second starter waits for. */
+export async function migratePostgresQueue(client: pg.ClientBase): Promise<void> {
+  // The client's types differ from BullMQ's own description of pg in optional members only.
+  await runMigrations(client as unknown as Parameters<typeof runMigrations>[0], QUEUE_SCHEMA);
+}
+
+/**
+ * Makes sure that BullMQ's tables are at least as new as this code's BullMQ.
+ * @throws OperatorError where they are older, or not there
+ */
+export async function requireCurrentQueueSchema(database: Queryable): Promise<void> {
+  const found = await queueSchemaVersion(database);
+  if (found < LATEST_SCHEMA_VERSION) {
+    throw new OperatorError(
+      `The queue's tables have version ${found}, and this Inlet needs ${LATEST_SCHEMA_VERSION}: run "inlet migrate" first.`,
+    );
+  }
+}
+
+async function queueSchemaVersion(database: Queryable): Promise<number> {
+  const [table] = await database.query<{ exists: boolean }>({
+    text: 'SELECT to_regclass($1) IS NOT NULL AS exists',
+    values: [`${QUEUE_SCHEMA}.migration`],
+  });
+  if (!table?.exists) return 0;
+  const [row] = await database.query<{ version: number }>({
+    text: `SELECT coalesce(max(version), 0) AS version FROM ${QUEUE_SCHEMA}.migration`,
+  });
+  return row?.version ?? 0;
+}
+
+export function postgresBackend(options: PostgresBackendOptions): Backend {
+  return {
+    openProducer: () => openProducer(options),
+    createWorker: (processor, workerOptions) =>
+      new Worker(
+        options.queueName,
+        processor,
+        {
+          ...workerOptions,
+          connection: {
+            connectionString: options.url,
+            schema: QUEUE_SCHEMA,
+            max: 4,
+            connectionTimeoutMillis: 10_000,
+            // A connection that has gone silent must not hold the worker up for ever.
+            query_timeout: 30_000,
+            keepAlive: true,
+          },
+        },
+        createPostgresBackend,
+      ) as unknown as Worker,
+  };
+}
+
+function openProducer({ url, queueName, onError }: PostgresBackendOptions): Producer {
+  const limits = {
+    connectionString: url,
+    connectionTimeoutMillis: PRODUCER_TIMEOUT_MS,
+    query_timeout: PRODUCER_TIMEOUT_MS,
+    // The server gives up too, so that a write which was answered with 503 is not added later on.
+    statement_timeout: PRODUCER_TIMEOUT_MS,
+    keepAlive: true,
+  };
+  const pool = new pg.Pool({ ...limits, max: 2 });
+  pool.on('error', onError);
+  return {
+    isConnected: () => true,
+    createQueue: () =>
+      new Queue(
+        queueName,
+        { connection: { ...limits, schema: QUEUE_SCHEMA, max: 4 } },
+        createPostgresBackend,
+      ) as unknown as Queue,
+    async clock() {
+      const result = await pool.query<{ micros: string }>(
+        'SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS micros',
+      );
+      return Number(result.rows[0]?.micros);
+    },
+    async weaknesses() {
+      const result = await pool.query<{ name: string }>(
+        `SELECT name FROM pg_settings
+         WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes') AND setting = 'off'`,
+      );
+      return result.rows.map(
+        ({ name }) => `Postgres has ${name} off: a crash of the machine can lose what was acknowledged`,
+      );
+    },
+    close: () => pool.end(),
+  };
+}

@@ -1,0 +1,84 @@
+/**
+ * The queue as the rest of Inlet sees it. One implementation stands behind it, BullMQ, on either of two
+ * backends; one suite of tests holds for both.
+ */
+import type { Batch, BatchRequest } from '../domain/batch.ts';
+import type { BatchId } from '../domain/request-id.ts';
+
+/** A batch before the queue has stamped it with the time that orders its writes. */
+export interface UnstampedBatch {
+  readonly id: BatchId;
+  readonly requests: readonly BatchRequest[];
+  readonly objects: string;
+}
+
+/** A batch that is still in the queue. */
+export interface QueuedBatch {
+  readonly acceptedAt: number;
+  readonly requests: readonly BatchRequest[];
+  /** Whether a worker has ever begun with it. Never goes back to false. */
+  readonly started: boolean;
+}
+
+/**
+ * The queue can't be reached, did not answer in time or is full. What was being added may or may not have
+ * been taken where the connection broke after it was sent; adding it once more does no harm.
+ */
+export class QueueUnavailableError extends Error {
+  override readonly name = 'QueueUnavailableError';
+}
+
+/** Thrown by a handler that gives its batch back because the process stops; the batch is then due at once. */
+export class HandedBackError extends Error {
+  override readonly name = 'HandedBackError';
+}
+
+/** The producer's side. Every call fails within a few seconds rather than wait for a queue that is away. */
+export interface BatchQueue {
+  /**
+   * Reads the clock of the queue's server, stamps the batch with it and adds it as one job. Resolves when
+   * the job is on disk. The read comes after the last request has joined, so a write that is sent after
+   * another was acknowledged is always stamped later, whichever API process takes it.
+   * @throws QueueUnavailableError
+   */
+  add(batch: UnstampedBatch): Promise<void>;
+  /**
+   * Looks a batch up by its id; undefined when it isn't there (done, or never added).
+   * @throws QueueUnavailableError
+   */
+  find(id: BatchId): Promise<QueuedBatch | undefined>;
+  /**
+   * How many batches wait or are being worked on.
+   * @throws QueueUnavailableError
+   */
+  depth(): Promise<number>;
+  /** Whether the queue answers now; never throws. */
+  isUp(): Promise<boolean>;
+  /** What makes the queue less durable than an acknowledgement promises, a line each; empty when nothing. */
+  weaknesses(): Promise<readonly string[]>;
+  close(): Promise<void>;
+}
+
+/**
+ * Stores one batch. The job completes when it resolves; when it rejects the job is kept and tried again
+ * later. `stopping` is aborted when the process is to stop: a handler that waits for something should then
+ * throw a {@link HandedBackError}, and the job goes to another worker.
+ */
+export type BatchHandler = (batch: Batch, stopping: AbortSignal) => Promise<void>;
+
+/** The consumer's side: hands batches to a handler until closed. */
+export interface BatchConsumer {
+  /** Takes no more batches, waits for those in hand (at most `graceMs`), then lets go of them. */
+  close(graceMs: number): Promise<void>;
+}
+
+export interface ConsumerOptions {
+  /** Batches in hand at one time. */
+  readonly concurrency: number;
+}
+
+/** A queue on one backend, for either side. */
+export interface QueueProvider {
+  openQueue(): BatchQueue;
+  consume(handler: BatchHandler, options: ConsumerOptions): BatchConsumer;
+}

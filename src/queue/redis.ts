@@ -1,0 +1,97 @@
+/** The Redis (or Valkey) backend. */
+import { createRedisBackend, Queue, Worker } from 'bullmq';
+import { Redis } from 'ioredis';
+import type { Backend, Producer } from './backend.ts';
+import { PRODUCER_TIMEOUT_MS } from './backend.ts';
+
+export interface RedisBackendOptions {
+  readonly url: string;
+  readonly queueName: string;
+  /** What all keys begin with. */
+  readonly prefix: string;
+  /** Told of connection errors, which are otherwise seen only by the calls that they fail. */
+  readonly onError: (error: Error) => void;
+}
+
+export function redisBackend(options: RedisBackendOptions): Backend {
+  return {
+    openProducer: () => openProducer(options),
+    createWorker: (processor, workerOptions) =>
+      new Worker(
+        options.queueName,
+        processor,
+        {
+          ...workerOptions,
+          prefix: options.prefix,
+          // A worker has nothing better to do than to wait for its Redis to come back.
+          connection: { url: options.url, maxRetriesPerRequest: null, retryStrategy: reconnectDelay },
+        },
+        createRedisBackend,
+      ),
+  };
+}
+
+function openProducer({ url, queueName, prefix, onError }: RedisBackendOptions): Producer {
+  const client = new Redis(url, {
+    // Fail fast: a client that waits for its answer must get it in seconds, and a write that was answered
+    // with 503 must not be sent after all when Redis is back.
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    commandTimeout: PRODUCER_TIMEOUT_MS,
+    // A stopped Redis keeps its sockets open; commands sent to it would pile up without this.
+    socketTimeout: PRODUCER_TIMEOUT_MS,
+    connectTimeout: PRODUCER_TIMEOUT_MS,
+    retryStrategy: reconnectDelay,
+  });
+  client.on('error', onError);
+  return {
+    isConnected: () => client.status === 'ready',
+    createQueue: () => new Queue(queueName, { connection: client, prefix }, createRedisBackend),
+    async clock() {
+      const [seconds, micros] = await client.time();
+      return Number(seconds) * 1_000_000 + Number(micros);
+    },
+    weaknesses: () => weaknesses(client),
+    async close() {
+      client.disconnect();
+    },
+  };
+}
+
+/** Reconnects soon at first, and at least every second: an API that answers 503 wants to know at once. */
+function reconnectDelay(attempt: number): number {
+  return Math.min(50 * attempt, 1_000);
+}
+
+/** The settings without which an acknowledged write could be lost, and what they should be. */
+const REQUIRED_SETTINGS: readonly (readonly [name: string, value: string, why: string])[] = [
+  ['appendonly', 'yes', 'a restart of Redis loses everything that waits in the queue'],
+  ['appendfsync', 'always', 'a crash of the machine loses what was acknowledged in the last second'],
+  ['maxmemory-policy', 'noeviction', 'Redis throws away waiting writes when its memory is full'],
+];
+
+async function weaknesses(client: Redis): Promise<readonly string[]> {
+  const found: string[] = [];
+  for (const [name, wanted, why] of REQUIRED_SETTINGS) {
+    const actual = await readSetting(client, name);
+    if (actual === undefined) {
+      found.push(`Redis does not let its ${name} be read: make sure that it is "${wanted}"`);
+    } else if (actual !== wanted) {
+      found.push(`Redis has ${name} "${actual}" instead of "${wanted}": ${why}`);
+    }
+  }
+  return found;
+}
+
+/** A setting of the server; undefined where the server refuses to tell (managed services do). */
+async function readSetting(client: Redis, name: string): Promise<string | undefined> {
+  try {
+    const reply = (await client.config('GET', name)) as unknown[];
+    return reply[1] === undefined ? undefined : String(reply[1]);
+  } catch (error) {
+    // A reply that says no is an answer about the setting; anything else is about the connection.
+    if ((error as Error).name === 'ReplyError') return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,201 @@
+/** Builds what a role needs out of the modules, and closes it in reverse order. */
+import type { Running } from './closing.ts';
+import { Closing, withDeadline } from './closing.ts';
+import type { Config } from './config.ts';
+import { createBatchIds, requestIdAt } from './domain/request-id.ts';
+import { keyCheck } from './http/auth.ts';
+import type { Readiness } from './http/routes/health.ts';
+import { buildHealthServer, buildServer } from './http/server.ts';
+import { GroupCommit } from './ingest/group-commit.ts';
+import { findRequestStatus } from './ingest/request-status.ts';
+import { storeBatch } from './ingest/store-batch.ts';
+import { batchHandler } from './ingest/worker.ts';
+import { bullmqProvider } from './queue/bullmq.ts';
+import { migratePostgresQueue, postgresBackend, requireCurrentQueueSchema } from './queue/postgres.ts';
+import type { BatchQueue, QueueProvider } from './queue/queue.ts';
+import { redisBackend } from './queue/redis.ts';
+import { checkDurability, listen, retryWhileUnavailable } from './startup.ts';
+import { Database } from './store/database.ts';
+import { faultKind } from './store/faults.ts';
+import { migrate, requireCurrentSchema } from './store/migrate.ts';
+import { findObject } from './store/objects.ts';
+import type { Log } from './telemetry.ts';
+
+const QUEUE_NAME = 'inlet';
+
+/** Longest time that each step of a stop may take, in milliseconds; together they stay below 30 s. */
+const HTTP_GRACE_MS = 8_000;
+const WORKER_GRACE_MS = 8_000;
+
+/** Settings with the database known: given, or that of the embedded Postgres. */
+export interface RuntimeConfig extends Config {
+  readonly databaseUrl: string;
+}
+
+/** The running API. */
+export interface RunningApi extends Running {
+  /** Where it listens. */
+  readonly url: string;
+}
+
+/** Applies migrations: Inlet's, and BullMQ's where the queue lives in Postgres. Waits for Postgres to come up. */
+export async function runMigrations(config: RuntimeConfig, log: Log): Promise<number> {
+  return retryWhileUnavailable(log, () =>
+    migrate({
+      databaseUrl: config.databaseUrl,
+      onApplied: (name) => log.info({ migration: name }, 'applied a migration'),
+      ...(config.redisUrl ? {} : { andThen: migratePostgresQueue }),
+    }),
+  );
+}
+
+/**
+ * Starts the API.
+ * @param keys the API keys that are let in
+ * @throws OperatorError where the schema is too old, the port is taken, or the queue isn't durable and must be
+ */
+export async function startApi(
+  config: RuntimeConfig,
+  keys: readonly string[],
+  log: Log,
+): Promise<RunningApi> {
+  const closing = new Closing(log);
+  try {
+    const database = openDatabase(config, log, { poolSize: 10, queryTimeoutMs: 10_000 });
+    closing.add('database', () => database.close());
+    await checkApiSchema(config, database, log);
+
+    const queue = queueProvider(config, log).openQueue();
+    closing.add('queue', () => queue.close());
+    await checkDurability(queue, config.requireDurableQueue, log);
+
+    const newBatchId = createBatchIds();
+    const groupCommit = new GroupCommit(queue, newBatchId);
+    closing.add('requests in line', () => groupCommit.idle(), 5_000);
+
+    let url = '';
+    const server = buildServer({
+      log,
+      newRequestId: () => requestIdAt(newBatchId(), 0),
+      isValidKey: keyCheck(keys),
+      submit: (submission) => groupCommit.submit(submission),
+      bodyLimit: config.bodyLimit,
+      maxObjects: config.maxObjects,
+      findRequest: (namespace, id) => findRequestStatus(database, queue, namespace, id),
+      findObject: (namespace, id) => findObject(database, namespace, id),
+      objectUrl: (namespace, id) =>
+        `${config.publicUrl ?? url}/v1/data/${namespace}/objects/${encodeURIComponent(id)}`,
+      readiness: () => readiness(queue, database, config.redisUrl ? ['queue'] : ['queue', 'store']),
+    });
+    closing.add('API', () => server.close(), HTTP_GRACE_MS);
+    url = await listen(server, config.host, config.port, 'PORT');
+    log.info({ url }, 'the API listens');
+    return { url, close: () => closing.close() };
+  } catch (error) {
+    await closing.close();
+    throw error;
+  }
+}
+
+/**
+ * Starts a worker.
+ * @param healthPort where it tells how it is; undefined where the API of the same process does
+ * @throws OperatorError where the schema is too old or the port is taken
+ */
+export async function startWorker(
+  config: RuntimeConfig,
+  log: Log,
+  healthPort: number | undefined,
+): Promise<Running> {
+  const closing = new Closing(log);
+  try {
+    const database = openDatabase(config, log, {
+      poolSize: config.workerConcurrency + 1,
+      queryTimeoutMs: 60_000,
+    });
+    closing.add('database', () => database.close());
+    await retryWhileUnavailable(log, () => requireSchemas(config, database));
+
+    const provider = queueProvider(config, log);
+    const handler = batchHandler((batch) => storeBatch(database, batch), log);
+    const consumer = provider.consume(handler, { concurrency: config.workerConcurrency });
+    closing.add('worker', () => consumer.close(WORKER_GRACE_MS), WORKER_GRACE_MS + 2_000);
+
+    if (healthPort !== undefined) {
+      const queue = provider.openQueue();
+      closing.add('queue', () => queue.close());
+      const newBatchId = createBatchIds();
+      const server = buildHealthServer({
+        log,
+        newRequestId: () => requestIdAt(newBatchId(), 0),
+        readiness: () => readiness(queue, database, ['queue', 'store']),
+      });
+      closing.add('health server', () => server.close());
+      const url = await listen(server, config.host, healthPort, 'INLET_WORKER_PORT');
+      log.info({ url }, 'the worker tells here how it is');
+    }
+    log.info({ concurrency: config.workerConcurrency }, 'the worker runs');
+    return closing;
+  } catch (error) {
+    await closing.close();
+    throw error;
+  }
+}
+
+function openDatabase(
+  { databaseUrl }: RuntimeConfig,
+  log: Log,
+  limits: { poolSize: number; queryTimeoutMs: number },
+): Database {
+  return new Database({
+    url: databaseUrl,
+    ...limits,
+    onError: (err) => log.warn({ err }, 'lost an idle connection to Postgres'),
+  });
+}
+
+function queueProvider({ redisUrl, databaseUrl }: RuntimeConfig, log: Log): QueueProvider {
+  const onError = (err: Error): void => log.warn({ err }, 'the queue reports an error');
+  const backend = redisUrl
+    ? redisBackend({ url: redisUrl, queueName: QUEUE_NAME, prefix: 'inlet', onError })
+    : postgresBackend({ url: databaseUrl, queueName: QUEUE_NAME, onError });
+  return bullmqProvider(backend, onError);
+}
+
+async function requireSchemas({ redisUrl }: RuntimeConfig, database: Database): Promise<void> {
+  await requireCurrentSchema(database);
+  if (!redisUrl) await requireCurrentQueueSchema(database);
+}
+
+/**
+ * With its queue on Redis the API takes writes while Postgres is down, also when it is started then; whether
+ * the schema is new enough matters to workers and reads only, and is looked at again by the worker.
+ */
+async function checkApiSchema(config: RuntimeConfig, database: Database, log: Log): Promise<void> {
+  if (!config.redisUrl) return retryWhileUnavailable(log, () => requireSchemas(config, database));
+  try {
+    await requireSchemas(config, database);
+  } catch (err) {
+    if (faultKind(err) !== 'infrastructure') throw err;
+    log.warn({ err }, 'Postgres cannot be reached: writes are taken into the queue, reads get 503');
+  }
+}
+
+async function readiness(
+  queue: BatchQueue,
+  database: Database,
+  needed: readonly ('queue' | 'store')[],
+): Promise<Readiness> {
+  const [queueUp, storeUp, warnings] = await Promise.all([
+    queue.isUp(),
+    withDeadline(database.isUp(), 2_000).catch(() => false),
+    queue.weaknesses().catch(() => []),
+  ]);
+  const up = { queue: queueUp, store: storeUp };
+  return {
+    queue: queueUp ? 'up' : 'down',
+    store: storeUp ? 'up' : 'down',
+    ready: needed.every((part) => up[part]),
+    warnings,
+  };
+}

@@ -1,0 +1,108 @@
+/** What a start has to wait for, and to refuse. */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { FastifyInstance } from 'fastify';
+import { withDeadline } from './closing.ts';
+import { OperatorError } from './errors.ts';
+import type { BatchQueue } from './queue/queue.ts';
+import { faultKind } from './store/faults.ts';
+import type { Log } from './telemetry.ts';
+
+/** How long a start waits for Postgres before it gives up, in milliseconds. */
+const DATABASE_TIMEOUT_MS = 60_000;
+
+/** How long a start waits for the queue, in milliseconds; without it writes get 503. */
+const QUEUE_TIMEOUT_MS = 3_000;
+
+/**
+ * Names in the log what makes the queue less durable than an acknowledgement promises.
+ * @param required whether to refuse such a queue instead
+ * @throws OperatorError where the queue isn't durable, or doesn't tell, and must be
+ */
+export async function checkDurability(queue: BatchQueue, required: boolean, log: Log): Promise<void> {
+  const weaknesses = await withDeadline(firstWeaknesses(queue), 2 * QUEUE_TIMEOUT_MS).catch(
+    (err: unknown) => {
+      if (required) {
+        throw new OperatorError(
+          `The queue cannot be reached, so its durability (INLET_REQUIRE_DURABLE_QUEUE) cannot be checked: ${(err as Error).message}`,
+        );
+      }
+      log.warn({ err }, 'the queue cannot be reached: writes get 503 until it is back');
+      return [];
+    },
+  );
+  if (weaknesses.length > 0 && required) {
+    throw new OperatorError(`${weaknesses.join('. ')}. INLET_REQUIRE_DURABLE_QUEUE does not allow that.`);
+  }
+  for (const weakness of weaknesses) log.warn(`acknowledged writes could be lost: ${weakness}`);
+}
+
+/** The first connection takes a moment. */
+async function firstWeaknesses(queue: BatchQueue): Promise<readonly string[]> {
+  const deadline = performance.now() + QUEUE_TIMEOUT_MS;
+  for (;;) {
+    try {
+      return await queue.weaknesses();
+    } catch (error) {
+      if (performance.now() > deadline) throw error;
+      await delay(50);
+    }
+  }
+}
+
+/**
+ * Starts listening.
+ * @param variable the setting that names the port
+ * @returns the URL at which the server is reached from this machine
+ * @throws OperatorError where the port or the address can't be had
+ */
+export async function listen(
+  server: FastifyInstance,
+  host: string,
+  port: number,
+  variable: string,
+): Promise<string> {
+  try {
+    await server.listen({ host, port });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EADDRINUSE') {
+      throw new OperatorError(
+        `Port ${port} on ${host} is in use: stop what listens there, or set ${variable}.`,
+      );
+    }
+    if (code === 'EACCES' || code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') {
+      throw new OperatorError(`Cannot listen on ${host} port ${port} (${code}): set HOST or ${variable}.`);
+    }
+    throw error;
+  }
+  const address = server.server.address();
+  const actual = typeof address === 'object' && address ? address.port : port;
+  const shown = host === '0.0.0.0' || host === '::' ? 'localhost' : host.includes(':') ? `[${host}]` : host;
+  return `http://${shown}:${actual}`;
+}
+
+/**
+ * Runs something that needs Postgres, again and again while that is away.
+ * @throws OperatorError where it stays away; whatever `run` throws otherwise
+ */
+export async function retryWhileUnavailable<T>(log: Log, run: () => Promise<T>): Promise<T> {
+  const deadline = performance.now() + DATABASE_TIMEOUT_MS;
+  for (;;) {
+    try {
+      return await run();
+    } catch (err) {
+      // Outside of the store's own calls pg's errors come as they are.
+      const isAway = faultKind(err) === 'infrastructure' || isSocketError(err);
+      if (!isAway) throw err;
+      if (performance.now() > deadline) {
+        throw new OperatorError(`Postgres (DATABASE_URL) cannot be reached: ${(err as Error).message}`);
+      }
+      log.warn({ err }, 'waiting for Postgres');
+      await delay(1_000);
+    }
+  }
+}
+
+function isSocketError(error: unknown): boolean {
+  return error instanceof Error && 'syscall' in error;
+}

@@ -1,0 +1,98 @@
+/** The connections to Postgres, and the one place where a broken connection gets its name. */
+import pg from 'pg';
+import { StoreUnavailableError } from './faults.ts';
+
+export interface DatabaseOptions {
+  readonly url: string;
+  /** Most connections at one time. */
+  readonly poolSize: number;
+  /** Longest wait for an answer, in milliseconds; then the connection counts as broken. */
+  readonly queryTimeoutMs: number;
+  /** Told of errors on idle connections, which no call reports. */
+  readonly onError: (error: Error) => void;
+}
+
+/** Runs a statement. `name` makes Postgres parse and plan it once for each connection. */
+export interface Statement {
+  readonly name?: string;
+  readonly text: string;
+  readonly values?: readonly unknown[];
+}
+
+/** Whatever statements can be run on: the pool, or one transaction. */
+export interface Queryable {
+  query<Row extends pg.QueryResultRow>(statement: Statement): Promise<Row[]>;
+}
+
+export class Database implements Queryable {
+  readonly #pool: pg.Pool;
+
+  constructor({ url, poolSize, queryTimeoutMs, onError }: DatabaseOptions) {
+    this.#pool = new pg.Pool({
+      connectionString: url,
+      max: poolSize,
+      connectionTimeoutMillis: 5_000,
+      query_timeout: queryTimeoutMs,
+      keepAlive: true,
+      application_name: 'inlet',
+    });
+    this.#pool.on('error', onError);
+  }
+
+  /** @throws pg.DatabaseError where Postgres answers with an error; StoreUnavailableError where it doesn't answer */
+  async query<Row extends pg.QueryResultRow>(statement: Statement): Promise<Row[]> {
+    return run(this.#pool, statement);
+  }
+
+  /**
+   * Runs `use` in a transaction: committed when it resolves, rolled back when it rejects.
+   * @throws what `use` throws, and as {@link query}
+   */
+  async transaction<T>(use: (transaction: Queryable) => Promise<T>): Promise<T> {
+    const client = await this.#pool.connect().catch(unavailable);
+    let broken = false;
+    try {
+      await run(client, { text: 'BEGIN' });
+      const result = await use({ query: (statement) => run(client, statement) });
+      await run(client, { text: 'COMMIT' });
+      return result;
+    } catch (error) {
+      // A connection that can't even roll back is not to be used again; closing it rolls back.
+      broken = await run(client, { text: 'ROLLBACK' }).then(
+        () => false,
+        () => true,
+      );
+      throw error;
+    } finally {
+      client.release(broken);
+    }
+  }
+
+  /** Whether Postgres answers; never throws. */
+  async isUp(): Promise<boolean> {
+    return this.query({ text: 'SELECT 1' }).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  /** Waits for statements in hand. */
+  async close(): Promise<void> {
+    await this.#pool.end();
+  }
+}
+
+async function run<Row extends pg.QueryResultRow>(
+  on: pg.Pool | pg.PoolClient,
+  { name, text, values }: Statement,
+): Promise<Row[]> {
+  const result = await on
+    .query<Row>({ text, values: values ? [...values] : [], ...(name ? { name } : {}) })
+    .catch(unavailable);
+  return result.rows;
+}
+
+function unavailable(error: unknown): never {
+  if (error instanceof pg.DatabaseError && error.code) throw error;
+  throw new StoreUnavailableError(error instanceof Error ? error.message : String(error), { cause: error });
+}

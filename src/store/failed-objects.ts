@@ -1,0 +1,59 @@
+/** Accepted objects that Postgres refused: kept with their text and the reason until an operator has seen to them. */
+import type { Queryable } from './database.ts';
+import { TIME_FROM_MICROS } from './sql-time.ts';
+
+export interface FailedObject {
+  readonly requestId: string;
+  /** Index in its request, from 0. */
+  readonly index: number;
+  readonly namespace: string;
+  readonly id: string;
+  /** Its JSON text as it was sent. */
+  readonly object: string;
+  readonly sqlState: string;
+  readonly message: string;
+}
+
+/** What a request's answer says of a failed object. */
+export interface ObjectFailure {
+  readonly index: number;
+  readonly id: string;
+  readonly message: string;
+}
+
+const KEEP = `
+  INSERT INTO inlet.failed_objects
+    (request_id, index, namespace, id, object, sqlstate, message, accepted_at)
+  SELECT *, ${TIME_FROM_MICROS('$8')}
+  FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
+  ON CONFLICT (request_id, index) DO NOTHING`;
+
+/** Keeps failed objects. What is kept already stays as it is: its batch came a second time. */
+export async function keepFailedObjects(
+  on: Queryable,
+  acceptedAt: number,
+  failed: readonly FailedObject[],
+): Promise<void> {
+  await on.query({
+    text: KEEP,
+    values: [
+      failed.map(({ requestId }) => requestId),
+      failed.map(({ index }) => index),
+      failed.map(({ namespace }) => namespace),
+      failed.map(({ id }) => id),
+      failed.map(({ object }) => object),
+      failed.map(({ sqlState }) => sqlState),
+      failed.map(({ message }) => message),
+      acceptedAt,
+    ],
+  });
+}
+
+/** The failures of a request in the order of its objects. */
+export async function findFailures(on: Queryable, requestId: string): Promise<ObjectFailure[]> {
+  return on.query<{ index: number; id: string; message: string }>({
+    name: 'find-failures',
+    text: 'SELECT index, id, message FROM inlet.failed_objects WHERE request_id = $1 ORDER BY index',
+    values: [requestId],
+  });
+}

@@ -1,0 +1,51 @@
+/**
+ * What a failed statement means, by its code and never by its text.
+ * Codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
+ */
+import pg from 'pg';
+
+/**
+ * - `data`: Postgres refuses what is to be stored; trying again changes nothing.
+ * - `infrastructure`: it can't work now; trying again will help, sooner or later.
+ * - `unexpected`: neither is known to hold, which points to a bug or a broken schema.
+ */
+export type FaultKind = 'data' | 'infrastructure' | 'unexpected';
+
+/** The first two characters of an SQLSTATE. */
+const CLASSES: Readonly<Record<string, FaultKind>> = {
+  '08': 'infrastructure', // connection exception
+  '22': 'data', // data exception
+  '23': 'data', // integrity constraint violation: a constraint that the operator has added
+  '25': 'infrastructure', // invalid transaction state: read-only while a standby takes over
+  '28': 'infrastructure', // invalid authorization: a password being rotated
+  '3D': 'infrastructure', // the database doesn't exist (yet)
+  '40': 'infrastructure', // transaction rollback: deadlock, serialization failure
+  '44': 'data', // WITH CHECK OPTION violation
+  '53': 'infrastructure', // insufficient resources: disk full, too many connections
+  '54': 'data', // program limit exceeded: index row too large, nesting too deep
+  '55': 'infrastructure', // object not in prerequisite state: lock not available
+  '57': 'infrastructure', // operator intervention: shutdown, cancelled statement
+  '58': 'infrastructure', // system error: I/O
+  P0: 'data', // raised by a trigger that the operator has added
+  XX: 'infrastructure', // internal error, corrupted page: nothing is lost by waiting for the operator
+};
+
+/**
+ * Tells what `error`, thrown by a query or a connect, stands for. Errors that come without an SQLSTATE don't
+ * come from Postgres but from the way there: refused, reset, timed out.
+ */
+export function faultKind(error: unknown): FaultKind {
+  const code = sqlState(error);
+  if (code !== undefined) return CLASSES[code.slice(0, 2)] ?? 'unexpected';
+  return error instanceof StoreUnavailableError ? 'infrastructure' : 'unexpected';
+}
+
+/** The SQLSTATE of an error that Postgres has answered with. */
+export function sqlState(error: unknown): string | undefined {
+  return error instanceof pg.DatabaseError ? error.code : undefined;
+}
+
+/** Postgres can't be reached or broke off. */
+export class StoreUnavailableError extends Error {
+  override readonly name = 'StoreUnavailableError';
+}

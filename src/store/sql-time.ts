@@ -1,0 +1,8 @@
+/** Times cross the border to SQL as whole microseconds since 1970: JavaScript's `Date` holds milliseconds only. */
+
+/** SQL for the `timestamptz` of a parameter in microseconds. */
+export const TIME_FROM_MICROS = (parameter: string): string =>
+  `'epoch'::timestamptz + ${parameter}::bigint * interval '1 microsecond'`;
+
+/** SQL for the microseconds (a bigint) of a `timestamptz` column. */
+export const MICROS_OF = (column: string): string => `(extract(epoch FROM ${column}) * 1000000)::bigint`;
