@@ -161,7 +161,7 @@ function requireKeys({ apiKeys }: Config): readonly string[] {
 function report(error: unknown): number {
   if (error instanceof CommanderError) {
     // Help and version come as errors too; commander has printed whatever there is to say.
-    return error.exitCode === 0 || error.code === 'commander.help' ? EXIT.done : EXIT.usage;
+    return error.exitCode === 0 ? EXIT.done : EXIT.usage;
   }
   if (error instanceof OperatorError) process.stderr.write(`inlet: ${error.message}\n`);
   else process.stderr.write(`inlet: ${error instanceof Error ? error.stack : String(error)}\n`);

@@ -82,6 +82,14 @@ export const SETTINGS = {
     secret: true,
     parse: url('redis:', 'rediss:'),
   }),
+  redisPrefix: setting({
+    variable: 'INLET_REDIS_PREFIX',
+    default: 'inlet',
+    allowed: '1 to 64 of the characters A-Z a-z 0-9 _ -, optionally in braces',
+    description: "What all of Inlet's keys in Redis begin with, where several applications share one",
+    // Braces make a hash tag, without which BullMQ can't run on Redis Cluster.
+    parse: z.string().regex(/^(?:[A-Za-z0-9_-]{1,64}|\{[A-Za-z0-9_-]{1,64}\})$/),
+  }),
   dataDir: setting({
     variable: 'INLET_DATA_DIR',
     default: '.inlet',
@@ -103,7 +111,9 @@ export const SETTINGS = {
     default: 'http://HOST:PORT',
     allowed: 'a URL like https://inlet.example.com',
     description: 'How clients reach this server: the base of the URLs in its answers',
-    parse: url('http:', 'https:').transform((text) => text.replace(/\/+$/, '')),
+    parse: url('http:', 'https:')
+      .refine((text) => /^https?:\/\/[^?#]+$/i.test(text))
+      .transform((text) => text.replace(/\/+$/, '')),
   }),
   bodyLimit: setting({
     variable: 'INLET_BODY_LIMIT',
@@ -171,9 +181,9 @@ function readSetting(
   environment: Readonly<Record<string, string | undefined>>,
 ): unknown {
   const found = environment[variable]?.trim() || undefined;
-  const text = found ?? fallback;
   // The default of this one is made of others, once the port is known.
-  if (text === undefined || text === SETTINGS.publicUrl.default) return undefined;
+  const text = found ?? (variable === SETTINGS.publicUrl.variable ? undefined : fallback);
+  if (text === undefined) return undefined;
   const result = parse.safeParse(text);
   if (result.success) return result.data;
   const shown = secret ? 'a value (not shown: it is a secret)' : JSON.stringify(text);

@@ -154,10 +154,10 @@ function openDatabase(
   });
 }
 
-function queueProvider({ redisUrl, databaseUrl }: RuntimeConfig, log: Log): QueueProvider {
+function queueProvider({ redisUrl, redisPrefix, databaseUrl }: RuntimeConfig, log: Log): QueueProvider {
   const onError = (err: Error): void => log.warn({ err }, 'the queue reports an error');
   const backend = redisUrl
-    ? redisBackend({ url: redisUrl, queueName: QUEUE_NAME, prefix: 'inlet', onError })
+    ? redisBackend({ url: redisUrl, queueName: QUEUE_NAME, prefix: redisPrefix, onError })
     : postgresBackend({ url: databaseUrl, queueName: QUEUE_NAME, onError });
   return bullmqProvider(backend, onError);
 }

@@ -63,6 +63,21 @@ export function walk(text: string, visitor: Visitor): void {
   }
 }
 
+/** How deep objects and arrays are nested: {@link walk} for the one question that every long text is asked. */
+export function maxDepth(text: string): number {
+  let depth = 0;
+  let deepest = 0;
+  for (let i = 0; i < text.length; i += 1) {
+    const code = text.charCodeAt(i);
+    if (code === QUOTE) i = endOfString(text, i) - 1;
+    else if (code === OPEN_BRACE || code === OPEN_BRACKET) {
+      depth += 1;
+      if (depth > deepest) deepest = depth;
+    } else if (code === CLOSE_BRACE || code === CLOSE_BRACKET) depth -= 1;
+  }
+  return deepest;
+}
+
 /**
  * Finds the value of a member of the outermost object; of several members with this name the last, as
  * `JSON.parse` and `jsonb` do it.
@@ -106,39 +121,48 @@ export function splitList(text: string): string[] {
   return parts;
 }
 
-/** The JSON pointer (RFC 6901) of the value or member name that begins at `offset`. */
-export function pointerAt(text: string, offset: number): string {
-  const path: { index: number; key: string | undefined }[] = [];
-  let done = false;
-  const reach = (start: number): void => {
-    if (start >= offset) done = true;
-  };
+/** A value or member name that {@link walkPaths} passes. */
+export interface Place {
+  readonly kind: 'open' | 'string' | 'number';
+  readonly start: number;
+  /** Offset after it; after the opening bracket of an object or array. */
+  readonly end: number;
+  /** How many objects and arrays are open, this one included. */
+  readonly depth: number;
+  /** Its JSON pointer (RFC 6901); a member name has that of its member. To be called while it is visited. */
+  readonly pointer: () => string;
+}
+
+/** Passes once over `text` like {@link walk}, keeping account of where it is. */
+export function walkPaths(text: string, visit: (place: Place) => void): void {
+  const path: { index: number; key: Span | undefined }[] = [];
+  // Keys are read out only where somebody asks: on the way past they are just remembered.
+  const pointer = (): string =>
+    path
+      .map(
+        ({ index, key }) => `/${escapePointer(key ? stringValue(text, key.start, key.end) : String(index))}`,
+      )
+      .join('');
   walk(text, {
-    open(start) {
-      if (done) return;
-      reach(start);
-      if (!done) path.push({ index: 0, key: undefined });
+    open(start, depth) {
+      visit({ kind: 'open', start, end: start + 1, depth, pointer });
+      path.push({ index: 0, key: undefined });
     },
     string(start, end) {
-      if (done) return;
       const top = path.at(-1);
-      // A string before a colon is a member name; then it names the path that the offset lies on.
-      if (top && nextCode(text, end) === COLON) top.key = stringValue(text, start, end);
-      reach(start);
+      // A string before a colon is the name of the member that comes.
+      if (top && nextCode(text, end) === COLON) top.key = { start, end };
+      visit({ kind: 'string', start, end, depth: path.length, pointer });
     },
-    number(start) {
-      if (!done) reach(start);
+    number(start, end) {
+      visit({ kind: 'number', start, end, depth: path.length, pointer });
     },
     mark(_offset, code) {
-      if (done) return;
       const top = path.at(-1);
-      if (code === COMMA && top) {
-        top.index += 1;
-        top.key = undefined;
-      } else if (code !== COLON) path.pop();
+      if (code === COMMA && top) top.index += 1;
+      else if (code !== COLON) path.pop();
     },
   });
-  return path.map(({ index, key }) => `/${escapePointer(key ?? String(index))}`).join('');
 }
 
 /** One step of a JSON pointer, with `~` and `/` escaped as RFC 6901 section 3 says. */

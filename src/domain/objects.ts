@@ -1,13 +1,10 @@
 /** The rules for what a write may hold, and the reading of its body. */
 import { memberSpan } from './json-text.ts';
 import type { Issue } from './storable.ts';
-import { findUnstorable } from './storable.ts';
+import { findUnstorable, Issues } from './storable.ts';
 
 /** Longest id, in Unicode characters. (Postgres refuses index rows above about 2,700 bytes.) */
 export const MAX_ID_LENGTH = 512;
-
-/** Most issues that one answer names; the rest is counted. */
-export const MAX_ISSUES = 100;
 
 const NAMESPACE = /^[A-Za-z0-9_-]{1,128}$/;
 
@@ -18,16 +15,16 @@ export interface Write {
   readonly objects: string;
 }
 
-/** The body breaks the rules; `issues` says where and how (at most {@link MAX_ISSUES}, of `total`). */
+/** The body breaks the rules: `issues` says where and how, `total` how often altogether. */
 export class InvalidWriteError extends Error {
   override readonly name = 'InvalidWriteError';
   readonly issues: readonly Issue[];
   readonly total: number;
 
-  constructor(message: string, issues: readonly Issue[]) {
+  constructor(message: string, { first, total }: Issues) {
     super(message);
-    this.issues = issues.slice(0, MAX_ISSUES);
-    this.total = issues.length;
+    this.issues = first;
+    this.total = total;
   }
 }
 
@@ -51,13 +48,7 @@ export function isNamespace(text: string): boolean {
  * @throws TooManyObjectsError
  */
 export function readWrite(text: string, maxObjects: number): Write {
-  const body = parseJson(text);
-  if (!isObject(body)) {
-    throw invalid('the body must be a JSON object with a member "data"', '');
-  }
-  const span = memberSpan(text, 'data');
-  if (!span) throw invalid('the member "data" is missing: send {"data": {…}} or {"data": [{…}, …]}', '/data');
-  const data = body['data'];
+  const { data, dataText } = readBody(text);
   const isList = Array.isArray(data);
   if (!isList && !isObject(data)) {
     throw invalid('"data" must be an object or a list of objects', '/data');
@@ -69,36 +60,72 @@ export function readWrite(text: string, maxObjects: number): Write {
     );
   }
 
-  const issues: Issue[] = [];
+  const issues = new Issues();
   const ids: string[] = [];
   const objects: readonly unknown[] = isList ? data : [data];
   objects.forEach((object, index) => {
     const path = isList ? `/data/${index}` : '/data';
-    const issue = isObject(object) ? idIssue(object['id'], path) : { path, message: 'must be an object' };
-    if (issue) issues.push(issue);
-    else ids.push((object as { id: string }).id);
+    if (!isObject(object)) {
+      issues.add(() => path, 'must be an object');
+      return;
+    }
+    const { id } = object;
+    const message = idMistake(id);
+    if (message) issues.add(() => `${path}/id`, message);
+    else ids.push(id as string);
   });
-  const dataText = text.slice(span.start, span.end);
-  for (const { path, message } of findUnstorable(dataText, isList ? 1 : 0)) {
-    issues.push({ path: `/data${path}`, message });
-  }
-  const [first] = issues;
+  findUnstorable(dataText, isList ? 1 : 0, issues, '/data');
+  const [first] = issues.first;
   if (first) {
-    const more = issues.length > 1 ? ` (and ${issues.length - 1} more)` : '';
+    const more = issues.total > 1 ? ` (and ${issues.total - 1} more)` : '';
     throw new InvalidWriteError(`${first.path}: ${first.message}${more}`, issues);
   }
   return { ids, objects: isList ? dataText.slice(1, -1) : dataText };
 }
 
-/** What is wrong with an id, or undefined. `path` is the object's. */
-function idIssue(id: unknown, path: string): Issue | undefined {
-  const at = `${path}/id`;
-  if (id === undefined) return { path: at, message: 'is missing: every object needs an "id"' };
-  if (typeof id !== 'string') return { path: at, message: 'must be a string' };
-  if (id === '') return { path: at, message: 'must not be empty' };
+/** How nearly every body begins and ends. (White space as JSON has it, which is less than `\s`.) */
+const DATA_FIRST = /^[ \t\r\n]*\{[ \t\r\n]*"data"[ \t\r\n]*:/;
+const WHITE_SPACE = /^[ \t\r\n]*$/;
+
+/** The member "data" of the body, parsed and as text. */
+function readBody(text: string): { data: unknown; dataText: string } {
+  return readOnlyMember(text) ?? readMember(text);
+}
+
+/**
+ * Reads a body that holds "data" and nothing else without searching the text: what stands between `{"data":`
+ * and the last brace is one JSON value exactly where it is the only member.
+ * @returns undefined where the body is of another form, or not valid
+ */
+function readOnlyMember(text: string): { data: unknown; dataText: string } | undefined {
+  const start = DATA_FIRST.exec(text)?.[0].length;
+  const end = text.lastIndexOf('}');
+  if (start === undefined || !WHITE_SPACE.test(text.slice(end + 1))) return undefined;
+  const dataText = text.slice(start, end);
+  try {
+    return { data: JSON.parse(dataText), dataText: dataText.trim() };
+  } catch {
+    // The other way finds out what it is.
+    return undefined;
+  }
+}
+
+function readMember(text: string): { data: unknown; dataText: string } {
+  const body = parseJson(text);
+  if (!isObject(body)) throw invalid('the body must be a JSON object with a member "data"', '');
+  const span = memberSpan(text, 'data');
+  if (!span) throw invalid('the member "data" is missing: send {"data": {…}} or {"data": [{…}, …]}', '/data');
+  return { data: body['data'], dataText: text.slice(span.start, span.end) };
+}
+
+/** What is wrong with an id, or undefined. */
+function idMistake(id: unknown): string | undefined {
+  if (id === undefined) return 'is missing: every object needs an "id"';
+  if (typeof id !== 'string') return 'must be a string';
+  if (id === '') return 'must not be empty';
   // Code units are counted first: the exact count is needed only for ids that might be too long.
   if (id.length > MAX_ID_LENGTH && [...id].length > MAX_ID_LENGTH) {
-    return { path: at, message: `must have at most ${MAX_ID_LENGTH} characters` };
+    return `must have at most ${MAX_ID_LENGTH} characters`;
   }
   return undefined;
 }
@@ -117,5 +144,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
 }
 
 function invalid(message: string, path: string): InvalidWriteError {
-  return new InvalidWriteError(message, [{ path, message }]);
+  const issues = new Issues();
+  issues.add(() => path, message);
+  return new InvalidWriteError(message, issues);
 }

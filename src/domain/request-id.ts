@@ -12,6 +12,7 @@ const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
 const TIME_LENGTH = 10;
 const RANDOM_LENGTH = 13;
 const POSITION_LENGTH = 3;
+const FIRST_POSITION = '000';
 const PREFIX = 'req_';
 const PATTERN = /^req_[0-7][0-9a-hjkmnp-tv-z]{25}$/;
 
@@ -27,17 +28,20 @@ export type BatchId = string;
  */
 export function createBatchIds(clock: () => number = Date.now): () => BatchId {
   let lastTime = -1;
+  let time = '';
   let random: number[] = [];
   return () => {
-    const time = clock();
-    if (time > lastTime) {
-      lastTime = time;
+    const now = clock();
+    if (now > lastTime) {
+      lastTime = now;
+      time = encode(now, TIME_LENGTH);
       random = Array.from(randomBytes(RANDOM_LENGTH), (byte) => byte & 31);
     } else {
       increment(random);
     }
-    const digits = random.map((digit) => ALPHABET[digit]).join('');
-    return encode(lastTime, TIME_LENGTH) + digits + encode(0, POSITION_LENGTH);
+    let id = time;
+    for (const digit of random) id += ALPHABET[digit];
+    return id + FIRST_POSITION;
   };
 }
 
@@ -53,7 +57,7 @@ export function locateRequest(id: string): { batchId: BatchId; position: number 
   let position = 0;
   for (const character of ulid.slice(-POSITION_LENGTH))
     position = position * 32 + ALPHABET.indexOf(character);
-  return { batchId: ulid.slice(0, -POSITION_LENGTH) + encode(0, POSITION_LENGTH), position };
+  return { batchId: ulid.slice(0, -POSITION_LENGTH) + FIRST_POSITION, position };
 }
 
 function encode(value: number, length: number): string {

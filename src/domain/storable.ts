@@ -2,7 +2,8 @@
  * What Postgres's `jsonb` can't hold, or could only hold at a price that one client would make all others pay.
  * Found in the text before anything is accepted, so that a 202 is a promise that can be kept.
  */
-import { pointerAt, stringValue, walk } from './json-text.ts';
+import type { Place } from './json-text.ts';
+import { maxDepth, stringValue, walkPaths } from './json-text.ts';
 
 /** Deepest nesting that is taken; the object itself is level 1. (Postgres gives up somewhere above 10,000.) */
 export const MAX_DEPTH = 1000;
@@ -19,39 +20,71 @@ export interface Issue {
   readonly message: string;
 }
 
+/** Most issues that one answer names; the rest is counted. */
+export const MAX_ISSUES = 100;
+
+/** Longest path that is shown: member names are the client's, and may be megabytes. */
+const MAX_PATH_LENGTH = 2_500;
+
+/** Gathers issues: the first {@link MAX_ISSUES} with their paths, of the others only how many there are. */
+export class Issues {
+  readonly first: Issue[] = [];
+  total = 0;
+
+  /** @param path a JSON pointer, made only where it is to be shown */
+  add(path: () => string, message: string): void {
+    this.total += 1;
+    if (this.first.length < MAX_ISSUES) this.first.push({ path: shortened(path()), message });
+  }
+}
+
+function shortened(path: string): string {
+  return path.length > MAX_PATH_LENGTH ? `${path.slice(0, MAX_PATH_LENGTH)}…` : path;
+}
+
 /**
- * Lists what in `text` can't be stored: strings with U+0000 or a lone surrogate, numbers of more than
+ * Finds what in `text` can't be stored: strings with U+0000 or a lone surrogate, numbers of more than
  * {@link MAX_DIGITS} digits, nesting deeper than {@link MAX_DEPTH}.
  *
  * @param text valid JSON
  * @param outerLevels how many levels of `text` don't count towards the depth
- * @returns an issue for each place, in the order of the text; each path is relative to `text`
+ * @param issues gets an issue for each place, in the order of the text
+ * @param prefix put before each path
  */
-export function findUnstorable(text: string, outerLevels: number): Issue[] {
-  const found: { offset: number; message: string }[] = [];
+export function findUnstorable(text: string, outerLevels: number, issues: Issues, prefix = ''): void {
   const deepest = MAX_DEPTH + outerLevels;
+  if (!isSuspect(text, deepest)) return;
   // Raw text that passed a UTF-8 check and JSON.parse has neither: both can only come from \u escapes.
   const mayHoldBadText = text.includes('\\u');
-  walk(text, {
-    open(offset, depth) {
-      // One report for the first level too many of a branch, not one for each level below it.
-      if (depth === deepest + 1) {
-        found.push({ offset, message: `nesting is deeper than ${MAX_DEPTH} levels` });
-      }
-    },
-    string(start, end) {
-      if (!mayHoldBadText) return;
-      const message = badText(stringValue(text, start, end));
-      if (message) found.push({ offset: start, message });
-    },
-    number(start, end) {
-      const digits = digitsWrittenOut(text.slice(start, end));
-      if (digits > MAX_DIGITS) {
-        found.push({ offset: start, message: `number takes more than ${MAX_DIGITS} digits to write out` });
-      }
-    },
+  const mistake = ({ kind, start, end, depth }: Place): string | undefined => {
+    if (kind === 'number') return badNumber(text.slice(start, end));
+    if (kind === 'string') return mayHoldBadText ? badText(stringValue(text, start, end)) : undefined;
+    // One report for the first level too many of a branch, not one for each level below it.
+    return depth === deepest + 1 ? `nesting is deeper than ${MAX_DEPTH} levels` : undefined;
+  };
+  walkPaths(text, (place) => {
+    const message = mistake(place);
+    if (message) issues.add(() => prefix + place.pointer(), message);
   });
-  return found.map(({ offset, message }) => ({ path: pointerAt(text, offset), message }));
+}
+
+const EXPONENT = /[0-9][eE]/;
+/** No number has more than {@link MAX_DIGITS} digits without so many on one side of its point. */
+const LONG_NUMBER = new RegExp(`[0-9]{${MAX_DIGITS / 2}}`);
+
+/** Whether `text` has to be looked at closely: wrongly yes for some, never wrongly no, and much faster. */
+function isSuspect(text: string, deepest: number): boolean {
+  return (
+    text.includes('\\u') ||
+    EXPONENT.test(text) ||
+    (text.length > MAX_DIGITS && LONG_NUMBER.test(text)) ||
+    (text.length > 2 * deepest && maxDepth(text) > deepest)
+  );
+}
+
+function badNumber(number: string): string | undefined {
+  if (digitsWrittenOut(number) <= MAX_DIGITS) return undefined;
+  return `number takes more than ${MAX_DIGITS} digits to write out`;
 }
 
 function badText(value: string): string | undefined {
@@ -60,18 +93,20 @@ function badText(value: string): string | undefined {
   return undefined;
 }
 
+/** Postgres reads no exponent beyond this, not even that of a zero. */
+const MAX_EXPONENT = 2 ** 30 - 1;
+
 /**
  * How many digits a JSON number has once its exponent is written out, before and after the point together;
- * the same that Postgres's `numeric` shows for it.
+ * the same that Postgres's `numeric` shows for it. Infinite where Postgres can't read it at all.
  */
 export function digitsWrittenOut(number: string): number {
-  // Nearly every number of every request ends here.
-  if (number.length < 16 && !/[eE]/.test(number)) return number.length;
   const match = /^-?(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(number);
   if (!match) return number.length;
   const whole = match[1] ?? '';
   const fraction = match[2] ?? '';
   const exponent = Number(match[3] ?? 0);
+  if (Math.abs(exponent) > MAX_EXPONENT) return Number.POSITIVE_INFINITY;
   const leadingZeros = /^0*/.exec(whole + fraction)?.[0].length ?? 0;
   const isZero = leadingZeros === whole.length + fraction.length;
   const before = isZero ? 1 : Math.max(1, whole.length + exponent - leadingZeros);

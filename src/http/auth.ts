@@ -1,5 +1,5 @@
 /** Who may call: API keys as bearer tokens. */
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { hash, timingSafeEqual } from 'node:crypto';
 import type { onRequestHookHandler } from 'fastify';
 import { ProblemError } from '../errors.ts';
 
@@ -15,8 +15,8 @@ const BEARER = /^Bearer +(\S+) *$/i;
 export function keyCheck(keys: readonly string[]): KeyCheck {
   const known = keys.map(sha256);
   return (key) => {
-    const hash = sha256(key);
-    return known.reduce((found, candidate) => timingSafeEqual(candidate, hash) || found, false);
+    const sent = sha256(key);
+    return known.reduce((found, candidate) => timingSafeEqual(candidate, sent) || found, false);
   };
 }
 
@@ -37,5 +37,5 @@ function unauthorized(detail: string): ProblemError {
 }
 
 function sha256(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
+  return hash('sha256', text, 'buffer');
 }

@@ -23,13 +23,13 @@ const inflateEither: Decompress = (body, options) =>
 /** Node has zstd from 22.15 and 23.8 on. */
 const zstd = 'zstdDecompress' in zlib ? promisify(zlib.zstdDecompress as typeof zlib.gunzip) : undefined;
 
-const DECOMPRESSORS: Readonly<Record<string, Decompress>> = {
-  gzip: gunzip,
-  'x-gzip': gunzip,
-  deflate: inflateEither,
-  br: promisify(zlib.brotliDecompress),
-  ...(zstd ? { zstd } : {}),
-};
+const DECOMPRESSORS: ReadonlyMap<string, Decompress> = new Map([
+  ['gzip', gunzip],
+  ['x-gzip', gunzip],
+  ['deflate', inflateEither],
+  ['br', promisify(zlib.brotliDecompress) as Decompress],
+  ...(zstd ? [['zstd', zstd as Decompress] as const] : []),
+]);
 
 const JSON_TYPE = /^application\/json\s*(?:;\s*charset="?utf-?8"?\s*)?$/i;
 
@@ -62,9 +62,9 @@ export async function bodyText(body: unknown, encoding: string | undefined, limi
 async function decompress(body: Buffer, encoding: string | undefined, limit: number): Promise<Buffer> {
   const name = encoding?.trim().toLowerCase();
   if (!name || name === 'identity') return body;
-  const run = DECOMPRESSORS[name];
+  const run = DECOMPRESSORS.get(name);
   if (!run) {
-    const served = Object.keys(DECOMPRESSORS).filter((known) => known !== 'x-gzip');
+    const served = [...DECOMPRESSORS.keys()].filter((known) => known !== 'x-gzip');
     throw new ProblemError(
       'unsupported_media_type',
       `Content-Encoding "${name}" is not served: send one of ${served.join(', ')}, or none`,

@@ -20,7 +20,10 @@ const FASTIFY_PROBLEMS: Readonly<Record<string, (error: FastifyError) => Problem
   FST_ERR_BAD_URL: () => new ProblemError('invalid_request', 'the path is not correctly percent-encoded'),
 };
 
-/** The body of an error's answer. `message` repeats `detail` because SDKs show that member. */
+/**
+ * The body of an error's answer. `message` repeats `detail`, and `error` holds it once more, because generated
+ * SDKs show the one or the other.
+ */
 export function problemBody(problem: ProblemError, requestId: string): string {
   const { status, title } = PROBLEMS[problem.code];
   const unnamed = problem.totalIssues - problem.issues.length;
@@ -31,6 +34,7 @@ export function problemBody(problem: ProblemError, requestId: string): string {
     code: problem.code,
     detail: problem.message,
     message: problem.message,
+    error: { code: problem.code, message: problem.message },
     requestId,
     ...(problem.issues.length > 0 ? { errors: problem.issues } : {}),
     ...(unnamed > 0 ? { more_errors: unnamed } : {}),

@@ -49,7 +49,7 @@ export class GroupCommit {
   #waitingBytes = 0;
   #inFlight = 0;
   #flushScheduled = false;
-  #onIdle: (() => void) | undefined;
+  readonly #onIdle: (() => void)[] = [];
 
   constructor(sink: BatchSink, newBatchId: () => BatchId) {
     this.#sink = sink;
@@ -77,7 +77,7 @@ export class GroupCommit {
   async idle(): Promise<void> {
     if (this.#inFlight === 0 && this.#line.length === 0) return;
     await new Promise<void>((resolve) => {
-      this.#onIdle = resolve;
+      this.#onIdle.push(resolve);
     });
   }
 
@@ -88,7 +88,7 @@ export class GroupCommit {
     setImmediate(() => {
       this.#flushScheduled = false;
       while (this.#inFlight < MAX_IN_FLIGHT && this.#line.length > 0) void this.#send(this.#takeBatch());
-      if (this.#inFlight === 0) this.#onIdle?.();
+      if (this.#inFlight === 0) for (const resolve of this.#onIdle.splice(0)) resolve();
     });
   }
 

@@ -4,7 +4,7 @@ import type { BatchQueue } from '../queue/queue.ts';
 import type { Database } from '../store/database.ts';
 import type { ObjectFailure } from '../store/failed-objects.ts';
 import { findFailures } from '../store/failed-objects.ts';
-import { StoreUnavailableError } from '../store/faults.ts';
+import { faultKind } from '../store/faults.ts';
 import type { RequestRecord } from '../store/requests.ts';
 import { findRequest } from '../store/requests.ts';
 
@@ -36,10 +36,10 @@ export async function findRequestStatus(
   const place = locateRequest(id);
   if (!place) return undefined;
   const done = await findDone(database, namespace, id).catch((error: unknown) => {
-    if (error instanceof StoreUnavailableError) return error;
-    throw error;
+    if (faultKind(error) !== 'infrastructure') throw error;
+    return undefined;
   });
-  if (done && !(done instanceof StoreUnavailableError)) return done;
+  if (done) return done;
 
   const batch = await queue.find(place.batchId);
   const request = batch?.requests[place.position];

@@ -4,7 +4,7 @@ import type { Queue, Worker, WorkerOptions } from 'bullmq';
 /** How long a producer waits for the queue's server, in milliseconds, before it says that it is away. */
 export const PRODUCER_TIMEOUT_MS = 4_000;
 
-export type JobProcessor = NonNullable<ConstructorParameters<typeof Worker>[1]>;
+type JobProcessor = NonNullable<ConstructorParameters<typeof Worker>[1]>;
 
 export interface Backend {
   /** Opens what a producer needs. */

@@ -7,7 +7,7 @@ import type { Backend, Producer } from './backend.ts';
 import { PRODUCER_TIMEOUT_MS } from './backend.ts';
 
 /** The schema of BullMQ's tables. */
-export const QUEUE_SCHEMA = 'inlet_queue';
+const QUEUE_SCHEMA = 'inlet_queue';
 
 export interface PostgresBackendOptions {
   readonly url: string;

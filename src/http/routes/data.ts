@@ -21,7 +21,7 @@ export function dataRoutes(app: FastifyInstance, { submit, bodyLimit, maxObjects
       const text = await bodyText(request.body, request.headers['content-encoding'], bodyLimit);
       const { ids, objects } = readWrite(text, maxObjects);
       const { namespace } = request.params;
-      const requestId = await submit({ namespace, ids, objects, bytes: objects.length });
+      const requestId = await submit({ namespace, ids, objects, bytes: Buffer.byteLength(objects) });
       reply.code(202).header('x-request-id', requestId);
       return { requestId, status: 'accepted' };
     },

@@ -1,0 +1,262 @@
+/** The contract of the HTTP side: authentication, errors, headers. */
+import { connect } from 'node:net';
+import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync } from 'node:zlib';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import type { ProblemAnswer } from '../support/inlet.ts';
+import { KEY, TestInlet, testConfig } from '../support/inlet.ts';
+import { createTestDatabase } from '../support/postgres.ts';
+
+const REQUEST_ID = /^req_[0-7][0-9a-hjkmnp-tv-z]{25}$/;
+const BODY_LIMIT = 64 * 1024;
+
+let inlet: TestInlet;
+let drop: () => Promise<void>;
+
+beforeAll(async () => {
+  const database = await createTestDatabase();
+  drop = database.drop;
+  const services = { databaseUrl: database.url, redisUrl: inject('redisUrl') ?? undefined };
+  inlet = await TestInlet.start(testConfig(services, { bodyLimit: BODY_LIMIT, maxObjects: 100 }));
+});
+
+afterAll(async () => {
+  await inlet?.close();
+  await drop?.();
+});
+
+async function problem(response: Response, status: number): Promise<ProblemAnswer> {
+  const text = await response.text();
+  expect(response.status, text).toBe(status);
+  expect(response.headers.get('content-type')).toMatch(/^application\/problem\+json/);
+  const answer = JSON.parse(text) as ProblemAnswer;
+  expect(answer.status).toBe(status);
+  expect(answer.message).toBe(answer.detail);
+  expect(answer.requestId).toMatch(REQUEST_ID);
+  expect(response.headers.get('x-request-id')).toBe(answer.requestId);
+  return answer;
+}
+
+describe('a write', () => {
+  it('is answered with 202, its request id, and the same id in x-request-id', async () => {
+    const response = await inlet.post('http', '{"data":{"id":"a"}}');
+    expect(response.status).toBe(202);
+    const answer = (await response.json()) as { requestId: string; status: string };
+    expect(answer).toEqual({ requestId: expect.stringMatching(REQUEST_ID), status: 'accepted' });
+    expect(response.headers.get('x-request-id')).toBe(answer.requestId);
+  });
+
+  it('may carry a byte order mark, white space and members that are not used', async () => {
+    const body = '\uFEFF \n{ "other" : {"data": []}, "data" :\t{ "id" : "bom" } , "n": 1 } ';
+    await inlet.done('http', await inlet.write('http', body));
+    expect((await inlet.object('http', 'bom'))?.data).toEqual({ id: 'bom' });
+  });
+
+  it.each([
+    ['gzip', gzipSync],
+    ['deflate', deflateSync],
+    ['deflate', deflateRawSync],
+    ['br', brotliCompressSync],
+    ['GZIP', gzipSync],
+  ] as const)('may be compressed with %s (%#)', async (encoding, compress) => {
+    const body = new Uint8Array(compress('{"data":{"id":"zipped"}}'));
+    const response = await inlet.post('http', body, { 'content-encoding': encoding });
+    expect(response.status).toBe(202);
+  });
+
+  it.each(['application/json; charset=utf-8', 'Application/JSON;charset=UTF-8'])(
+    'may be of type %s',
+    async (type) => {
+      const response = await inlet.post('http', '{"data":{"id":"a"}}', { 'content-type': type });
+      expect(response.status).toBe(202);
+    },
+  );
+});
+
+describe('a bad body gets 400 with the place', () => {
+  it.each([
+    ['', ''],
+    ['{"data":', ''],
+    ['{"data":{"id":"a"}} x', ''],
+    ["{'data':1}", ''],
+    ['[]', ''],
+    ['null', ''],
+    ['{}', '/data'],
+    ['{"data":null}', '/data'],
+    ['{"data":[]}', '/data'],
+    ['{"data":[[]]}', '/data/0'],
+    ['{"data":[{"id":"a"},null]}', '/data/1'],
+    ['{"data":{}}', '/data/id'],
+    ['{"data":{"id":""}}', '/data/id'],
+    ['{"data":{"id":7}}', '/data/id'],
+    ['{"data":[{"id":"a"},{"id":null}]}', '/data/1/id'],
+    ['{"data":[{"id":"a","id":[]}]}', '/data/0/id'],
+  ])('%s', async (body, path) => {
+    const answer = await problem(await inlet.post('http', body), 400);
+    expect(answer.errors?.[0]?.path).toBe(path);
+  });
+
+  it('names at most 100 places and counts the rest', async () => {
+    const data = Array.from({ length: 100 }, () => ({ id: '', v: '\u0000' }));
+    const answer = await problem(await inlet.post('http', JSON.stringify({ data })), 400);
+    expect(answer.errors).toHaveLength(100);
+    expect(answer.more_errors).toBe(100);
+  });
+
+  it('stores nothing of it', async () => {
+    await problem(await inlet.post('whole', '{"data":[{"id":"good"},{"id":""}]}'), 400);
+    expect(await inlet.objectText('whole', 'good')).toBeUndefined();
+  });
+});
+
+it.each(['a b', 'ä', 'x'.repeat(129), '%00', 'a.b', ' '])('namespace %j gets 400', async (namespace) => {
+  const path = namespace.startsWith('%') ? namespace : encodeURIComponent(namespace);
+  await problem(await inlet.post(path, '{"data":{"id":"a"}}'), 400);
+  await problem(await inlet.fetch(`/v1/data/${path}/objects/a`), 400);
+});
+
+it('a path that is not correctly encoded gets 400', async () => {
+  await problem(await inlet.fetch('/v1/data/%zz/objects/a'), 400);
+});
+
+describe('without a valid key', () => {
+  it.each([
+    ['no header', undefined],
+    ['another scheme', 'Basic dXNlcjpwYXNz'],
+    ['no key', 'Bearer'],
+    ['two words', `Bearer ${KEY} x`],
+    ['an unknown key', 'Bearer sk_unknown'],
+    ['a key with one more character', `Bearer ${KEY}x`],
+    ['a key with one less', `Bearer ${KEY.slice(0, -1)}`],
+  ])('%s gets 401', async (_what, header) => {
+    for (const [path, method] of [
+      ['/v1/data/http', 'POST'],
+      ['/v1/data/http/objects/a', 'GET'],
+      ['/v1/data/http/requests/req_01h2m7qdmdjckc30e1mnq6xqfd', 'GET'],
+    ] as const) {
+      const response = await fetch(inlet.url + path, {
+        method,
+        ...(header ? { headers: { authorization: header } } : {}),
+      });
+      await problem(response, 401);
+      expect(response.headers.get('www-authenticate')).toBe('Bearer');
+    }
+  });
+
+  it('the scheme may be written in any case', async () => {
+    const headers = { authorization: `bearer ${KEY}` };
+    expect(
+      (await inlet.fetch('/v1/data/http', { method: 'POST', body: '{"data":{"id":"a"}}', headers })).status,
+    ).toBe(202);
+  });
+});
+
+it.each(['/', '/v1', '/v1/data', '/v1/data/a/b', '/v1/data/a/objects/b/c', '/v2/data/a'])(
+  '%s gets 404',
+  async (path) => {
+    await problem(await inlet.fetch(path), 404);
+  },
+);
+
+it.each([
+  'req_01h2m7qdmdjckc30e1mnq6xqfd',
+  'req_01H2M7QDMDJCKC30E1MNQ6XQFD',
+  'req_x',
+  'req_91h2m7qdmdjckc30e1mnq6xqfd',
+])('request %s, which there is not, gets 404', async (requestId) => {
+  await problem(await inlet.fetch(`/v1/data/http/requests/${requestId}`), 404);
+});
+
+it("another namespace's request gets 404", async () => {
+  const requestId = await inlet.write('mine', '{"data":{"id":"a"}}');
+  await problem(await inlet.fetch(`/v1/data/yours/requests/${requestId}`), 404);
+  await inlet.done('mine', requestId);
+  await problem(await inlet.fetch(`/v1/data/yours/requests/${requestId}`), 404);
+});
+
+it.each(['unknown', '%00', 'x'.repeat(600)])('object %.10s, which there is not, gets 404', async (id) => {
+  await problem(await inlet.fetch(`/v1/data/http/objects/${id}`), 404);
+});
+
+it.each([
+  ['GET', '/v1/data/http', 'POST'],
+  ['PUT', '/v1/data/http', 'POST'],
+  ['DELETE', '/v1/data/http/requests/req_x', 'GET, HEAD'],
+  ['POST', '/healthz', 'GET, HEAD'],
+])('%s %s gets 405 with Allow: %s', async (method, path, allow) => {
+  const response = await inlet.fetch(path, { method, ...(method === 'GET' ? {} : { body: 'x' }) });
+  await problem(response, 405);
+  expect(response.headers.get('allow')).toBe(allow);
+});
+
+describe('413', () => {
+  const tooLarge = JSON.stringify({ data: { id: 'large', v: 'x'.repeat(BODY_LIMIT) } });
+
+  it('for a body over the limit', async () => {
+    await problem(await inlet.post('http', tooLarge), 413);
+  });
+
+  it('for a body that is over the limit once it is decompressed', async () => {
+    const bomb = new Uint8Array(gzipSync(Buffer.alloc(50 * 1024 * 1024)));
+    expect(bomb.length).toBeLessThan(BODY_LIMIT);
+    await problem(await inlet.post('http', bomb, { 'content-encoding': 'gzip' }), 413);
+  });
+
+  it('for a body that is exactly one byte over, not for one that just fits', async () => {
+    const empty = JSON.stringify({ data: { id: 'fits', v: '' } }).length;
+    const fits = JSON.stringify({ data: { id: 'fits', v: 'x'.repeat(BODY_LIMIT - empty) } });
+    expect((await inlet.post('http', fits)).status).toBe(202);
+    await problem(await inlet.post('http', `${fits} `), 413);
+  });
+
+  it('for more objects than are allowed', async () => {
+    const data = Array.from({ length: 101 }, (_, i) => ({ id: `o${i}` }));
+    await problem(await inlet.post('http', JSON.stringify({ data })), 413);
+  });
+});
+
+describe('415', () => {
+  it.each([
+    'text/plain',
+    'application/x-www-form-urlencoded',
+    'application/json; charset=latin1',
+    'application/jsonx',
+    'x',
+  ])('for Content-Type %s', async (type) => {
+    await problem(await inlet.post('http', '{"data":{"id":"a"}}', { 'content-type': type }), 415);
+  });
+
+  it.each(['compress', 'gzip, br', 'x'])('for Content-Encoding %s', async (encoding) => {
+    const response = await inlet.post('http', '{"data":{"id":"a"}}', { 'content-encoding': encoding });
+    await problem(response, 415);
+    expect(response.headers.get('accept-encoding')).toContain('gzip');
+  });
+});
+
+it('a body that is not compressed as it says gets 400', async () => {
+  await problem(await inlet.post('http', '{"data":{"id":"a"}}', { 'content-encoding': 'gzip' }), 400);
+});
+
+it('what is not HTTP gets 400 and the connection is closed', async () => {
+  const { hostname, port } = new URL(inlet.url);
+  const answer = await new Promise<string>((resolve, reject) => {
+    let text = '';
+    const socket = connect(Number(port), hostname, () => socket.write('nonsense\r\n\r\n'));
+    socket.on('data', (chunk) => {
+      text += chunk;
+    });
+    socket.on('close', () => resolve(text));
+    socket.on('error', reject);
+  });
+  expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+  expect(answer).toContain('application/problem+json');
+});
+
+describe('health', () => {
+  it('/healthz and /readyz need no key and name each part', async () => {
+    const health = await fetch(`${inlet.url}/healthz`);
+    expect(health.status).toBe(200);
+    const ready = await fetch(`${inlet.url}/readyz`);
+    expect(ready.status).toBe(200);
+    expect(await ready.json()).toMatchObject({ queue: 'up', store: 'up' });
+  });
+});

@@ -1,0 +1,159 @@
+/** One bad object never fails its neighbours: it is kept with its text and the reason, and they are stored. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { requestIdAt } from '../../src/domain/request-id.ts';
+import { storeBatch } from '../../src/ingest/store-batch.ts';
+import { Database } from '../../src/store/database.ts';
+import { handMadeBatch, object } from '../support/batches.ts';
+import { TestInlet, testConfig } from '../support/inlet.ts';
+import { createTestDatabase } from '../support/postgres.ts';
+import { describeOnBothQueues, openProvider, whenConnected } from '../support/queues.ts';
+
+/** Objects that the API would never accept, and the SQLSTATE with which Postgres refuses them. */
+const REFUSED = [
+  ['a NUL character', '{"id": "bad", "v": "\\u0000"}', '22P05'],
+  ['a lone surrogate', '{"id": "bad", "v": "\\ud800"}', '22P02'],
+  ['a number beyond numeric', '{"id": "bad", "v": 1e400000}', '22003'],
+  ['text that is no JSON', '{"id": "bad", "v": nonsense}', '22P02'],
+  ['nesting that is too deep', `{"id": "bad", "v": ${'['.repeat(60_000)}${']'.repeat(60_000)}}`, '54001'],
+] as const;
+
+describe('a batch with objects that Postgres refuses', () => {
+  let database: Database;
+  let drop: () => Promise<void>;
+
+  beforeAll(async () => {
+    const created = await createTestDatabase();
+    drop = created.drop;
+    database = new Database({
+      url: created.url,
+      poolSize: 4,
+      queryTimeoutMs: 20_000,
+      onError: () => undefined,
+    });
+  });
+
+  afterAll(async () => {
+    await database?.close();
+    await drop?.();
+  });
+
+  async function storedIds(namespace: string): Promise<string[]> {
+    const rows = await database.query<{ id: string }>({
+      text: 'SELECT id FROM inlet.objects WHERE namespace = $1 ORDER BY id',
+      values: [namespace],
+    });
+    return rows.map(({ id }) => id);
+  }
+
+  it.each(REFUSED)('keeps %s and stores the others', async (what, text, sqlState) => {
+    const namespace = `refused-${sqlState}-${what.length}`;
+    const batch = handMadeBatch(1_000_000, [
+      { namespace, objects: [object('a'), ['bad', text], object('b')] },
+      { namespace, objects: [object('c')] },
+    ]);
+    expect(await storeBatch(database, batch)).toEqual({ requests: 2, objects: 4, failed: 1 });
+    expect(await storedIds(namespace)).toEqual(['a', 'b', 'c']);
+    const failed = await database.query({
+      text: 'SELECT request_id, index, id, object, sqlstate FROM inlet.failed_objects WHERE namespace = $1',
+      values: [namespace],
+    });
+    expect(failed).toEqual([
+      { request_id: requestIdAt(batch.id, 0), index: 1, id: 'bad', object: text, sqlstate: sqlState },
+    ]);
+    const requests = await database.query({
+      text: 'SELECT status FROM inlet.requests WHERE namespace = $1 ORDER BY request_id',
+      values: [namespace],
+    });
+    expect(requests).toEqual([{ status: 'failed' }, { status: 'succeeded' }]);
+  });
+
+  it('keeps several of them apart, wherever they stand', async () => {
+    const objects = Array.from({ length: 200 }, (_, i): readonly [string, string] =>
+      i % 50 === 7 ? [`o${i}`, `{"id": "o${i}", "v": "\\u0000"}`] : object(`o${i}`),
+    );
+    const batch = handMadeBatch(1_000_000, [{ namespace: 'several', objects }]);
+    expect(await storeBatch(database, batch)).toMatchObject({ objects: 200, failed: 4 });
+    expect(await storedIds('several')).toHaveLength(196);
+  });
+
+  it('stores the write before where the last one of an id is refused', async () => {
+    const batch = handMadeBatch(1_000_000, [
+      { namespace: 'before', objects: [object('x', { n: 1 }), object('y', { n: 1 })] },
+      { namespace: 'before', objects: [object('x', { n: 2 })] },
+      { namespace: 'before', objects: [['x', '{"id": "x", "v": "\\u0000"}']] },
+    ]);
+    expect(await storeBatch(database, batch)).toMatchObject({ failed: 1 });
+    const rows = await database.query({
+      text: `SELECT id, data ->> 'n' AS n FROM inlet.objects WHERE namespace = 'before' ORDER BY id`,
+    });
+    expect(rows).toEqual([
+      { id: 'x', n: '2' },
+      { id: 'y', n: '1' },
+    ]);
+  });
+
+  it('changes nothing when it is stored a second time', async () => {
+    const batch = handMadeBatch(1_000_000, [
+      { namespace: 'repeat', objects: [object('a'), ['bad', '{"id": "bad", "v": "\\u0000"}']] },
+    ]);
+    await storeBatch(database, batch);
+    await storeBatch(database, batch);
+    const [row] = await database.query({
+      text: `SELECT (SELECT count(*)::int FROM inlet.failed_objects WHERE namespace = 'repeat') AS failed,
+                    (SELECT max(revision)::int FROM inlet.objects WHERE namespace = 'repeat') AS revision`,
+    });
+    expect(row).toEqual({ failed: 1, revision: 1 });
+  });
+
+  it("keeps objects that an operator's own constraint refuses", async () => {
+    await database.query({
+      text: `ALTER TABLE inlet.objects ADD CONSTRAINT no_secrets CHECK (namespace <> 'strict' OR NOT data ? 'secret')`,
+    });
+    const batch = handMadeBatch(1_000_000, [
+      { namespace: 'strict', objects: [object('a'), object('b', { secret: 1 })] },
+    ]);
+    expect(await storeBatch(database, batch)).toMatchObject({ failed: 1 });
+    expect(await storedIds('strict')).toEqual(['a']);
+  });
+});
+
+describeOnBothQueues('an object that gets behind the checks', ({ redisUrl }) => {
+  let inlet: TestInlet;
+  let drop: () => Promise<void>;
+
+  beforeAll(async () => {
+    const created = await createTestDatabase();
+    drop = created.drop;
+    inlet = await TestInlet.start(testConfig({ databaseUrl: created.url, redisUrl }));
+  });
+
+  afterAll(async () => {
+    await inlet?.close();
+    await drop?.();
+  });
+
+  it('fails its request with index, id and reason, and its neighbours are stored', async () => {
+    const queue = openProvider(inlet.config).openQueue();
+    try {
+      const batch = handMadeBatch(0, [
+        { namespace: 'behind', objects: [object('good'), ['bad', '{"id": "bad", "v": "\\u0000"}']] },
+        { namespace: 'behind', objects: [object('neighbour')] },
+      ]);
+      await whenConnected(() => queue.add(batch));
+      const failed = await inlet.done('behind', requestIdAt(batch.id, 0));
+      expect(failed).toMatchObject({
+        status: 'failed',
+        counts: { objects: 2, stored: 1, failed: 1 },
+        errors: [{ index: 1, id: 'bad', message: expect.stringContaining('Unicode') }],
+      });
+      expect(failed.data.map(({ id }) => id)).toEqual(['good']);
+      const neighbour = await inlet.done('behind', requestIdAt(batch.id, 1));
+      expect(neighbour.status).toBe('succeeded');
+      expect(await inlet.object('behind', 'good')).toBeDefined();
+      expect(await inlet.object('behind', 'neighbour')).toBeDefined();
+      expect(await inlet.objectText('behind', 'bad')).toBeUndefined();
+    } finally {
+      await queue.close();
+    }
+  });
+});

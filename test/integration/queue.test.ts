@@ -1,0 +1,193 @@
+/** What the queue promises to the rest of Inlet, the same on both backends. */
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import type { Batch } from '../../src/domain/batch.ts';
+import type { BatchConsumer, BatchHandler, BatchQueue, QueueProvider } from '../../src/queue/queue.ts';
+import { HandedBackError } from '../../src/queue/queue.ts';
+import { handMadeBatch, newBatchId, object } from '../support/batches.ts';
+import { eventually, testConfig } from '../support/inlet.ts';
+import { createTestDatabase } from '../support/postgres.ts';
+import { describeOnBothQueues, openProvider, whenConnected } from '../support/queues.ts';
+
+describeOnBothQueues('the queue', ({ redisUrl }) => {
+  let databaseUrl: string;
+  let drop: () => Promise<void>;
+  let provider: QueueProvider;
+  let queue: BatchQueue;
+  let consumers: BatchConsumer[];
+
+  beforeAll(async () => {
+    const created = await createTestDatabase();
+    databaseUrl = created.url;
+    drop = created.drop;
+  });
+
+  afterAll(async () => {
+    await drop?.();
+  });
+
+  beforeEach(async () => {
+    provider = openProvider(testConfig({ databaseUrl, redisUrl }));
+    queue = provider.openQueue();
+    consumers = [];
+    await whenConnected(() => queue.depth());
+  });
+
+  afterEach(async () => {
+    // In Postgres the tests share the queue: nothing may be left for the next.
+    if (consumers.length === 0 && (await queue.depth()) > 0) consume(async () => undefined);
+    if (consumers.length > 0) await emptied();
+    for (const consumer of consumers) await consumer.close(5_000);
+    await queue.close();
+  });
+
+  function consume(handler: BatchHandler, concurrency = 2): BatchConsumer {
+    const consumer = provider.consume(handler, { concurrency });
+    consumers.push(consumer);
+    return consumer;
+  }
+
+  async function emptied(): Promise<void> {
+    await eventually(async () => ((await queue.depth()) === 0 ? true : undefined));
+  }
+
+  const sample = (): Batch => handMadeBatch(0, [{ namespace: 'n', objects: [object('a')] }]);
+
+  it('hands a batch to a consumer with its text to the letter, and then it is gone', async () => {
+    const text = '{"id": "a",  "v":[1.0, 9007199254740993, "\\u00e9 \\" \\\\ 😀 \\ud83d\\ude00"]}';
+    const batch = handMadeBatch(0, [{ namespace: 'n', objects: [['a', text]] }]);
+    const seen: Batch[] = [];
+    await queue.add(batch);
+    expect(await queue.depth()).toBe(1);
+    consume(async (received) => {
+      seen.push(received);
+    });
+    await emptied();
+    expect(seen).toEqual([{ ...batch, acceptedAt: expect.any(Number) }]);
+    expect(await queue.find(batch.id)).toBeUndefined();
+  });
+
+  it("stamps batches with the server's clock in microseconds, each later than the one before", async () => {
+    const before = Date.now() * 1_000;
+    const batches = [sample(), sample(), sample()];
+    for (const batch of batches) await queue.add(batch);
+    const found = await Promise.all(batches.map(({ id }) => queue.find(id)));
+    const stamps = found.map((batch) => batch?.acceptedAt ?? 0);
+    expect(stamps).toEqual([...new Set(stamps)].sort((a, b) => a - b));
+    expect(Math.abs((stamps[0] ?? 0) - before)).toBeLessThan(10_000_000);
+  });
+
+  it('finds a batch by its id as soon as it was added, and tells when a worker has begun', async () => {
+    const batch = sample();
+    expect(await queue.find(newBatchId())).toBeUndefined();
+    await queue.add(batch);
+    expect(await queue.find(batch.id)).toMatchObject({ requests: batch.requests, started: false });
+    let finish = (): void => undefined;
+    consume(
+      () =>
+        new Promise((resolve) => {
+          finish = () => resolve(undefined);
+        }),
+    );
+    await eventually(async () => ((await queue.find(batch.id))?.started ? true : undefined));
+    finish();
+    await emptied();
+  });
+
+  it('takes a batch that is added twice once', async () => {
+    const batch = sample();
+    await queue.add(batch);
+    await queue.add(batch);
+    expect(await queue.depth()).toBe(1);
+  });
+
+  it('keeps a batch whose handler fails, and hands it out again', async () => {
+    const batch = sample();
+    const attempts: string[] = [];
+    await queue.add(batch);
+    consume(async ({ id }) => {
+      attempts.push(id);
+      if (attempts.length < 3) throw new Error('not now');
+    });
+    await emptied();
+    expect(attempts).toEqual([batch.id, batch.id, batch.id]);
+  });
+
+  it('lets other batches pass one that fails', async () => {
+    const [bad, good] = [sample(), sample()];
+    const done: string[] = [];
+    let mended = false;
+    await queue.add(bad);
+    await queue.add(good);
+    consume(async ({ id }) => {
+      if (id === bad.id && !mended) throw new Error('not now');
+      done.push(id);
+    }, 1);
+    await eventually(async () => (done.includes(good.id) ? true : undefined));
+    expect(await queue.find(bad.id)).toMatchObject({ started: true });
+    mended = true;
+    await emptied();
+    expect(done).toEqual([good.id, bad.id]);
+  });
+
+  it('gives a batch that is handed back on closing to the next consumer at once', async () => {
+    const batch = sample();
+    await queue.add(batch);
+    let begun = false;
+    const first = provider.consume(
+      (_batch, stopping) =>
+        new Promise((_resolve, reject) => {
+          begun = true;
+          stopping.addEventListener('abort', () => reject(new HandedBackError('stopping')));
+        }),
+      { concurrency: 1 },
+    );
+    await eventually(async () => (begun ? true : undefined));
+    await first.close(5_000);
+    const seen: string[] = [];
+    consume(async ({ id }) => {
+      seen.push(id);
+    });
+    await emptied();
+    expect(seen).toEqual([batch.id]);
+  });
+
+  it('waits on closing for the batch in hand', async () => {
+    await queue.add(sample());
+    let begun = false;
+    let finished = false;
+    const consumer = provider.consume(
+      async () => {
+        begun = true;
+        await new Promise((resolve) => {
+          setTimeout(resolve, 300);
+        });
+        finished = true;
+      },
+      { concurrency: 1 },
+    );
+    await eventually(async () => (begun ? true : undefined));
+    await consumer.close(5_000);
+    expect(finished).toBe(true);
+    expect(await queue.depth()).toBe(0);
+  });
+
+  it('shares batches among consumers, each batch going to one', async () => {
+    const seen: string[] = [];
+    const record: BatchHandler = async ({ id }) => {
+      seen.push(id);
+    };
+    consume(record);
+    consume(record);
+    const batches = Array.from({ length: 50 }, sample);
+    await Promise.all(batches.map((batch) => queue.add(batch)));
+    await emptied();
+    expect(seen.sort()).toEqual(batches.map(({ id }) => id).sort());
+  });
+
+  it('says that it is up, and finds nothing weak in a durable server', async () => {
+    expect(await queue.isUp()).toBe(true);
+    // The suite's Postgres runs without fsync for speed, and that is what must be noticed there.
+    const found = (await queue.weaknesses()).map((line) => line.replace(/^Postgres has (\w+) off.*/, '$1'));
+    expect(found.sort()).toEqual(redisUrl ? [] : ['fsync', 'full_page_writes', 'synchronous_commit']);
+  });
+});

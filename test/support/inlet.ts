@@ -1,0 +1,178 @@
+/** A running Inlet for tests: API and worker in this process, on services that the suite has started. */
+import { randomUUID } from 'node:crypto';
+import { type Config, readConfig } from '../../src/config.ts';
+import type { RunningApi, RuntimeConfig } from '../../src/runtime.ts';
+import { runMigrations, startApi, startWorker } from '../../src/runtime.ts';
+import { createLog } from '../../src/telemetry.ts';
+
+export const KEY = 'sk_test_0123456789abcdef';
+
+const log = createLog((process.env['TEST_LOG'] as 'debug') ?? 'silent');
+
+/** What the tests need of the services. */
+export interface Services {
+  readonly databaseUrl: string;
+  /** Unset: the queue lives in Postgres. */
+  readonly redisUrl?: string | undefined;
+}
+
+/** Settings as a process would read them, on a free port and with Redis keys of their own. */
+export function testConfig(
+  { databaseUrl, redisUrl }: Services,
+  overrides: Partial<Config> = {},
+): RuntimeConfig {
+  const config = readConfig({
+    PORT: '0',
+    DATABASE_URL: databaseUrl,
+    INLET_REDIS_PREFIX: `test-${randomUUID()}`,
+    ...(redisUrl ? { REDIS_URL: redisUrl } : {}),
+  });
+  return { ...config, ...overrides, databaseUrl };
+}
+
+export class TestInlet {
+  readonly config: RuntimeConfig;
+  readonly #api: RunningApi;
+  readonly #closers: (() => Promise<void>)[] = [];
+
+  private constructor(config: RuntimeConfig, api: RunningApi) {
+    this.config = config;
+    this.#api = api;
+    this.#closers.push(() => api.close());
+  }
+
+  /** Starts the API and as many workers as are asked for. */
+  static async start(config: RuntimeConfig, { workers = 1 } = {}): Promise<TestInlet> {
+    const inlet = new TestInlet(config, await startApi(config, [KEY], log));
+    for (let i = 0; i < workers; i += 1) await inlet.addWorker();
+    return inlet;
+  }
+
+  get url(): string {
+    return this.#api.url;
+  }
+
+  async addWorker(): Promise<() => Promise<void>> {
+    const worker = await startWorker(this.config, log, undefined);
+    let closed: Promise<void> | undefined;
+    const close = (): Promise<void> => {
+      closed ??= worker.close();
+      return closed;
+    };
+    this.#closers.push(close);
+    return close;
+  }
+
+  async close(): Promise<void> {
+    for (const close of this.#closers.reverse()) await close();
+  }
+
+  /** Sends a request with the key and, with a body, as JSON. */
+  fetch(path: string, init: RequestInit = {}): Promise<Response> {
+    const headers = new Headers(init.headers);
+    if (!headers.has('authorization')) headers.set('authorization', `Bearer ${KEY}`);
+    if (init.body !== undefined && !headers.has('content-type'))
+      headers.set('content-type', 'application/json');
+    return fetch(this.url + path, { ...init, headers });
+  }
+
+  /** POSTs a body given as text or bytes. */
+  post(
+    namespace: string,
+    body: string | Uint8Array<ArrayBuffer>,
+    headers: Record<string, string> = {},
+  ): Promise<Response> {
+    return this.fetch(`/v1/data/${namespace}`, { method: 'POST', body, headers });
+  }
+
+  /** Writes and returns the request id; throws unless the answer is 202. */
+  async write(
+    namespace: string,
+    body: string | Uint8Array<ArrayBuffer>,
+    headers?: Record<string, string>,
+  ): Promise<string> {
+    const response = await this.post(namespace, body, headers);
+    const answer = await response.text();
+    if (response.status !== 202) throw new Error(`expected 202, got ${response.status}: ${answer}`);
+    return (JSON.parse(answer) as { requestId: string }).requestId;
+  }
+
+  async status(namespace: string, requestId: string): Promise<RequestAnswer> {
+    const response = await this.fetch(`/v1/data/${namespace}/requests/${requestId}`);
+    const answer = await response.text();
+    if (response.status !== 200) throw new Error(`expected 200, got ${response.status}: ${answer}`);
+    return JSON.parse(answer) as RequestAnswer;
+  }
+
+  /** Waits until a request is done and returns its status. */
+  async done(namespace: string, requestId: string): Promise<RequestAnswer> {
+    return eventually(async () => {
+      const answer = await this.status(namespace, requestId);
+      return answer.status === 'succeeded' || answer.status === 'failed' ? answer : undefined;
+    });
+  }
+
+  /** The text of an object's answer; undefined where it isn't there. */
+  async objectText(namespace: string, id: string): Promise<string | undefined> {
+    const response = await this.fetch(`/v1/data/${namespace}/objects/${encodeURIComponent(id)}`);
+    if (response.status === 404) return undefined;
+    if (response.status !== 200) throw new Error(`expected 200, got ${response.status}`);
+    return response.text();
+  }
+
+  async object(namespace: string, id: string): Promise<ObjectAnswer | undefined> {
+    const text = await this.objectText(namespace, id);
+    return text === undefined ? undefined : (JSON.parse(text) as ObjectAnswer);
+  }
+}
+
+export interface RequestAnswer {
+  readonly namespace: string;
+  readonly request_id: string;
+  readonly status: string;
+  readonly data: readonly { readonly id: string; readonly url: string }[];
+  readonly accepted_at: string;
+  readonly completed_at: string | null;
+  readonly counts: { readonly objects: number; readonly stored: number; readonly failed: number };
+  readonly errors: readonly { readonly index: number; readonly id: string; readonly message: string }[];
+}
+
+export interface ObjectAnswer {
+  readonly namespace: string;
+  readonly id: string;
+  readonly data: Record<string, unknown>;
+  readonly revision: number;
+  readonly request_id: string;
+  readonly accepted_at: string;
+}
+
+/** An error's answer. */
+export interface ProblemAnswer {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly detail: string;
+  readonly message: string;
+  readonly requestId: string;
+  readonly errors?: readonly { readonly path: string; readonly message: string }[];
+  readonly more_errors?: number;
+}
+
+/** Asks again and again until there is an answer. */
+export async function eventually<T>(ask: () => Promise<T | undefined>, timeoutMs = 25_000): Promise<T> {
+  const deadline = Date.now() + timeoutMs;
+  for (;;) {
+    const answer = await ask();
+    if (answer !== undefined) return answer;
+    if (Date.now() > deadline) throw new Error(`nothing after ${timeoutMs} ms`);
+    await new Promise((resolve) => {
+      setTimeout(resolve, 20);
+    });
+  }
+}
+
+/** Migrates a database for tests that start their own. */
+export async function prepare(config: RuntimeConfig): Promise<RuntimeConfig> {
+  await runMigrations(config, log);
+  return config;
+}

@@ -1,0 +1,128 @@
+// PostgreSQL for tests: one server for the whole suite with a database for each test file, or a server of one's own.
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import pg from 'pg';
+import { inject } from 'vitest';
+import { OWNER, openCluster } from '../../src/store/embedded/cluster.ts';
+import {
+  freePort,
+  type StartedPostmaster,
+  shutDown,
+  startPostmaster,
+} from '../../src/store/embedded/postmaster.ts';
+import { reapAfterDeath } from './reaper.ts';
+import { waitFor } from './wait-for.ts';
+
+/** The database that every test database is a copy of; global setup creates it and applies the migrations. */
+export const TEMPLATE = 'inlet_template';
+
+export interface TestPostgres {
+  /** Connects as superuser to the database `postgres`; the same after every `start()`. */
+  url: string;
+  port: number;
+  /** Of the server's main process; another one after every `start()`. */
+  readonly pid: number;
+  /** Sends a signal. Returns when the process is gone, except after SIGSTOP and SIGCONT. */
+  kill(signal: NodeJS.Signals): Promise<void>;
+  /** Starts it again after `kill`, on the same port and data, and waits until it answers. */
+  start(): Promise<void>;
+  /** Ends it and removes its data. May be called again, and after `kill`. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts a throwaway server on an empty cluster and waits until it answers.
+ *
+ * @param options.fsync true for tests that kill it and count what is left: by default it trades durability for speed
+ * @param options.settings further settings of PostgreSQL
+ */
+export async function startPostgres(
+  options: { fsync?: boolean; settings?: Record<string, string> } = {},
+): Promise<TestPostgres> {
+  const unsafe = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' };
+  const settings = { max_connections: '200', ...(options.fsync ? {} : unsafe), ...options.settings };
+  const folder = await mkdtemp(path.join(tmpdir(), 'inlet-postgres-'));
+  const cluster = await openCluster(folder, { sync: false });
+  const port = await freePort();
+  const url = `postgres://${OWNER}:${cluster.password}@127.0.0.1:${port}/postgres`;
+  let server: StartedPostmaster;
+  let callOff = async () => {};
+
+  async function spawnServer(): Promise<void> {
+    await callOff();
+    server = await startPostmaster(cluster, port, settings);
+    callOff = reapAfterDeath(server.pid, 'QUIT', folder);
+  }
+
+  async function start(): Promise<void> {
+    await spawnServer();
+    await waitFor('PostgreSQL to answer', async () => {
+      if (!(await server.isRunning())) {
+        await delay(200); // the last backends of a killed server keep a new one from starting
+        await spawnServer();
+      }
+      return (await query(url, 'SELECT 1')).length === 1;
+    });
+  }
+
+  await start();
+  return {
+    url,
+    port,
+    get pid() {
+      return server.pid;
+    },
+    async kill(signal) {
+      process.kill(server.pid, signal);
+      if (signal === 'SIGSTOP' || signal === 'SIGCONT') return;
+      await server.exited;
+      await callOff();
+    },
+    start,
+    async stop() {
+      await shutDown(server);
+      await callOff();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+export interface TestDatabase {
+  url: string;
+  /** Drops it, with the connections that are still open to it. */
+  drop(): Promise<void>;
+}
+
+/** Makes a fresh database, with all migrations applied, on the suite's server: one for each test file, or test. */
+export async function createTestDatabase(): Promise<TestDatabase> {
+  const server = inject('postgresUrl');
+  const name = `test_${randomBytes(6).toString('hex')}`;
+  await query(server, `CREATE DATABASE ${name} TEMPLATE ${TEMPLATE}`);
+  return {
+    url: databaseUrl(server, name),
+    drop: async () => {
+      await query(server, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
+    },
+  };
+}
+
+/** The URL of another database on the same server. */
+export function databaseUrl(server: string, name: string): string {
+  const url = new URL(server);
+  url.pathname = `/${name}`;
+  return url.href;
+}
+
+/** Runs one statement over a connection of its own. */
+export async function query(url: string, sql: string): Promise<Record<string, unknown>[]> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
+  try {
+    await client.connect();
+    return (await client.query(sql)).rows;
+  } finally {
+    await client.end();
+  }
+}

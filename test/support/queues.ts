@@ -1,0 +1,44 @@
+/** Runs a suite once for each queue that Inlet can use. */
+import { describe, inject } from 'vitest';
+import { bullmqProvider } from '../../src/queue/bullmq.ts';
+import { postgresBackend } from '../../src/queue/postgres.ts';
+import type { QueueProvider } from '../../src/queue/queue.ts';
+import { redisBackend } from '../../src/queue/redis.ts';
+import type { RuntimeConfig } from '../../src/runtime.ts';
+import { eventually } from './inlet.ts';
+
+export interface QueueUnderTest {
+  /** The suite's Redis; undefined for the queue in Postgres. */
+  readonly redisUrl: string | undefined;
+}
+
+/** Declares `suite` for both queues. Without a Redis its half is shown as skipped (in CI the whole suite fails then). */
+export function describeOnBothQueues(name: string, suite: (queue: QueueUnderTest) => void): void {
+  const redisUrl = inject('redisUrl') ?? undefined;
+  describe.skipIf(redisUrl === undefined)(`${name} (queue in Redis)`, () => {
+    suite({ redisUrl });
+  });
+  describe(`${name} (queue in Postgres)`, () => {
+    suite({ redisUrl: undefined });
+  });
+}
+
+/** The queue that a process with these settings would use. */
+export function openProvider({ redisUrl, redisPrefix, databaseUrl }: RuntimeConfig): QueueProvider {
+  const onError = (): void => undefined;
+  const backend = redisUrl
+    ? redisBackend({ url: redisUrl, prefix: redisPrefix, queueName: 'inlet', onError })
+    : postgresBackend({ url: databaseUrl, queueName: 'inlet', onError });
+  return bullmqProvider(backend, onError);
+}
+
+/** Makes a call until it succeeds: a producer that was just made isn't connected yet, and fails at once. */
+export async function whenConnected<T>(call: () => Promise<T>): Promise<T> {
+  const { value } = await eventually(() =>
+    call().then(
+      (result) => ({ value: result }),
+      () => undefined,
+    ),
+  );
+  return value;
+}

@@ -1,0 +1,26 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
+/**
+ * Asks until the answer is neither undefined nor false, and returns it. An error of `ask` is a "not yet" too: it
+ * becomes the cause of the failure when time is up.
+ *
+ * @param what for the message, like `Redis to answer`
+ * @param timeout in milliseconds
+ */
+export async function waitFor<T>(
+  what: string,
+  ask: () => T | undefined | false | Promise<T | undefined | false>,
+  timeout = 20_000,
+): Promise<T> {
+  let cause: unknown;
+  for (const end = Date.now() + timeout; Date.now() < end; await delay(20)) {
+    try {
+      const answer = await ask();
+      if (answer !== undefined && answer !== false) return answer;
+      cause = undefined;
+    } catch (error) {
+      cause = error;
+    }
+  }
+  throw new Error(`waited ${timeout} ms in vain for ${what}`, { cause });
+}

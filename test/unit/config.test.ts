@@ -1,0 +1,236 @@
+import { describe, expect, it } from 'vitest';
+import { describeConfig, readConfig, SETTINGS } from '../../src/config.ts';
+import { OperatorError } from '../../src/errors.ts';
+
+const SECRET = 's3cr3t';
+
+/** The message that the start stops with. */
+function refused(environment: Record<string, string>): string {
+  try {
+    readConfig(environment);
+  } catch (error) {
+    expect(error).toBeInstanceOf(OperatorError);
+    return (error as OperatorError).message;
+  }
+  throw new Error(`was accepted: ${JSON.stringify(environment)}`);
+}
+
+describe('readConfig', () => {
+  it('has a default for everything', () => {
+    expect(readConfig({})).toEqual({
+      port: 8080,
+      host: '127.0.0.1',
+      databaseUrl: undefined,
+      redisUrl: undefined,
+      redisPrefix: 'inlet',
+      dataDir: '.inlet',
+      apiKeys: undefined,
+      publicUrl: undefined,
+      bodyLimit: 10 * 1024 * 1024,
+      maxObjects: 10_000,
+      workerPort: 8081,
+      workerConcurrency: 4,
+      requireDurableQueue: false,
+      logLevel: 'info',
+    });
+  });
+
+  it('takes an empty variable, or one of white space, as unset', () => {
+    const empty = Object.values(SETTINGS).map(({ variable }, i) => [variable, i % 2 ? '' : ' \t']);
+    expect(readConfig(Object.fromEntries(empty))).toEqual(readConfig({}));
+  });
+
+  it('passes over variables that are not its own', () => {
+    expect(readConfig({ INLET_NO_SUCH: 'x', port: '1', PATH: '/bin' })).toEqual(readConfig({}));
+  });
+
+  it('reads every setting', () => {
+    expect(
+      readConfig({
+        PORT: '0',
+        HOST: '0.0.0.0',
+        DATABASE_URL: 'postgres://u:p@db:5432/inlet?sslmode=require',
+        REDIS_URL: 'rediss://:p@redis:6380/1',
+        INLET_REDIS_PREFIX: '{shop_1}',
+        INLET_DATA_DIR: '/var/lib/inlet data',
+        INLET_API_KEYS: 'one,two',
+        INLET_PUBLIC_URL: 'https://inlet.example.com',
+        INLET_BODY_LIMIT: '1mb',
+        INLET_MAX_OBJECTS: '1',
+        INLET_WORKER_PORT: '65535',
+        INLET_WORKER_CONCURRENCY: '64',
+        INLET_REQUIRE_DURABLE_QUEUE: 'true',
+        LOG_LEVEL: 'silent',
+      }),
+    ).toEqual({
+      port: 0,
+      host: '0.0.0.0',
+      databaseUrl: 'postgres://u:p@db:5432/inlet?sslmode=require',
+      redisUrl: 'rediss://:p@redis:6380/1',
+      redisPrefix: '{shop_1}',
+      dataDir: '/var/lib/inlet data',
+      apiKeys: ['one', 'two'],
+      publicUrl: 'https://inlet.example.com',
+      bodyLimit: 1024 * 1024,
+      maxObjects: 1,
+      workerPort: 65_535,
+      workerConcurrency: 64,
+      requireDurableQueue: true,
+      logLevel: 'silent',
+    });
+  });
+
+  it('leaves out white space around a value', () => {
+    expect(readConfig({ PORT: ' 81\n', INLET_API_KEYS: ' a , b ' })).toMatchObject({
+      port: 81,
+      apiKeys: ['a', 'b'],
+    });
+  });
+
+  it.each([
+    ['1024', 1024],
+    ['1024b', 1024],
+    ['1kb', 1024],
+    ['1KB', 1024],
+    ['100kb', 102_400],
+    ['3mb', 3 * 1024 * 1024],
+    ['64mb', 64 * 1024 * 1024],
+    ['64Mb', 64 * 1024 * 1024],
+    ['65536kb', 64 * 1024 * 1024],
+    ['67108864', 64 * 1024 * 1024],
+  ])('reads the size %s as %d bytes', (text, bytes) => {
+    expect(readConfig({ INLET_BODY_LIMIT: text }).bodyLimit).toBe(bytes);
+  });
+
+  it.each(['postgres://localhost/db', 'postgresql://u@h/d', 'postgres://u:p@%2Fvar%2Frun/d'])(
+    'takes %s as DATABASE_URL',
+    (text) => {
+      expect(readConfig({ DATABASE_URL: text }).databaseUrl).toBe(text);
+    },
+  );
+
+  it('takes the slashes off the end of INLET_PUBLIC_URL, to which paths are added', () => {
+    expect(readConfig({ INLET_PUBLIC_URL: 'https://example.com/' }).publicUrl).toBe('https://example.com');
+    expect(readConfig({ INLET_PUBLIC_URL: 'http://h:1/inlet//' }).publicUrl).toBe('http://h:1/inlet');
+  });
+
+  it('takes API keys of 1 to 512 printable characters', () => {
+    const keys = ['x', 'y'.repeat(512), '!"#$%&\'()*+-./09:;<=>?@AZ[\\]^_`az{|}~'];
+    expect(readConfig({ INLET_API_KEYS: keys.join() }).apiKeys).toEqual(keys);
+  });
+
+  it.each([
+    ['PORT', ['-1', '65536', '80.5', '0x50', '1e3', 'http', '8080 8081', '+80', '9'.repeat(400)]],
+    ['HOST', ['local host', 'http://localhost', 'a/b', 'a,b']],
+    ['DATABASE_URL', ['localhost', 'mysql://h/d', 'http://h/d', 'redis://h', '/var/run/postgres']],
+    ['REDIS_URL', ['localhost:6379', 'http://h', 'postgres://h/d', 'redis']],
+    ['INLET_REDIS_PREFIX', ['a:b', 'a b', '{a', 'a}', '{}', '{a}b', 'x'.repeat(65), `{${'x'.repeat(65)}}`]],
+    ['INLET_API_KEYS', [',', 'a,', ',a', 'a,,b', 'a b', 'é', 'x'.repeat(513), 'a\tb', 'a,b\u007f']],
+    ['INLET_PUBLIC_URL', ['inlet.example.com', 'ftp://h', '/inlet', 'localhost:8080']],
+    [
+      'INLET_BODY_LIMIT',
+      ['0', '1023', '65mb', '1gb', '1tb', '10 mb', '1.5mb', '-1mb', 'mb', '67108865', '10m'],
+    ],
+    ['INLET_MAX_OBJECTS', ['0', '1000001', '-1', '1.5', 'many']],
+    ['INLET_WORKER_PORT', ['-1', '65536', 'x']],
+    ['INLET_WORKER_CONCURRENCY', ['0', '65', 'x']],
+    ['INLET_REQUIRE_DURABLE_QUEUE', ['yes', '1', 'TRUE', 'on']],
+    ['LOG_LEVEL', ['verbose', 'INFO', '30']],
+  ])('stops at a bad %s with one line that names it and what is allowed', (variable, values) => {
+    const entry = Object.values(SETTINGS).find((setting) => setting.variable === variable);
+    for (const value of values) {
+      const message = refused({ [variable]: value });
+      expect(message).toMatch(new RegExp(`^${variable} is `));
+      expect(message).toContain(`must be ${entry?.allowed}`);
+      if (!entry?.secret) expect(message).toContain(JSON.stringify(value));
+    }
+  });
+
+  it('stays on one line whatever was found', () => {
+    expect(refused({ LOG_LEVEL: 'info\nLOG_LEVEL=debug\r\u001b[31m' })).not.toMatch(/\p{Cc}/u);
+  });
+
+  it.each([
+    ['DATABASE_URL', `mysql://user:${SECRET}@host/db`],
+    ['DATABASE_URL', `postgres://user:${SECRET}@host:notaport/db`],
+    ['REDIS_URL', `http://:${SECRET}@host`],
+    ['REDIS_URL', `${SECRET}@host:6379`],
+    ['INLET_API_KEYS', `${SECRET},two words`],
+    ['INLET_API_KEYS', `${SECRET},${'x'.repeat(513)}`],
+  ])('never shows what it found in %s', (variable, value) => {
+    const environment = { [variable]: value };
+    expect(refused(environment)).not.toContain(SECRET);
+    try {
+      readConfig(environment);
+    } catch (error) {
+      // Nor in what a log would show of the error beside its message.
+      expect(String((error as Error).stack)).not.toContain(SECRET);
+      expect(JSON.stringify(error, Object.getOwnPropertyNames(error))).not.toContain(SECRET);
+    }
+  });
+
+  it('takes the words HOST:PORT for the default nowhere but in INLET_PUBLIC_URL', () => {
+    expect(readConfig({ INLET_DATA_DIR: 'http://HOST:PORT' }).dataDir).toBe('http://HOST:PORT');
+    expect(refused({ LOG_LEVEL: 'http://HOST:PORT' })).toMatch(/^LOG_LEVEL /);
+  });
+});
+
+describe('describeConfig', () => {
+  it('shows every setting under the name of its variable', () => {
+    const shown = describeConfig(readConfig({ PORT: '81', INLET_PUBLIC_URL: 'https://h' }));
+    expect(Object.keys(shown).sort()).toEqual(
+      Object.values(SETTINGS)
+        .map(({ variable }) => variable)
+        .sort(),
+    );
+    expect(shown).toMatchObject({
+      PORT: 81,
+      INLET_PUBLIC_URL: 'https://h',
+      LOG_LEVEL: 'info',
+      INLET_REQUIRE_DURABLE_QUEUE: false,
+    });
+  });
+
+  it('shows of secrets only whether they are set', () => {
+    const secrets = {
+      DATABASE_URL: `postgres://user:${SECRET}@host/db`,
+      REDIS_URL: `redis://:${SECRET}@host`,
+      INLET_API_KEYS: `${SECRET},another`,
+    };
+    const shown = describeConfig(readConfig(secrets));
+    expect(shown).toMatchObject({ DATABASE_URL: 'set', REDIS_URL: 'set', INLET_API_KEYS: 'set' });
+    expect(JSON.stringify(shown)).not.toContain(SECRET);
+    expect(describeConfig(readConfig({}))).toMatchObject({
+      DATABASE_URL: 'unset',
+      REDIS_URL: 'unset',
+      INLET_API_KEYS: 'unset',
+      INLET_PUBLIC_URL: 'unset',
+    });
+  });
+});
+
+describe('SETTINGS', () => {
+  it('describes each variable, names none twice, and takes its own defaults', () => {
+    const entries = Object.values(SETTINGS);
+    expect(new Set(entries.map(({ variable }) => variable)).size).toBe(entries.length);
+    for (const { variable, allowed, description } of entries) {
+      expect(variable).toMatch(/^[A-Z][A-Z_]*$/);
+      expect(allowed).not.toBe('');
+      expect(description).not.toBe('');
+    }
+    // The public URL's default only says what it is made of.
+    const defaults = entries.flatMap(({ variable, default: value }) =>
+      value && variable !== SETTINGS.publicUrl.variable ? [[variable, value]] : [],
+    );
+    expect(readConfig(Object.fromEntries(defaults))).toEqual(readConfig({}));
+  });
+
+  it('keeps secret what holds passwords or keys', () => {
+    const secrets = Object.values(SETTINGS).filter(({ secret }) => secret);
+    expect(secrets.map(({ variable }) => variable).sort()).toEqual([
+      'DATABASE_URL',
+      'INLET_API_KEYS',
+      'REDIS_URL',
+    ]);
+  });
+});

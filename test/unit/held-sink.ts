@@ -1,0 +1,59 @@
+/** A queue by hand, and what else it takes to stop time between the steps of a group commit. */
+import type { BatchSink } from '../../src/ingest/group-commit.ts';
+import type { UnstampedBatch } from '../../src/queue/queue.ts';
+
+/** A queue that keeps every batch waiting until the test answers for it. */
+export class HeldSink implements BatchSink {
+  /** All that was ever added, in order. */
+  readonly batches: UnstampedBatch[] = [];
+  mostInFlight = 0;
+  #waiting: { resolve: () => void; reject: (error: Error) => void }[] = [];
+
+  add(batch: UnstampedBatch): Promise<void> {
+    this.batches.push(batch);
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ resolve, reject });
+      this.mostInFlight = Math.max(this.mostInFlight, this.#waiting.length);
+    });
+  }
+
+  /** The oldest batch in flight is on disk. */
+  store(): void {
+    this.#waiting.shift()?.resolve();
+  }
+
+  /** The oldest batch in flight is refused. */
+  fail(error: Error): void {
+    this.#waiting.shift()?.reject(error);
+  }
+
+  /** Stores whatever comes until nothing comes any more. */
+  async storeAll(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      this.store();
+      await settled();
+    }
+  }
+
+  /** The ids of the objects of each batch. */
+  contents(): string[][] {
+    return this.batches.map(({ requests }) => requests.flatMap(({ ids }) => ids));
+  }
+}
+
+/** Lets everything run that can run without a timer. */
+export async function settled(): Promise<void> {
+  for (let turn = 0; turn < 3; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** What a promise has come to by now. */
+export async function stateOf(promise: Promise<unknown>): Promise<'pending' | 'fulfilled' | 'rejected'> {
+  await settled();
+  return Promise.race([
+    promise.then(
+      () => 'fulfilled' as const,
+      () => 'rejected' as const,
+    ),
+    settled().then(() => 'pending' as const),
+  ]);
+}

@@ -1,0 +1,177 @@
+import pg from 'pg';
+import { pino } from 'pino';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
+import type { Batch } from '../../src/domain/batch.ts';
+import type { StoreOutcome } from '../../src/ingest/store-batch.ts';
+import { batchHandler } from '../../src/ingest/worker.ts';
+import { HandedBackError } from '../../src/queue/queue.ts';
+import { StoreUnavailableError } from '../../src/store/faults.ts';
+
+/** The waits that were asked for, in milliseconds; each is cut short, or, where `held`, lasts until it is aborted. */
+const clock = vi.hoisted(() => ({ waits: [] as number[], held: false }));
+vi.mock('node:timers/promises', async (importOriginal) => {
+  const { setTimeout: delay } = await importOriginal<typeof import('node:timers/promises')>();
+  const shortened: typeof delay = (ms = 0, value, options) => {
+    clock.waits.push(ms);
+    return delay(clock.held ? 600_000 : 0, value, options);
+  };
+  return { setTimeout: shortened };
+});
+
+const BATCH: Batch = {
+  id: '01h2m7qdmdjckc30e1mnq6x000',
+  version: 1,
+  acceptedAt: 1,
+  requests: [{ namespace: 'ns', ids: ['a'] }],
+  objects: '{"id":"a"}',
+};
+const STORED: StoreOutcome = { requests: 1, objects: 1, failed: 0 };
+
+function databaseError(code: string): pg.DatabaseError {
+  const error = new pg.DatabaseError('message that nobody should match on', 0, 'error');
+  error.code = code;
+  return error;
+}
+
+interface Line {
+  readonly level: number;
+  readonly batch: string;
+  readonly attempt: number;
+  readonly waitMs?: number;
+}
+
+/** A handler whose store does what `script` says, one step for each attempt, and stores from then on. */
+function setUp(script: readonly (Error | StoreOutcome)[] = []) {
+  const attempts: Batch[] = [];
+  const lines: Line[] = [];
+  const log = pino({ level: 'debug' }, { write: (line) => lines.push(JSON.parse(line) as Line) });
+  const stopping = new AbortController();
+  const handle = batchHandler(async (batch) => {
+    const step = script[attempts.length] ?? STORED;
+    attempts.push(batch);
+    if (step instanceof Error) throw step;
+    return step;
+  }, log);
+  const logged = (level: string) => lines.filter((line) => line.level === log.levels.values[level]);
+  return { attempts, lines, logged, stopping, run: () => handle(BATCH, stopping.signal) };
+}
+
+describe('batchHandler', () => {
+  beforeEach(() => {
+    clock.waits.length = 0;
+    clock.held = false;
+  });
+
+  it('stores a batch once and is done', async () => {
+    const { run, attempts, lines } = setUp();
+    await run();
+    expect(attempts).toEqual([BATCH]);
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toMatchObject({ batch: BATCH.id, requests: 1, objects: 1, failed: 0, attempt: 1 });
+  });
+
+  it('is done also where some objects were kept as failed, and warns', async () => {
+    const { run, attempts, logged } = setUp([{ requests: 1, objects: 5, failed: 2 }]);
+    await run();
+    expect(attempts).toHaveLength(1);
+    expect(logged('warn')).toMatchObject([{ batch: BATCH.id, objects: 5, failed: 2 }]);
+  });
+
+  it('tries the same batch until it is stored', async () => {
+    const { run, attempts, logged } = setUp([
+      new StoreUnavailableError('connection refused'),
+      databaseError('57P01'),
+    ]);
+    await run();
+    expect(attempts).toEqual([BATCH, BATCH, BATCH]);
+    expect(logged('warn')).toMatchObject([
+      { batch: BATCH.id, attempt: 1 },
+      { batch: BATCH.id, attempt: 2 },
+    ]);
+    expect(logged('debug')).toMatchObject([{ attempt: 3 }]);
+    expect(logged('error')).toEqual([]);
+  });
+
+  it('waits twice as long after each attempt, up to 10 seconds, for however many it takes', async () => {
+    const { run, attempts, logged } = setUp(Array(200).fill(new StoreUnavailableError('away')));
+    await run();
+    expect(attempts).toHaveLength(201);
+    const told = logged('warn').map(({ waitMs }) => waitMs ?? 0);
+    expect(told.slice(0, 8)).toEqual([200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000]);
+    expect(new Set(told.slice(6))).toEqual(new Set([10_000]));
+    expect(clock.waits).toHaveLength(told.length);
+    for (const [i, ms] of clock.waits.entries()) {
+      expect(ms).toBeGreaterThanOrEqual((told[i] ?? 0) / 2);
+      expect(ms).toBeLessThanOrEqual(told[i] ?? 0);
+    }
+  });
+
+  it('does not come back at the same moment as other workers', async () => {
+    const fault = new StoreUnavailableError('away');
+    await Promise.all(Array.from({ length: 20 }, () => setUp([fault]).run()));
+    expect(new Set(clock.waits).size).toBeGreaterThan(10);
+  });
+
+  it.each([
+    '08006',
+    '40001',
+    '40P01',
+    '53100',
+    '53300',
+    '55P03',
+    '57014',
+    '57P03',
+    '25006',
+    '58030',
+    'XX000',
+  ])('tries again after SQLSTATE %s', async (code) => {
+    const { run, attempts } = setUp([databaseError(code)]);
+    await run();
+    expect(attempts).toHaveLength(2);
+  });
+
+  it.each([
+    ['a bug', new TypeError('undefined is not a function')],
+    ['a missing table', databaseError('42P01')],
+    ['a missing right', databaseError('42501')],
+    ['data that could not be isolated', databaseError('22P02')],
+    ['an error with a code that is not from Postgres', Object.assign(new Error('x'), { code: '57P01' })],
+  ])('leaves %s to the queue at once', async (_, error) => {
+    const { run, attempts, logged } = setUp([error]);
+    await expect(run()).rejects.toBe(error);
+    expect(attempts).toHaveLength(1);
+    expect(logged('error')).toMatchObject([{ batch: BATCH.id, attempt: 1 }]);
+  });
+
+  it('leaves the unexpected to the queue also after it has waited', async () => {
+    const bug = new TypeError('x');
+    const { run, attempts } = setUp([new StoreUnavailableError('away'), bug]);
+    await expect(run()).rejects.toBe(bug);
+    expect(attempts).toHaveLength(2);
+  });
+
+  it('gives the batch back when the worker stops while it waits', async () => {
+    clock.held = true;
+    const { run, attempts, stopping } = setUp([new StoreUnavailableError('away')]);
+    const handled = run();
+    handled.catch(() => undefined);
+    await vi.waitFor(() => expect(clock.waits).toHaveLength(1));
+    stopping.abort();
+    await expect(handled).rejects.toThrow(HandedBackError);
+    expect(attempts).toHaveLength(1);
+  });
+
+  it('gives the batch back after one attempt when the worker is stopping already', async () => {
+    const { run, attempts, stopping } = setUp([new StoreUnavailableError('away')]);
+    stopping.abort();
+    await expect(run()).rejects.toThrow(HandedBackError);
+    expect(attempts).toHaveLength(1);
+  });
+
+  it('finishes what it can store though the worker is stopping', async () => {
+    const { run, attempts, stopping } = setUp();
+    stopping.abort();
+    await run();
+    expect(attempts).toHaveLength(1);
+  });
+});
