@@ -20,6 +20,7 @@ import { faultKind } from './store/faults.ts';
 import { migrate, requireCurrentSchema } from './store/migrate.ts';
 import { findObject } from './store/objects.ts';
 import type { Log } from './telemetry.ts';
+import { errorReporter } from './telemetry.ts';
 
 const QUEUE_NAME = 'inlet';
 
@@ -150,12 +151,12 @@ function openDatabase(
   return new Database({
     url: databaseUrl,
     ...limits,
-    onError: (err) => log.warn({ err }, 'lost an idle connection to Postgres'),
+    onError: errorReporter(log, 'lost an idle connection to Postgres'),
   });
 }
 
 function queueProvider({ redisUrl, redisPrefix, databaseUrl }: RuntimeConfig, log: Log): QueueProvider {
-  const onError = (err: Error): void => log.warn({ err }, 'the queue reports an error');
+  const onError = errorReporter(log, 'the queue reports an error');
   const backend = redisUrl
     ? redisBackend({ url: redisUrl, queueName: QUEUE_NAME, prefix: redisPrefix, onError })
     : postgresBackend({ url: databaseUrl, queueName: QUEUE_NAME, onError });

@@ -33,3 +33,26 @@ function describeError(error: unknown): Record<string, unknown> {
 function isExpected(error: Error): boolean {
   return 'code' in error || error.cause !== undefined;
 }
+
+const SAME_ERROR_MS = 10_000;
+
+/**
+ * Makes a function that logs errors as warnings, the same one at most every ten seconds: a server that is away
+ * fails every attempt to reach it, and its operator wants to read about it, not to wade through it.
+ */
+export function errorReporter(log: Log, message: string): (error: Error) => void {
+  const seen = new Map<string, { since: number; left: number }>();
+  return (error) => {
+    const now = performance.now();
+    const key = `${error.name} ${error.message}`;
+    const last = seen.get(key);
+    if (last && now - last.since < SAME_ERROR_MS) {
+      last.left += 1;
+      return;
+    }
+    // Messages may hold numbers that never come again.
+    if (seen.size > 100) seen.clear();
+    seen.set(key, { since: now, left: 0 });
+    log.warn({ err: error, ...(last?.left ? { repeated: last.left } : {}) }, message);
+  };
+}

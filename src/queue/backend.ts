@@ -19,6 +19,8 @@ export interface Producer {
   createQueue(): Queue;
   /** The server's clock, microseconds since 1970. */
   clock(): Promise<number>;
+  /** Whether the server has room for more batches. */
+  hasRoom(): Promise<boolean>;
   /** As `BatchQueue.weaknesses`. */
   weaknesses(): Promise<readonly string[]>;
   close(): Promise<void>;

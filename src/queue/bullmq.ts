@@ -1,5 +1,6 @@
 /** The queue on BullMQ, the same for both backends. One batch is one job; the job's id is the batch's. */
 import type { Job, Queue, Worker } from 'bullmq';
+import { isNotConnectionError } from 'bullmq';
 import type { BatchPayload } from '../domain/batch.ts';
 import { PAYLOAD_VERSION, readPayload } from '../domain/batch.ts';
 import type { BatchId } from '../domain/request-id.ts';
@@ -39,6 +40,9 @@ const JOB_OPTIONS = {
 const LOCK_DURATION_MS = 20_000;
 const STALLED_INTERVAL_MS = 10_000;
 
+/** How long a worker takes no jobs after the queue's server has refused it one, in milliseconds. */
+const PAUSE_AFTER_ERROR_MS = 1_000;
+
 /** Told of what BullMQ reports outside of a call. */
 export type OnQueueError = (error: Error) => void;
 
@@ -62,6 +66,7 @@ class BullmqQueue implements BatchQueue {
 
   async add(batch: UnstampedBatch): Promise<void> {
     await this.#call(async (queue) => {
+      if (!(await this.#producer.hasRoom())) throw new QueueUnavailableError('the queue is full');
       const payload: BatchPayload = {
         version: PAYLOAD_VERSION,
         acceptedAt: await this.#producer.clock(),
@@ -108,6 +113,7 @@ class BullmqQueue implements BatchQueue {
     try {
       return await use(await this.#open());
     } catch (cause) {
+      if (cause instanceof QueueUnavailableError) throw cause;
       throw new QueueUnavailableError((cause as Error).message, { cause });
     }
   }
@@ -169,12 +175,28 @@ class BullmqConsumer implements BatchConsumer {
       runRetryDelay: 1_000,
       settings: { backoffStrategy: retryDelay },
     });
-    worker.on('error', this.#onError);
+    worker.on('error', (error) => {
+      this.#onError(error);
+      if (isNotConnectionError(error)) this.#pause(worker);
+    });
     worker.on('failed', (_job, error) => {
       if (!(error instanceof HandedBackError)) this.#onError(error);
     });
     worker.waitUntilReady().catch((error: Error) => this.#restart(worker, error));
     return worker;
+  }
+
+  /**
+   * BullMQ waits by itself where it has no connection, but where the server answers with an error (Redis that
+   * is out of memory, Postgres that is starting up) it would ask again at once, thousands of times a second.
+   */
+  #pause(worker: Worker): void {
+    if (worker.isPaused() || this.#stopping.signal.aborted) return;
+    void worker.pause(true).catch(this.#onError);
+    const timer = setTimeout(() => {
+      if (!this.#stopping.signal.aborted) void worker.resume();
+    }, PAUSE_AFTER_ERROR_MS);
+    timer.unref();
   }
 
   /** A BullMQ worker whose first connection fails never tries again. */

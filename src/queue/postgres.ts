@@ -95,6 +95,8 @@ function openProducer({ url, queueName, onError }: PostgresBackendOptions): Prod
       );
       return Number(result.rows[0]?.micros);
     },
+    // Disks have no mark that could be watched over SQL; a full one refuses the job, which is a 503 as well.
+    hasRoom: async () => true,
     async weaknesses() {
       const result = await pool.query<{ name: string }>(
         `SELECT name FROM pg_settings

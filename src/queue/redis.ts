@@ -3,6 +3,7 @@ import { createRedisBackend, Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import type { Backend, Producer } from './backend.ts';
 import { PRODUCER_TIMEOUT_MS } from './backend.ts';
+import { MemoryWatch } from './redis-memory.ts';
 
 export interface RedisBackendOptions {
   readonly url: string;
@@ -45,6 +46,7 @@ function openProducer({ url, queueName, prefix, onError }: RedisBackendOptions):
     retryStrategy: reconnectDelay,
   });
   client.on('error', onError);
+  const memory = new MemoryWatch(client);
   return {
     isConnected: () => client.status === 'ready',
     createQueue: () => new Queue(queueName, { connection: client, prefix }, createRedisBackend),
@@ -52,6 +54,7 @@ function openProducer({ url, queueName, prefix, onError }: RedisBackendOptions):
       const [seconds, micros] = await client.time();
       return Number(seconds) * 1_000_000 + Number(micros);
     },
+    hasRoom: () => memory.hasRoom(),
     weaknesses: () => weaknesses(client),
     async close() {
       client.disconnect();

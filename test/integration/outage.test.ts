@@ -40,12 +40,16 @@ async function readyStatus(inlet: TestInlet): Promise<{ code: number; body: Reco
 }
 
 describe.skipIf(inject('redisUrl') === null)('Redis', () => {
-  async function start(): Promise<{ inlet: TestInlet; redis: Awaited<ReturnType<typeof startRedis>> }> {
+  async function start({ workers = 1 } = {}): Promise<{
+    inlet: TestInlet;
+    redis: Awaited<ReturnType<typeof startRedis>>;
+  }> {
     const redis = await startRedis();
     closers.push(() => redis.stop());
     const database = await createTestDatabase();
     closers.push(() => database.drop());
-    const inlet = await TestInlet.start(testConfig({ databaseUrl: database.url, redisUrl: redis.url }));
+    const config = testConfig({ databaseUrl: database.url, redisUrl: redis.url });
+    const inlet = await TestInlet.start(config, { workers });
     closers.push(() => inlet.close());
     return { inlet, redis };
   }
@@ -82,6 +86,47 @@ describe.skipIf(inject('redisUrl') === null)('Redis', () => {
     await client.config('SET', 'maxmemory', '1');
     await expectRefused(inlet, 'while');
     await client.config('SET', 'maxmemory', '0');
+    await inlet.done('outage', await writeWhenBack(inlet, 'after'));
+  });
+
+  it('out of memory with batches waiting: workers take them when there is room again', async () => {
+    const { inlet, redis } = await start({ workers: 0 });
+    const requestId = await inlet.write('outage', '{"data":{"id":"waiting"}}');
+    const client = new Redis(redis.url);
+    closers.push(() => client.quit());
+    await client.config('SET', 'maxmemory', '1');
+    await inlet.addWorker();
+    await client.config('RESETSTAT');
+    await new Promise((resolve) => {
+      setTimeout(resolve, 2_500);
+    });
+    // It asks about once a second, not as fast as it can.
+    const errors = Number(/^errorstat_OOM:count=(\d+)/m.exec(await client.info('errorstats'))?.[1] ?? 0);
+    expect(errors).toBeLessThan(20);
+    await client.config('SET', 'maxmemory', '0');
+    expect((await inlet.done('outage', requestId)).status).toBe('succeeded');
+  });
+
+  it('nearly full: writes get 503 while workers can still drain it, and are taken again by itself', async () => {
+    const redis = await startRedis({ args: ['--maxmemory', '24mb'] });
+    closers.push(() => redis.stop());
+    const database = await createTestDatabase();
+    closers.push(() => database.drop());
+    const config = testConfig({ databaseUrl: database.url, redisUrl: redis.url });
+    const inlet = await TestInlet.start(config, { workers: 0 });
+    closers.push(() => inlet.close());
+    const accepted: string[] = [];
+    const padding = 'x'.repeat(500_000);
+    for (let n = 0; ; n += 1) {
+      const response = await inlet.post('full', JSON.stringify({ data: { id: `o${n}`, padding } }));
+      const { requestId } = (await response.json()) as { requestId: string };
+      if (response.status === 503) break;
+      accepted.push(requestId);
+      expect(n, 'it is refused before it is full').toBeLessThan(40);
+    }
+    expect(accepted.length).toBeGreaterThan(5);
+    await inlet.addWorker();
+    for (const requestId of accepted) await inlet.done('full', requestId);
     await inlet.done('outage', await writeWhenBack(inlet, 'after'));
   });
 

@@ -1,4 +1,5 @@
 /** What the queue promises to the rest of Inlet, the same on both backends. */
+import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { Batch } from '../../src/domain/batch.ts';
 import type { BatchConsumer, BatchHandler, BatchQueue, QueueProvider } from '../../src/queue/queue.ts';
@@ -26,16 +27,13 @@ describeOnBothQueues('the queue', ({ redisUrl }) => {
   });
 
   beforeEach(async () => {
-    provider = openProvider(testConfig({ databaseUrl, redisUrl }));
+    provider = openProvider(testConfig({ databaseUrl, redisUrl }), `test-${randomUUID()}`);
     queue = provider.openQueue();
     consumers = [];
     await whenConnected(() => queue.depth());
   });
 
   afterEach(async () => {
-    // In Postgres the tests share the queue: nothing may be left for the next.
-    if (consumers.length === 0 && (await queue.depth()) > 0) consume(async () => undefined);
-    if (consumers.length > 0) await emptied();
     for (const consumer of consumers) await consumer.close(5_000);
     await queue.close();
   });
@@ -81,15 +79,16 @@ describeOnBothQueues('the queue', ({ redisUrl }) => {
     expect(await queue.find(newBatchId())).toBeUndefined();
     await queue.add(batch);
     expect(await queue.find(batch.id)).toMatchObject({ requests: batch.requests, started: false });
-    let finish = (): void => undefined;
+    let finish: (() => void) | undefined;
     consume(
       () =>
         new Promise((resolve) => {
-          finish = () => resolve(undefined);
+          finish = resolve;
         }),
     );
-    await eventually(async () => ((await queue.find(batch.id))?.started ? true : undefined));
-    finish();
+    const done = await eventually(async () => finish);
+    expect(await queue.find(batch.id)).toMatchObject({ started: true });
+    done();
     await emptied();
   });
 

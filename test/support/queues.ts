@@ -23,12 +23,15 @@ export function describeOnBothQueues(name: string, suite: (queue: QueueUnderTest
   });
 }
 
-/** The queue that a process with these settings would use. */
-export function openProvider({ redisUrl, redisPrefix, databaseUrl }: RuntimeConfig): QueueProvider {
+/** The queue that a process with these settings would use, or one of another name beside it. */
+export function openProvider(
+  { redisUrl, redisPrefix, databaseUrl }: RuntimeConfig,
+  queueName = 'inlet',
+): QueueProvider {
   const onError = (): void => undefined;
   const backend = redisUrl
-    ? redisBackend({ url: redisUrl, prefix: redisPrefix, queueName: 'inlet', onError })
-    : postgresBackend({ url: databaseUrl, queueName: 'inlet', onError });
+    ? redisBackend({ url: redisUrl, prefix: redisPrefix, queueName, onError })
+    : postgresBackend({ url: databaseUrl, queueName, onError });
   return bullmqProvider(backend, onError);
 }
 
