@@ -41,7 +41,7 @@ export async function storeBatch(database: Database, batch: Batch): Promise<Stor
         requestOf: places.map(({ request }) => request),
         objects: batch.objects,
       });
-      await record(transaction, batch, new Set());
+      await record(transaction, batch, []);
     });
   } catch (error) {
     if (faultKind(error) !== 'data') throw error;
@@ -75,7 +75,11 @@ async function storeIsolated(
       }),
     );
     await keepFailedObjects(transaction, batch.acceptedAt, failed);
-    await record(transaction, batch, new Set(failures.map(({ write }) => write.request)));
+    await record(
+      transaction,
+      batch,
+      failures.map(({ write }) => write.request),
+    );
     return failed.length;
   });
 }
@@ -110,7 +114,8 @@ function writeContext(batch: Batch) {
   };
 }
 
-async function record(transaction: Queryable, batch: Batch, failed: ReadonlySet<number>): Promise<void> {
+/** @param failed for each object that failed the position of its request */
+async function record(transaction: Queryable, batch: Batch, failed: readonly number[]): Promise<void> {
   const ids = requestIds(batch);
   await recordRequests(
     transaction,
@@ -118,8 +123,8 @@ async function record(transaction: Queryable, batch: Batch, failed: ReadonlySet<
     batch.requests.map((request, position) => ({
       id: ids[position] ?? '',
       namespace: request.namespace,
-      status: failed.has(position) ? 'failed' : 'succeeded',
       ids: request.ids.map(storableText),
+      failed: failed.filter((of) => of === position).length,
     })),
   );
 }
