@@ -4,12 +4,14 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import type { Logger } from 'pino';
 import type { Running } from './closing.ts';
-import { Closing } from './closing.ts';
+import { clientOptions } from './commands/client.ts';
+import { importFile } from './commands/import.ts';
+import type { ListOptions } from './commands/requests.ts';
+import { listRequests, showRequest } from './commands/requests.ts';
+import { serve } from './commands/serve.ts';
 import type { Config } from './config.ts';
 import { describeConfig, readConfig, SETTINGS } from './config.ts';
 import { OperatorError } from './errors.ts';
-import type { LocalKey } from './local-key.ts';
-import { localKey } from './local-key.ts';
 import type { RuntimeConfig } from './runtime.ts';
 import { runMigrations, startApi, startWorker } from './runtime.ts';
 import { createLog } from './telemetry.ts';
@@ -22,6 +24,9 @@ const SAME_SIGNAL_MS = 1_000;
 
 /** A stop that hasn't ended after this many milliseconds is cut off; what was acknowledged is safe in the queue. */
 const STOP_TIMEOUT_MS = 28_000;
+
+const CLIENT_HELP = `
+The key comes from INLET_API_KEY, or from where "inlet serve" has kept one (INLET_DATA_DIR).`;
 
 const program = new Command('inlet')
   .description(
@@ -60,53 +65,55 @@ program
     log.info({ applied }, applied > 0 ? 'the schema is up to date now' : 'the schema was up to date');
   });
 
+program
+  .command('import')
+  .description(
+    'upload a file of objects, one JSON object a line (plain, .gz, .br, .zst; "-" is standard input), and follow it to the end',
+  )
+  .argument('<file>', 'the file, or - for standard input')
+  .requiredOption('-n, --namespace <namespace>', 'where the objects go')
+  .option('--url <url>', 'the server (default INLET_URL, or this machine)')
+  .option('--json', 'print the outcome as JSON', false)
+  .addHelpText('after', CLIENT_HELP)
+  .action(async (file: string, options: { namespace: string; url?: string; json: boolean }) => {
+    const client = await clientOptions(options.url, process.env);
+    const allStored = await importFile(client, { file, ...options }, process);
+    process.exitCode = allStored ? EXIT.done : EXIT.failed;
+  });
+
+const requests = program.command('requests').description('look at requests').helpCommand(false);
+
+requests
+  .command('list')
+  .description("list a namespace's requests, newest first")
+  .requiredOption('-n, --namespace <namespace>', 'whose requests')
+  .option('--status <status>', 'only those that are queued, uploading, ingesting, succeeded or failed')
+  .option('--limit <count>', 'how many at most (1 to 500)')
+  .option('--cursor <cursor>', 'where to go on, from the page before')
+  .option('--url <url>', 'the server (default INLET_URL, or this machine)')
+  .option('--json', 'print the answer as JSON', false)
+  .addHelpText('after', CLIENT_HELP)
+  .action(async ({ url, ...options }: ListOptions & { url?: string }) =>
+    listRequests(await clientOptions(url, process.env), options, process.stdout),
+  );
+
+requests
+  .command('show')
+  .description('show what became of a request')
+  .argument('<request id>', 'like req_01h2m7qdmdjckc30e1mnq6xqfd')
+  .requiredOption('-n, --namespace <namespace>', 'whose request')
+  .option('--url <url>', 'the server (default INLET_URL, or this machine)')
+  .option('--json', 'print the answer as JSON', false)
+  .addHelpText('after', CLIENT_HELP)
+  .action(
+    async (requestId: string, { url, ...options }: { namespace: string; url?: string; json: boolean }) =>
+      showRequest(await clientOptions(url, process.env), { requestId, ...options }, process.stdout),
+  );
+
 try {
   await program.parseAsync();
 } catch (error) {
   process.exit(report(error));
-}
-
-async function serve(config: Config, log: Logger): Promise<Running> {
-  const closing = new Closing(log);
-  try {
-    const databaseUrl = config.databaseUrl ?? (await embeddedDatabase(config, log, closing));
-    const complete: RuntimeConfig = { ...config, databaseUrl };
-    await runMigrations(complete, log);
-    const worker = await startWorker(complete, log, undefined);
-    closing.add('worker', () => worker.close(), 15_000);
-    const made = config.apiKeys ? undefined : await localKey(config.dataDir);
-    const api = await startApi(complete, config.apiKeys ?? (made ? [made.key] : []), log);
-    closing.add('API', () => api.close(), 15_000);
-    if (made) introduce(made, api.url);
-    return closing;
-  } catch (error) {
-    await closing.close();
-    throw error;
-  }
-}
-
-/** Loaded only where it is needed: the package is optional, and left out of the image. */
-async function embeddedDatabase({ dataDir }: Config, log: Logger, closing: Closing): Promise<string> {
-  const { startEmbeddedPostgres } = await import('./store/embedded.ts');
-  const embedded = await startEmbeddedPostgres({ dataDir, log });
-  closing.add('embedded Postgres', () => embedded.stop(), 25_000);
-  return embedded.url;
-}
-
-/** Shows the key once, with a command that works when pasted. Not through the log, which must never hold a key. */
-function introduce({ key, path, isNew }: LocalKey, url: string): void {
-  if (!isNew) {
-    process.stdout.write(`\n  The API key is in ${path}\n\n`);
-    return;
-  }
-  process.stdout.write(
-    `\n  An API key was made and is kept in ${path}. It is shown only now:\n\n    ${key}\n\n` +
-      `  Try it:\n\n` +
-      `    curl ${url}/v1/data/products \\\n` +
-      `      -H 'Authorization: Bearer ${key}' \\\n` +
-      `      -H 'Content-Type: application/json' \\\n` +
-      `      -d '{"data": {"id": "product_12345", "name": "Chair", "price": 49.90}}'\n\n`,
-  );
 }
 
 /** Runs a role until a signal comes. */

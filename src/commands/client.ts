@@ -1,0 +1,139 @@
+/** The API as the command's client commands call it: over HTTP, with a key, like any other client. */
+import { readFile } from 'node:fs/promises';
+import { request as httpRequest } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { OperatorError } from '../errors.ts';
+
+/** How often a call is tried where the server is away or asks to come back later. */
+const TRIES = 5;
+const LONGEST_PAUSE_MS = 30_000;
+
+/** How long a single call may take, in milliseconds. Uploads are not bounded. */
+const CALL_TIMEOUT_MS = 60_000;
+
+/** An answer that is an error, with what the server says of it. */
+export class ApiError extends OperatorError {
+  readonly status: number;
+  /** Whether asking again would change anything. */
+  readonly retryable: boolean;
+
+  constructor(status: number, detail: string, retryable: boolean) {
+    super(`the server answered ${status}: ${detail}`);
+    this.status = status;
+    this.retryable = retryable;
+  }
+}
+
+/** Where the server is and who asks; from options and the environment. */
+export interface ClientOptions {
+  readonly url: string;
+  readonly key: string;
+}
+
+/**
+ * Finds out where the server is and with which key to call it.
+ * @param url the option `--url`; otherwise `INLET_URL`, otherwise this machine's `PORT`
+ * @throws OperatorError where there is no key: neither `INLET_API_KEY`, nor one that `inlet serve` has kept here
+ */
+export async function clientOptions(
+  url: string | undefined,
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<ClientOptions> {
+  const base = url ?? environment['INLET_URL'] ?? `http://127.0.0.1:${environment['PORT'] ?? '8080'}`;
+  if (!/^https?:\/\//.test(base) || !URL.canParse(base)) {
+    throw new OperatorError(
+      `The URL is ${JSON.stringify(base)}, and must be one like http://127.0.0.1:8080.`,
+    );
+  }
+  const path = join(environment['INLET_DATA_DIR'] ?? '.inlet', 'api-key');
+  const key = environment['INLET_API_KEY']?.trim() || (await readFile(path, 'utf8').catch(() => '')).trim();
+  if (!key) throw new OperatorError(`INLET_API_KEY is not set, and there is no key in ${path}.`);
+  return { url: base.replace(/\/+$/, ''), key };
+}
+
+/**
+ * Calls the API and reads its answer. A server that is away, or asks to come back later, is asked again.
+ * @throws ApiError where the answer is an error; OperatorError where there is none
+ */
+export async function call<T>({ url, key }: ClientOptions, method: 'GET' | 'POST', path: string): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      const response = await fetch(url + path, {
+        method,
+        headers: { authorization: `Bearer ${key}` },
+        signal: AbortSignal.timeout(CALL_TIMEOUT_MS),
+      });
+      const text = await response.text();
+      if (response.ok) return JSON.parse(text) as T;
+      throw apiError(response.status, text, response.headers.get('x-should-retry'));
+    } catch (error) {
+      const known = error instanceof ApiError ? error : unreachable(url, error);
+      if (attempt === TRIES || (known instanceof ApiError && !known.retryable)) throw known;
+      await pause(Math.min(500 * 2 ** attempt, LONGEST_PAUSE_MS));
+    }
+  }
+}
+
+/**
+ * Sends a stream with PUT. Not with `fetch`, whose time limits are for answers and would end long uploads.
+ * @param url a signed URL, which needs no key
+ * @throws ApiError where the answer is an error; OperatorError where the connection breaks
+ */
+export async function upload(url: string, headers: Record<string, string>, body: Readable): Promise<void> {
+  const send = url.startsWith('https:') ? httpsRequest : httpRequest;
+  const request = send(url, { method: 'PUT', headers });
+  const answered = new Promise<{ status: number; text: string; shouldRetry: string | undefined }>(
+    (resolve, reject) => {
+      request.on('error', reject);
+      request.on('response', (response) => {
+        let text = '';
+        response.setEncoding('utf8');
+        response.on('data', (chunk: string) => {
+          text += chunk;
+        });
+        response.on('error', reject);
+        response.on('end', () => {
+          const shouldRetry = response.headers['x-should-retry'];
+          resolve({ status: response.statusCode ?? 0, text, shouldRetry: shouldRetry?.toString() });
+        });
+      });
+    },
+  );
+  // A server that refuses answers before it has read everything: the answer says more than the broken pipe.
+  const sent = pipeline(body, request).catch((error: unknown) => error);
+  try {
+    const { status, text, shouldRetry } = await answered;
+    body.destroy();
+    if (status < 200 || status > 299) throw apiError(status, text, shouldRetry ?? null);
+  } catch (error) {
+    throw error instanceof ApiError ? error : unreachable(url, error);
+  } finally {
+    await sent;
+  }
+}
+
+function apiError(status: number, text: string, shouldRetry: string | null): ApiError {
+  let detail = text.slice(0, 500);
+  try {
+    detail = (JSON.parse(text) as { detail?: string }).detail ?? detail;
+  } catch {
+    // Not one of Inlet's answers (a proxy's, say): shown as it is.
+  }
+  const passing = status === 408 || status === 429 || status >= 500;
+  return new ApiError(status, detail, shouldRetry === null ? passing : shouldRetry === 'true');
+}
+
+function unreachable(url: string, error: unknown): OperatorError {
+  const { message, cause } = error as Error;
+  const reason = cause instanceof Error ? cause.message : message;
+  return new OperatorError(`Cannot reach ${new URL(url).origin}: ${reason}`, { cause: error });
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
+}

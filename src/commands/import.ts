@@ -1,0 +1,158 @@
+/** `inlet import`: uploads a file of objects, follows it to the end, and says what became of it. */
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
+import { Transform } from 'node:stream';
+import { OperatorError } from '../errors.ts';
+import type { ClientOptions } from './client.ts';
+import { ApiError, call, upload } from './client.ts';
+import type { Screen } from './progress.ts';
+import { count, ProgressReport } from './progress.ts';
+import type { RequestAnswer } from './requests.ts';
+import { isDone, requestPath } from './requests.ts';
+
+/** How often the server is asked how far it is, in milliseconds. */
+const POLL_MS = 500;
+
+/** How often a file is uploaded anew after the connection broke. */
+const UPLOAD_TRIES = 3;
+
+/** How many failed objects are shown. */
+const SHOWN_ERRORS = 10;
+
+const ENCODINGS: readonly (readonly [suffix: string, encoding: string])[] = [
+  ['.gz', 'gzip'],
+  ['.br', 'br'],
+  ['.zst', 'zstd'],
+];
+
+export interface ImportOptions {
+  /** A path, or `-` for standard input. */
+  readonly file: string;
+  readonly namespace: string;
+  /** Print the request's answer as JSON instead of words. */
+  readonly json: boolean;
+}
+
+interface UploadUrl {
+  readonly requestId: string;
+  readonly upload_url: string;
+}
+
+/**
+ * Imports a file of one JSON object a line.
+ * @returns whether every object was stored
+ * @throws OperatorError where the file can't be read, or the server doesn't take it
+ */
+export async function importFile(
+  client: ClientOptions,
+  { file, namespace, json }: ImportOptions,
+  output: { readonly stdout: Screen; readonly stderr: Screen },
+): Promise<boolean> {
+  const totalBytes = file === '-' ? undefined : await fileSize(file);
+  const base = `/v1/data/${encodeURIComponent(namespace)}`;
+  const { requestId, upload_url: url } = await call<UploadUrl>(client, 'POST', `${base}/requests/upload-url`);
+  const report = new ProgressReport(output.stderr);
+  const path = requestPath(namespace, requestId);
+  try {
+    const bytes = await send(file, url, totalBytes, report);
+    const answer = await follow(client, path, bytes, totalBytes, report);
+    report.end();
+    if (json) output.stdout.write(`${JSON.stringify(answer)}\n`);
+    else output.stdout.write(summary(answer));
+    return answer.status === 'succeeded';
+  } catch (error) {
+    report.end();
+    output.stderr.write(`The import is request ${requestId} of namespace ${namespace}.\n`);
+    throw error;
+  }
+}
+
+/** Uploads the file, anew where the connection breaks and it can be read once more; resolves to its size. */
+async function send(
+  file: string,
+  url: string,
+  totalBytes: number | undefined,
+  report: ProgressReport,
+): Promise<number> {
+  const encoding = ENCODINGS.find(([suffix]) => file.endsWith(suffix))?.[1];
+  const headers = {
+    'content-type': 'application/x-ndjson',
+    ...(encoding ? { 'content-encoding': encoding } : {}),
+    ...(totalBytes === undefined ? {} : { 'content-length': String(totalBytes) }),
+  };
+  for (let attempt = 1; ; attempt += 1) {
+    let bytes = 0;
+    let objects = 0;
+    const meter = new Transform({
+      transform(chunk: Buffer, _encoding, done) {
+        bytes += chunk.length;
+        // What is compressed is counted by the server.
+        if (!encoding) objects += lineEnds(chunk);
+        report.update({ phase: 'uploading', objects, bytes, totalBytes });
+        done(null, chunk);
+      },
+    });
+    const source: Readable = file === '-' ? process.stdin : createReadStream(file);
+    source.on('error', (error) => meter.destroy(error));
+    try {
+      await upload(url, headers, source.pipe(meter));
+      return bytes;
+    } catch (error) {
+      const mayRetry = file !== '-' && (!(error instanceof ApiError) || error.retryable);
+      if (!mayRetry || attempt === UPLOAD_TRIES) throw error;
+    } finally {
+      source.destroy();
+    }
+  }
+}
+
+async function follow(
+  client: ClientOptions,
+  path: string,
+  bytes: number,
+  totalBytes: number | undefined,
+  report: ProgressReport,
+): Promise<RequestAnswer> {
+  for (;;) {
+    const answer = await call<RequestAnswer>(client, 'GET', `${path}?results=false`);
+    const { stored, failed } = answer.counts;
+    report.update({
+      phase: isDone(answer) ? 'done' : 'storing',
+      objects: stored + failed,
+      bytes,
+      totalBytes,
+    });
+    if (isDone(answer)) return answer;
+    await new Promise((resolve) => {
+      setTimeout(resolve, POLL_MS);
+    });
+  }
+}
+
+function summary({ request_id, namespace, status, counts, errors }: RequestAnswer): string {
+  const lines = [
+    `${request_id} ${status}: ${count(counts.stored)} of ${count(counts.objects)} objects stored in ${namespace}, ${count(counts.failed)} failed`,
+    ...errors
+      .slice(0, SHOWN_ERRORS)
+      .map(({ index, id, message }) => `  line ${index}${id ? ` (${id})` : ''}: ${message}`),
+  ];
+  if (counts.failed > SHOWN_ERRORS) lines.push(`  and ${count(counts.failed - SHOWN_ERRORS)} more`);
+  return `${lines.join('\n')}\n`;
+}
+
+async function fileSize(file: string): Promise<number> {
+  const found = await stat(file).catch((error: NodeJS.ErrnoException) => {
+    throw new OperatorError(
+      `Cannot read ${file}: ${error.code === 'ENOENT' ? 'there is no such file' : error.message}`,
+    );
+  });
+  if (!found.isFile()) throw new OperatorError(`${file} is not a file.`);
+  return found.size;
+}
+
+function lineEnds(chunk: Buffer): number {
+  let ends = 0;
+  for (let at = chunk.indexOf(0x0a); at !== -1; at = chunk.indexOf(0x0a, at + 1)) ends += 1;
+  return ends;
+}

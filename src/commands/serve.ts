@@ -1,0 +1,53 @@
+/** `inlet serve`: everything in one process. */
+import type { Logger } from 'pino';
+import type { Running } from '../closing.ts';
+import { Closing } from '../closing.ts';
+import type { Config } from '../config.ts';
+import type { LocalKey } from '../local-key.ts';
+import { localKey } from '../local-key.ts';
+import type { RuntimeConfig } from '../runtime.ts';
+import { runMigrations, startApi, startWorker } from '../runtime.ts';
+
+/** Starts the embedded Postgres unless there is another, applies migrations, and starts a worker and the API. */
+export async function serve(config: Config, log: Logger): Promise<Running> {
+  const closing = new Closing(log);
+  try {
+    const databaseUrl = config.databaseUrl ?? (await embeddedDatabase(config, log, closing));
+    const complete: RuntimeConfig = { ...config, databaseUrl };
+    await runMigrations(complete, log);
+    const worker = await startWorker(complete, log, undefined);
+    closing.add('worker', () => worker.close(), 15_000);
+    const made = config.apiKeys ? undefined : await localKey(config.dataDir);
+    const api = await startApi(complete, config.apiKeys ?? (made ? [made.key] : []), log);
+    closing.add('API', () => api.close(), 15_000);
+    if (made) introduce(made, api.url);
+    return closing;
+  } catch (error) {
+    await closing.close();
+    throw error;
+  }
+}
+
+/** Loaded only where it is needed: the package is optional, and left out of the image. */
+async function embeddedDatabase({ dataDir }: Config, log: Logger, closing: Closing): Promise<string> {
+  const { startEmbeddedPostgres } = await import('../store/embedded.ts');
+  const embedded = await startEmbeddedPostgres({ dataDir, log });
+  closing.add('embedded Postgres', () => embedded.stop(), 25_000);
+  return embedded.url;
+}
+
+/** Shows the key once, with a command that works when pasted. Not through the log, which must never hold a key. */
+function introduce({ key, path, isNew }: LocalKey, url: string): void {
+  if (!isNew) {
+    process.stdout.write(`\n  The API key is in ${path}\n\n`);
+    return;
+  }
+  process.stdout.write(
+    `\n  An API key was made and is kept in ${path}. It is shown only now:\n\n    ${key}\n\n` +
+      `  Try it:\n\n` +
+      `    curl ${url}/v1/data/products \\\n` +
+      `      -H 'Authorization: Bearer ${key}' \\\n` +
+      `      -H 'Content-Type: application/json' \\\n` +
+      `      -d '{"data": {"id": "product_12345", "name": "Chair", "price": 49.90}}'\n\n`,
+  );
+}
