@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startEmbeddedPostgres } from '../src/store/embedded.ts';
+import { createLog } from '../src/telemetry.ts';
 import type { Child } from './children.ts';
 import { freePort, runCommand, startChild } from './children.ts';
 
@@ -38,8 +39,7 @@ export async function deploy(layout: Layout, profileDir: string | undefined): Pr
     const folder = await mkdtemp(join(tmpdir(), 'inlet-bench-'));
     cleanup.push(() => rm(folder, { recursive: true, force: true }));
 
-    const quiet = { info() {}, warn: (fields: object, message: string) => warn(message, fields) };
-    const postgres = await startEmbeddedPostgres({ dataDir: folder, log: quiet });
+    const postgres = await startEmbeddedPostgres({ dataDir: folder, log: createLog('warn') });
     cleanup.push(() => postgres.stop());
     const pids: Record<string, number> = { postgres: await postmasterPid(folder) };
 
@@ -117,8 +117,4 @@ function listeningUrl(line: string): string | undefined {
 /** The first line of postmaster.pid, which PostgreSQL keeps in its data directory. */
 async function postmasterPid(folder: string): Promise<number> {
   return Number.parseInt(await readFile(join(folder, 'postgres', 'data', 'postmaster.pid'), 'utf8'), 10);
-}
-
-function warn(message: string, fields: object): void {
-  process.stderr.write(`${message} ${JSON.stringify(fields)}\n`);
 }

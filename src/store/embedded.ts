@@ -1,16 +1,11 @@
 // Runs PostgreSQL for Inlet: starts it, keeps it running, stops it.
 import { setTimeout as delay } from 'node:timers/promises';
 import { OperatorError } from '../errors.ts';
+import type { Log } from '../telemetry.ts';
 import { type Cluster, OWNER, openCluster } from './embedded/cluster.ts';
 import { launch, type Running, StartFailed } from './embedded/launch.ts';
 import { tryLock } from './embedded/lock.ts';
 import { freePort, shutDown } from './embedded/postmaster.ts';
-
-/** What is needed of the log; pino's loggers have it. */
-export interface EmbeddedLog {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-}
 
 export interface EmbeddedPostgres {
   /** Connects as superuser to the database `inlet`; stays valid until `stop()`, also when the server is restarted. */
@@ -33,7 +28,7 @@ const ATTEMPTS = 6;
  */
 export async function startEmbeddedPostgres(options: {
   dataDir: string;
-  log: EmbeddedLog;
+  log: Pick<Log, 'info' | 'warn'>;
 }): Promise<EmbeddedPostgres> {
   const { log } = options;
   const cluster = await openCluster(options.dataDir);
@@ -50,7 +45,7 @@ export async function startEmbeddedPostgres(options: {
   return { url: `postgres://${OWNER}:${cluster.password}@127.0.0.1:${port}/inlet`, stop };
 }
 
-async function startFirst(cluster: Cluster, log: EmbeddedLog): Promise<Running> {
+async function startFirst(cluster: Cluster, log: Pick<Log, 'info' | 'warn'>): Promise<Running> {
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await launch(cluster, await freePort(), log);
@@ -67,7 +62,7 @@ async function createDatabase({ lock }: Running): Promise<void> {
 }
 
 /** Watches over the server, and returns what ends it. */
-function keepRunning(cluster: Cluster, first: Running, log: EmbeddedLog): () => Promise<void> {
+function keepRunning(cluster: Cluster, first: Running, log: Pick<Log, 'info' | 'warn'>): () => Promise<void> {
   const stopping = new AbortController();
   const stopped = new Promise<void>((resolve) => stopping.signal.addEventListener('abort', () => resolve()));
   let current = first;

@@ -1,7 +1,7 @@
 // One attempt at a server that runs and belongs to this process.
 import { setTimeout as delay } from 'node:timers/promises';
 import { OperatorError } from '../../errors.ts';
-import type { EmbeddedLog } from '../embedded.ts';
+import type { Log } from '../../telemetry.ts';
 import type { Cluster } from './cluster.ts';
 import { type OwnerLock, tryLock } from './lock.ts';
 import {
@@ -37,7 +37,11 @@ const LOCK_PATIENCE = 500;
  * @throws OperatorError when the cluster is another process's, or the server doesn't answer
  * @throws StartFailed when the server ended while starting
  */
-export async function launch(cluster: Cluster, port: number, log: EmbeddedLog): Promise<Running> {
+export async function launch(
+  cluster: Cluster,
+  port: number,
+  log: Pick<Log, 'info' | 'warn'>,
+): Promise<Running> {
   await clearOrphan(cluster, log);
   const postmaster = await startPostmaster(cluster, port);
   let lock: OwnerLock | undefined;
@@ -59,7 +63,7 @@ export async function launch(cluster: Cluster, port: number, log: EmbeddedLog): 
  * A server found running is in use if its lock is taken. If not, its owner was killed: it is ended, not adopted, so
  * that every server runs with today's binaries and settings, and as a child whose end is noticed.
  */
-async function clearOrphan(cluster: Cluster, log: EmbeddedLog): Promise<void> {
+async function clearOrphan(cluster: Cluster, log: Pick<Log, 'info' | 'warn'>): Promise<void> {
   const found = await findPostmaster(cluster.data);
   if (found === undefined) return;
   const lock = await waitForLock(cluster, found, log);
@@ -77,7 +81,7 @@ async function clearOrphan(cluster: Cluster, log: EmbeddedLog): Promise<void> {
 async function waitForLock(
   cluster: Cluster,
   postmaster: Postmaster,
-  log: EmbeddedLog,
+  log: Pick<Log, 'info' | 'warn'>,
 ): Promise<OwnerLock | undefined> {
   const start = Date.now();
   let heard = start;
