@@ -41,9 +41,16 @@ CREATE INDEX requests_by_age ON inlet.requests USING brin (completed_at);
 --
 -- The limit is the setting inlet.history_limit of the transaction: 100 where it isn't set, 0 for no history.
 --
--- The statements are run with EXECUTE because a plan that is kept would be the one for the first batch of a
--- connection, and a batch of one object is joined in another way than one of thousands.
-CREATE FUNCTION inlet.keep_revisions() RETURNS trigger LANGUAGE plpgsql AS $$
+-- A connection keeps the plans that it made for its first batch, when the tables may have been empty and the
+-- batch small. So the planner is left only what is right for any size: a hash join of old rows with new ones, and
+-- the index for what is beyond the limit. (jit: before Postgres 18 a plan that does what is off looks so expensive
+-- that it would be compiled.)
+CREATE FUNCTION inlet.keep_revisions() RETURNS trigger LANGUAGE plpgsql
+  SET enable_nestloop = off
+  SET enable_seqscan = off
+  SET enable_bitmapscan = off
+  SET jit = off
+AS $$
 DECLARE
   keep bigint := coalesce(nullif(current_setting('inlet.history_limit', true), ''), '100')::bigint;
 BEGIN
@@ -52,31 +59,29 @@ BEGIN
     RETURN NULL;
   END IF;
 
-  EXECUTE '
-    INSERT INTO inlet.revisions (namespace, id, revision, data, request_id, accepted_at, stored_at)
-    SELECT o.namespace, o.id, o.revision, o.data, o.request_id, o.accepted_at, o.updated_at
-    FROM overwritten AS o
-    JOIN written AS w ON w.namespace = o.namespace AND w.id = o.id
-    WHERE w.revision <> o.revision
-    ON CONFLICT (namespace, id, revision) DO NOTHING';
+  INSERT INTO inlet.revisions (namespace, id, revision, data, request_id, accepted_at, stored_at)
+  SELECT o.namespace, o.id, o.revision, o.data, o.request_id, o.accepted_at, o.updated_at
+  FROM overwritten AS o
+  JOIN written AS w ON w.namespace = o.namespace AND w.id = o.id
+  WHERE w.revision <> o.revision
+  ON CONFLICT (namespace, id, revision) DO NOTHING;
 
   -- Numbers count on without gaps, so what is beyond the limit is known by its number. Where the limit was
   -- lowered, an object with more than this comes down to it a step with each write.
   IF EXISTS (SELECT FROM written WHERE revision > keep + 1) THEN
-    EXECUTE '
-      DELETE FROM inlet.revisions
-      WHERE ctid = ANY (ARRAY(
-        SELECT beyond.ctid
-        FROM written AS w
-        CROSS JOIN LATERAL (
-          SELECT r.ctid
-          FROM inlet.revisions AS r
-          WHERE r.namespace = w.namespace AND r.id = w.id AND r.revision < w.revision - $1
-          ORDER BY r.namespace, r.id, r.revision
-          LIMIT 100
-        ) AS beyond
-        WHERE w.revision > $1 + 1
-      ))' USING keep;
+    DELETE FROM inlet.revisions
+    WHERE ctid = ANY (ARRAY(
+      SELECT beyond.ctid
+      FROM written AS w
+      CROSS JOIN LATERAL (
+        SELECT r.ctid
+        FROM inlet.revisions AS r
+        WHERE r.namespace = w.namespace AND r.id = w.id AND r.revision < w.revision - keep
+        ORDER BY r.namespace, r.id, r.revision
+        LIMIT 100
+      ) AS beyond
+      WHERE w.revision > keep + 1
+    ));
   END IF;
   RETURN NULL;
 END

@@ -32,19 +32,19 @@ export function keepSchedule(backend: Backend, consumer: Schedule, options: Sche
   const { name, everyMs, onError } = options;
   let timer: NodeJS.Timeout | undefined;
   let current = Promise.resolve();
-  let isClosed = false;
+  const closing = new AbortController();
 
   const run = (): void => {
-    current = setUp(backend, name, everyMs)
+    current = setUp(backend, name, everyMs, closing.signal)
       .then(
         () => RENEW_MS,
         (error: Error) => {
-          onError(error);
+          if (!closing.signal.aborted) onError(error);
           return RETRY_MS;
         },
       )
       .then((waitMs) => {
-        if (isClosed) return;
+        if (closing.signal.aborted) return;
         timer = setTimeout(run, waitMs);
         timer.unref();
       });
@@ -52,20 +52,19 @@ export function keepSchedule(backend: Backend, consumer: Schedule, options: Sche
   run();
   return {
     async close(graceMs) {
-      isClosed = true;
+      closing.abort();
       clearTimeout(timer);
-      await current;
-      await consumer.close(graceMs);
+      await Promise.all([current, consumer.close(graceMs)]);
     },
   };
 }
 
 /** Over connections that are closed afterwards: they are needed once an hour. */
-async function setUp(backend: Backend, name: string, everyMs: number): Promise<void> {
+async function setUp(backend: Backend, name: string, everyMs: number, closing: AbortSignal): Promise<void> {
   const producer = backend.openProducer();
   let queue: Queue | undefined;
   try {
-    await connected(producer);
+    await connected(producer, closing);
     queue = producer.createQueue();
     // It throws what it reports.
     queue.on('error', () => undefined);
@@ -84,10 +83,10 @@ async function setUp(backend: Backend, name: string, everyMs: number): Promise<v
 }
 
 /** A producer that was just opened connects in the background. */
-async function connected(producer: Producer): Promise<void> {
+async function connected(producer: Producer, closing: AbortSignal): Promise<void> {
   const deadline = performance.now() + PRODUCER_TIMEOUT_MS;
   while (!producer.isConnected()) {
     if (performance.now() > deadline) throw new QueueUnavailableError('no connection to the queue');
-    await delay(50);
+    await delay(50, undefined, { signal: closing });
   }
 }

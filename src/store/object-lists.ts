@@ -1,6 +1,6 @@
 /**
  * Lists of objects, a page at a time. An object can have megabytes, so a page ends before its data comes to
- * more than {@link PAGE_BYTES}, though never before its first object. How large data is Postgres knows only
+ * more than 5 MiB, though never before its first object. How large data is Postgres knows only
  * when it has unpacked and written it out; so a page is walked row by row, and nothing behind its end is read.
  */
 import type { Queryable } from './database.ts';
@@ -8,7 +8,7 @@ import type { ObjectRow, StoredObject } from './objects.ts';
 import { OBJECT_FIELDS, storedObject } from './objects.ts';
 
 /** About how much data an answer may hold, in bytes. */
-export const PAGE_BYTES = 5 * 1024 * 1024;
+const PAGE_BYTES = 5 * 1024 * 1024;
 
 /** A part of a list. */
 export interface ListPage<Item> {

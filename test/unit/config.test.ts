@@ -111,6 +111,16 @@ describe('readConfig', () => {
     expect(readConfig({ INLET_BODY_LIMIT: text }).bodyLimit).toBe(bytes);
   });
 
+  it.each([
+    ['1s', 1_000],
+    ['90m', 5_400_000],
+    ['12H', 43_200_000],
+    ['30d', 2_592_000_000],
+    ['36500d', 3_153_600_000_000],
+  ])('reads the time %s as %d milliseconds', (text, milliseconds) => {
+    expect(readConfig({ INLET_HISTORY_RETENTION: text }).historyRetention).toBe(milliseconds);
+  });
+
   it.each(['postgres://localhost/db', 'postgresql://u@h/d', 'postgres://u:p@%2Fvar%2Frun/d'])(
     'takes %s as DATABASE_URL',
     (text) => {
@@ -143,6 +153,9 @@ describe('readConfig', () => {
     ['INLET_MAX_OBJECTS', ['0', '1000001', '-1', '1.5', 'many']],
     ['INLET_WORKER_PORT', ['-1', '65536', 'x']],
     ['INLET_WORKER_CONCURRENCY', ['0', '65', 'x']],
+    ['INLET_HISTORY_LIMIT', ['-1', '1000001', '1.5', 'off']],
+    ['INLET_HISTORY_RETENTION', ['0d', '90', '36501d', '1.5d', '-1d', '1w', 'd', '1 d', 'forever']],
+    ['INLET_REQUEST_RETENTION', ['0s', '500ms', '9'.repeat(400)]],
     ['INLET_REQUIRE_DURABLE_QUEUE', ['yes', '1', 'TRUE', 'on']],
     ['LOG_LEVEL', ['verbose', 'INFO', '30']],
   ])('stops at a bad %s with one line that names it and what is allowed', (variable, values) => {
