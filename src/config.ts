@@ -36,6 +36,25 @@ const byteSize = z
       .max(64 * 1024 ** 2),
   );
 
+const DURATIONS: Readonly<Record<string, number>> = {
+  s: 1_000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 24 * 3_600_000,
+};
+
+/** In milliseconds. At most 100 years, which every clock and every sum can hold. */
+const duration = z
+  .string()
+  .regex(/^\d+[smhd]$/i)
+  .transform((text) => Number.parseInt(text, 10) * (DURATIONS[text.slice(-1).toLowerCase()] ?? 0))
+  .pipe(
+    z
+      .number()
+      .min(1_000)
+      .max(36_500 * 24 * 3_600_000),
+  );
+
 const flag = z.enum(['true', 'false']).transform((text) => text === 'true');
 
 const url = (...protocols: string[]): z.ZodType<string, string> =>
@@ -143,6 +162,27 @@ export const SETTINGS = {
     allowed: 'a whole number from 1 to 64',
     description: 'Batches that one worker process stores at the same time, each over a connection of its own',
     parse: wholeNumber(1, 64),
+  }),
+  historyLimit: setting({
+    variable: 'INLET_HISTORY_LIMIT',
+    default: '100',
+    allowed: 'a whole number from 0 to 1000000',
+    description: 'Former versions that are kept of each object; `0` keeps none',
+    parse: wholeNumber(0, 1_000_000),
+  }),
+  historyRetention: setting({
+    variable: 'INLET_HISTORY_RETENTION',
+    default: '90d',
+    allowed: 'a time from 1s to 36500d, like 12h or 90d',
+    description: 'How long former versions are kept (`s`, `m`, `h`, `d`)',
+    parse: duration,
+  }),
+  requestRetention: setting({
+    variable: 'INLET_REQUEST_RETENTION',
+    default: '30d',
+    allowed: 'a time from 1s to 36500d, like 12h or 30d',
+    description: 'How long it can be asked what became of a finished request (`s`, `m`, `h`, `d`)',
+    parse: duration,
   }),
   requireDurableQueue: setting({
     variable: 'INLET_REQUIRE_DURABLE_QUEUE',

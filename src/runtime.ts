@@ -18,15 +18,23 @@ import { checkDurability, listen, retryWhileUnavailable } from './startup.ts';
 import { Database } from './store/database.ts';
 import { faultKind } from './store/faults.ts';
 import { migrate, requireCurrentSchema } from './store/migrate.ts';
+import { findObjects, listObjects } from './store/object-lists.ts';
 import { findObject } from './store/objects.ts';
+import { deleteExpired } from './store/retention.ts';
+import { listRevisions } from './store/revisions.ts';
 import type { Log } from './telemetry.ts';
 import { errorReporter } from './telemetry.ts';
 
 const QUEUE_NAME = 'inlet';
+const RETENTION_QUEUE_NAME = 'inlet-retention';
+
+/** How often it is looked for what is too old, in milliseconds. */
+const RETENTION_INTERVAL_MS = 60 * 60_000;
 
 /** Longest time that each step of a stop may take, in milliseconds; together they stay below 30 s. */
 const HTTP_GRACE_MS = 8_000;
 const WORKER_GRACE_MS = 8_000;
+const RETENTION_GRACE_MS = 2_000;
 
 /** Settings with the database known: given, or that of the embedded Postgres. */
 export interface RuntimeConfig extends Config {
@@ -84,6 +92,9 @@ export async function startApi(
       maxObjects: config.maxObjects,
       findRequest: (namespace, id) => findRequestStatus(database, queue, namespace, id),
       findObject: (namespace, id) => findObject(database, namespace, id),
+      findObjects: (namespace, ids) => findObjects(database, namespace, ids),
+      listObjects: (namespace, after, limit) => listObjects(database, namespace, after, limit),
+      listRevisions: (namespace, id, before, limit) => listRevisions(database, namespace, id, before, limit),
       objectUrl: (namespace, id) =>
         `${config.publicUrl ?? url}/v1/data/${namespace}/objects/${encodeURIComponent(id)}`,
       readiness: () => readiness(queue, database, config.redisUrl ? ['queue'] : ['queue', 'store']),
@@ -111,7 +122,8 @@ export async function startWorker(
   const closing = new Closing(log);
   try {
     const database = openDatabase(config, log, {
-      poolSize: config.workerConcurrency + 1,
+      // One more for how it is, and one for retention.
+      poolSize: config.workerConcurrency + 2,
       queryTimeoutMs: 60_000,
     });
     closing.add('database', () => database.close());
@@ -121,6 +133,13 @@ export async function startWorker(
     const handler = batchHandler((batch) => storeBatch(database, batch), log);
     const consumer = provider.consume(handler, { concurrency: config.workerConcurrency });
     closing.add('worker', () => consumer.close(WORKER_GRACE_MS), WORKER_GRACE_MS + 2_000);
+
+    const retention = queueProvider(config, log, RETENTION_QUEUE_NAME).scheduleEvery(
+      'retention',
+      RETENTION_INTERVAL_MS,
+      (stopping) => runRetention(config, database, stopping, log),
+    );
+    closing.add('retention', () => retention.close(RETENTION_GRACE_MS), RETENTION_GRACE_MS + 2_000);
 
     if (healthPort !== undefined) {
       const queue = provider.openQueue();
@@ -144,22 +163,42 @@ export async function startWorker(
 }
 
 function openDatabase(
-  { databaseUrl }: RuntimeConfig,
+  { databaseUrl, historyLimit }: RuntimeConfig,
   log: Log,
   limits: { poolSize: number; queryTimeoutMs: number },
 ): Database {
   return new Database({
     url: databaseUrl,
     ...limits,
+    historyLimit,
     onError: errorReporter(log, 'lost an idle connection to Postgres'),
   });
 }
 
-function queueProvider({ redisUrl, redisPrefix, databaseUrl }: RuntimeConfig, log: Log): QueueProvider {
+async function runRetention(
+  { requestRetention, historyRetention }: RuntimeConfig,
+  database: Database,
+  stopping: AbortSignal,
+  log: Log,
+): Promise<void> {
+  try {
+    const times = { requests: requestRetention, revisions: historyRetention };
+    const deleted = await deleteExpired(database, times, stopping);
+    if (deleted.requests > 0 || deleted.revisions > 0) log.info(deleted, 'deleted what was too old');
+  } catch (err) {
+    log.warn({ err }, 'could not delete what is too old: it is tried again next time');
+  }
+}
+
+function queueProvider(
+  { redisUrl, redisPrefix, databaseUrl }: RuntimeConfig,
+  log: Log,
+  queueName = QUEUE_NAME,
+): QueueProvider {
   const onError = errorReporter(log, 'the queue reports an error');
   const backend = redisUrl
-    ? redisBackend({ url: redisUrl, queueName: QUEUE_NAME, prefix: redisPrefix, onError })
-    : postgresBackend({ url: databaseUrl, queueName: QUEUE_NAME, onError });
+    ? redisBackend({ url: redisUrl, queueName, prefix: redisPrefix, onError })
+    : postgresBackend({ url: databaseUrl, queueName, onError });
   return bullmqProvider(backend, onError);
 }
 

@@ -20,7 +20,10 @@ export interface BatchPayload {
   /** Microseconds since 1970 on the clock of the queue's server: the order of writes. */
   readonly acceptedAt: number;
   readonly requests: readonly BatchRequest[];
-  /** The JSON text of all objects of all requests in order, separated by commas. */
+  /**
+   * The JSON text of all objects of all requests in order, separated by commas. Where an object is to be
+   * deleted, its id stands there as a JSON string.
+   */
   readonly objects: string;
 }
 

@@ -118,8 +118,8 @@ function readMember(text: string): { data: unknown; dataText: string } {
   return { data: body['data'], dataText: text.slice(span.start, span.end) };
 }
 
-/** What is wrong with an id, or undefined. */
-function idMistake(id: unknown): string | undefined {
+/** What is wrong with an id, or undefined. (U+0000 and the like are found by `findUnstorable`.) */
+export function idMistake(id: unknown): string | undefined {
   if (id === undefined) return 'is missing: every object needs an "id"';
   if (typeof id !== 'string') return 'must be a string';
   if (id === '') return 'must not be empty';

@@ -45,7 +45,8 @@ export function nextCursor(key: string): string {
 
 function readCursor(cursor: string): string {
   const key = Buffer.from(cursor, 'base64url').toString('utf8');
-  if (key === '' || nextCursor(key) !== cursor) {
+  // Postgres can't compare with U+0000, which no key holds.
+  if (key === '' || key.includes('\0') || nextCursor(key) !== cursor) {
     throw new ProblemError(
       'invalid_request',
       'query parameter cursor: take it from next_cursor of the page before',

@@ -1,13 +1,12 @@
 /** The queue on BullMQ, the same for both backends. One batch is one job; the job's id is the batch's. */
 import type { Job, Queue, Worker } from 'bullmq';
 import { isNotConnectionError } from 'bullmq';
-import type { BatchPayload } from '../domain/batch.ts';
+import type { Batch, BatchPayload } from '../domain/batch.ts';
 import { PAYLOAD_VERSION, readPayload } from '../domain/batch.ts';
 import type { BatchId } from '../domain/request-id.ts';
 import type { Backend, Producer } from './backend.ts';
 import type {
   BatchConsumer,
-  BatchHandler,
   BatchQueue,
   ConsumerOptions,
   QueuedBatch,
@@ -15,6 +14,7 @@ import type {
   UnstampedBatch,
 } from './queue.ts';
 import { HandedBackError, QueueUnavailableError } from './queue.ts';
+import { keepSchedule } from './schedule.ts';
 
 const JOB_NAME = 'batch';
 
@@ -50,7 +50,14 @@ export type OnQueueError = (error: Error) => void;
 export function bullmqProvider(backend: Backend, onError: OnQueueError): QueueProvider {
   return {
     openQueue: () => new BullmqQueue(backend.openProducer(), onError),
-    consume: (handler, options) => new BullmqConsumer(backend, handler, options, onError),
+    consume: (handler, options) =>
+      new BullmqConsumer(backend, (job, stopping) => handler(batchOf(job), stopping), options, onError),
+    scheduleEvery(name, everyMs, handler) {
+      // The next run is due anyway; one that failed is not to be kept and tried in between.
+      const run: RunJob = (_job, stopping) => handler(stopping).catch(onError);
+      const consumer = new BullmqConsumer(backend, run, { concurrency: 1 }, onError);
+      return keepSchedule(backend, consumer, { name, everyMs, onError });
+    },
   };
 }
 
@@ -137,17 +144,19 @@ class BullmqQueue implements BatchQueue {
   }
 }
 
+type RunJob = (job: Job, stopping: AbortSignal) => Promise<void>;
+
 class BullmqConsumer implements BatchConsumer {
   readonly #backend: Backend;
-  readonly #handler: BatchHandler;
+  readonly #run: RunJob;
   readonly #options: ConsumerOptions;
   readonly #onError: OnQueueError;
   readonly #stopping = new AbortController();
   #worker: Worker;
 
-  constructor(backend: Backend, handler: BatchHandler, options: ConsumerOptions, onError: OnQueueError) {
+  constructor(backend: Backend, run: RunJob, options: ConsumerOptions, onError: OnQueueError) {
     this.#backend = backend;
-    this.#handler = handler;
+    this.#run = run;
     this.#options = options;
     this.#onError = onError;
     this.#worker = this.#start();
@@ -167,7 +176,7 @@ class BullmqConsumer implements BatchConsumer {
   }
 
   #start(): Worker {
-    const worker = this.#backend.createWorker((job) => this.#process(job), {
+    const worker = this.#backend.createWorker((job) => this.#run(job, this.#stopping.signal), {
       concurrency: this.#options.concurrency,
       lockDuration: LOCK_DURATION_MS,
       stalledInterval: STALLED_INTERVAL_MS,
@@ -209,11 +218,6 @@ class BullmqConsumer implements BatchConsumer {
     }, 1_000);
     timer.unref();
   }
-
-  async #process(job: Job): Promise<void> {
-    const id = (job.id ?? '').slice(JOB_ID_PREFIX.length);
-    await this.#handler(readPayload(id, job.data), this.#stopping.signal);
-  }
 }
 
 /** Custom ids may not be whole numbers, which a ULID could be by chance. */
@@ -221,6 +225,10 @@ const JOB_ID_PREFIX = 'batch-';
 
 function jobId(id: BatchId): string {
   return JOB_ID_PREFIX + id;
+}
+
+function batchOf(job: Job): Batch {
+  return readPayload((job.id ?? '').slice(JOB_ID_PREFIX.length), job.data);
 }
 
 /** Waits 1 s after a batch's first failure and twice as long after each further one, up to a minute. */

@@ -77,8 +77,23 @@ export interface ConsumerOptions {
   readonly concurrency: number;
 }
 
+/** Does what is done again and again; `stopping` is aborted when the process is to stop. */
+export type ScheduledHandler = (stopping: AbortSignal) => Promise<void>;
+
+/** Something that is done again and again until it is closed. */
+export interface Schedule {
+  /** Waits for a run in hand (at most `graceMs`), then lets go of it. */
+  close(graceMs: number): Promise<void>;
+}
+
 /** A queue on one backend, for either side. */
 export interface QueueProvider {
   openQueue(): BatchQueue;
   consume(handler: BatchHandler, options: ConsumerOptions): BatchConsumer;
+  /**
+   * Runs `handler` for the first time now, and then every `everyMs` milliseconds, by one process at a time of all
+   * that ask for the same name. A run that fails is reported, and the next one comes at its time. Needs a queue
+   * of its own.
+   */
+  scheduleEvery(name: string, everyMs: number, handler: ScheduledHandler): Schedule;
 }

@@ -8,6 +8,8 @@ export interface DatabaseOptions {
   readonly poolSize: number;
   /** Longest wait for an answer, in milliseconds; then the connection counts as broken. */
   readonly queryTimeoutMs: number;
+  /** How many former versions of each object its transactions keep; the schema's default where it isn't given. */
+  readonly historyLimit?: number;
   /** Told of errors on idle connections, which no call reports. */
   readonly onError: (error: Error) => void;
 }
@@ -26,8 +28,13 @@ export interface Queryable {
 
 export class Database implements Queryable {
   readonly #pool: pg.Pool;
+  readonly #begin: string;
 
-  constructor({ url, poolSize, queryTimeoutMs, onError }: DatabaseOptions) {
+  constructor({ url, poolSize, queryTimeoutMs, historyLimit, onError }: DatabaseOptions) {
+    // For each transaction and in one message with its begin: a setting of the connection would not get through
+    // every pooler, and would lose against options in the URL.
+    const settings = historyLimit === undefined ? '' : `; SET LOCAL inlet.history_limit = ${historyLimit}`;
+    this.#begin = `BEGIN${settings}`;
     this.#pool = new pg.Pool({
       connectionString: url,
       max: poolSize,
@@ -52,7 +59,7 @@ export class Database implements Queryable {
     const client = await this.#pool.connect().catch(unavailable);
     let broken = false;
     try {
-      await run(client, { text: 'BEGIN' });
+      await run(client, { text: this.#begin });
       const result = await use({ query: (statement) => run(client, statement) });
       await run(client, { text: 'COMMIT' });
       return result;

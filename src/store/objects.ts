@@ -9,7 +9,7 @@ export interface ObjectWrites {
   readonly requests: readonly { readonly id: string; readonly namespace: string }[];
   /** For each object the position of its request in `requests`. */
   readonly requestOf: readonly number[];
-  /** The objects' JSON text in the same order, separated by commas. */
+  /** The objects' JSON text in the same order, separated by commas; a delete is the id alone, as a JSON string. */
   readonly objects: string;
 }
 
@@ -30,6 +30,8 @@ export interface StoredObject {
  * One statement for the whole batch:
  *
  * - the objects come as one JSON text, which Postgres parses and takes apart itself, so every digit is kept;
+ * - a string among them is the id of an object that is to be deleted: its row stays, with null as its data, so
+ *   that a delete has a place in the order like a write;
  * - of several writes of one id the last is kept, because a statement may touch a row only once;
  * - rows are written in the order of their key, so that two workers never wait for each other in a circle;
  * - a row is replaced only by a write that was accepted later, so that workers need no order among
@@ -40,8 +42,11 @@ const UPSERT = `
     SELECT position - 1 AS position, id, namespace
     FROM ROWS FROM (unnest($3::text[]), unnest($4::text[])) WITH ORDINALITY AS r (id, namespace, position)
   ), object AS (
-    SELECT request.namespace COLLATE "C" AS namespace, (o.data ->> 'id') COLLATE "C" AS id,
-           o.data, request.id AS request_id, o.position
+    SELECT request.namespace COLLATE "C" AS namespace,
+           (CASE jsonb_typeof(o.data) WHEN 'string' THEN o.data #>> '{}' ELSE o.data ->> 'id' END)
+             COLLATE "C" AS id,
+           CASE jsonb_typeof(o.data) WHEN 'string' THEN NULL ELSE o.data END AS data,
+           request.id AS request_id, o.position
     FROM ROWS FROM (jsonb_array_elements($1::jsonb), unnest($2::int[]))
            WITH ORDINALITY AS o (data, request, position)
     JOIN request ON request.position = o.request
@@ -78,33 +83,21 @@ export async function upsertObjects(on: Queryable, writes: ObjectWrites): Promis
   });
 }
 
-const FIND = `
-  SELECT data::text AS data, revision, request_id,
-         ${MICROS_OF('accepted_at')} AS accepted_at,
-         ${MICROS_OF('created_at')} AS created_at,
-         ${MICROS_OF('updated_at')} AS updated_at
-  FROM inlet.objects
-  WHERE namespace = $1 AND id = $2`;
+/** What is read of an object beside its data. */
+export const OBJECT_FIELDS = `
+  id, revision, request_id, ${MICROS_OF('accepted_at')} AS accepted_at,
+  ${MICROS_OF('created_at')} AS created_at, ${MICROS_OF('updated_at')} AS updated_at`;
 
-/** Reads one object; undefined when there is none. */
-export async function findObject(
-  on: Queryable,
-  namespace: string,
-  id: string,
-): Promise<StoredObject | undefined> {
-  // bigint comes as text from pg.
-  const [row] = await on.query<{
-    data: string;
-    revision: string;
-    request_id: string;
-    accepted_at: string;
-    created_at: string;
-    updated_at: string;
-  }>({ name: 'find-object', text: FIND, values: [namespace, id] });
-  if (!row) return undefined;
+/** A row of {@link OBJECT_FIELDS} with the data. (bigint comes as text from pg.) */
+export type ObjectRow = Record<
+  'id' | 'data' | 'revision' | 'request_id' | 'accepted_at' | 'created_at' | 'updated_at',
+  string
+>;
+
+export function storedObject(namespace: string, row: ObjectRow): StoredObject {
   return {
     namespace,
-    id,
+    id: row.id,
     data: row.data,
     revision: Number(row.revision),
     requestId: row.request_id,
@@ -112,4 +105,23 @@ export async function findObject(
     createdAt: Number(row.created_at),
     updatedAt: Number(row.updated_at),
   };
+}
+
+const FIND = `
+  SELECT ${OBJECT_FIELDS}, data::text AS data
+  FROM inlet.objects
+  WHERE namespace = $1 AND id = $2 AND data IS NOT NULL`;
+
+/** Reads one object; undefined when there is none, or when it was deleted. */
+export async function findObject(
+  on: Queryable,
+  namespace: string,
+  id: string,
+): Promise<StoredObject | undefined> {
+  const [row] = await on.query<ObjectRow>({
+    name: 'find-object',
+    text: FIND,
+    values: [namespace, id],
+  });
+  return row && storedObject(namespace, row);
 }

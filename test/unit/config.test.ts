@@ -30,6 +30,9 @@ describe('readConfig', () => {
       maxObjects: 10_000,
       workerPort: 8081,
       workerConcurrency: 4,
+      historyLimit: 100,
+      historyRetention: 90 * 24 * 3_600_000,
+      requestRetention: 30 * 24 * 3_600_000,
       requireDurableQueue: false,
       logLevel: 'info',
     });
@@ -59,6 +62,9 @@ describe('readConfig', () => {
         INLET_MAX_OBJECTS: '1',
         INLET_WORKER_PORT: '65535',
         INLET_WORKER_CONCURRENCY: '64',
+        INLET_HISTORY_LIMIT: '0',
+        INLET_HISTORY_RETENTION: '12h',
+        INLET_REQUEST_RETENTION: '90m',
         INLET_REQUIRE_DURABLE_QUEUE: 'true',
         LOG_LEVEL: 'silent',
       }),
@@ -75,6 +81,9 @@ describe('readConfig', () => {
       maxObjects: 1,
       workerPort: 65_535,
       workerConcurrency: 64,
+      historyLimit: 0,
+      historyRetention: 12 * 3_600_000,
+      requestRetention: 90 * 60_000,
       requireDurableQueue: true,
       logLevel: 'silent',
     });
@@ -100,6 +109,16 @@ describe('readConfig', () => {
     ['67108864', 64 * 1024 * 1024],
   ])('reads the size %s as %d bytes', (text, bytes) => {
     expect(readConfig({ INLET_BODY_LIMIT: text }).bodyLimit).toBe(bytes);
+  });
+
+  it.each([
+    ['1s', 1_000],
+    ['90m', 5_400_000],
+    ['12H', 43_200_000],
+    ['30d', 2_592_000_000],
+    ['36500d', 3_153_600_000_000],
+  ])('reads the time %s as %d milliseconds', (text, milliseconds) => {
+    expect(readConfig({ INLET_HISTORY_RETENTION: text }).historyRetention).toBe(milliseconds);
   });
 
   it.each(['postgres://localhost/db', 'postgresql://u@h/d', 'postgres://u:p@%2Fvar%2Frun/d'])(
@@ -134,6 +153,9 @@ describe('readConfig', () => {
     ['INLET_MAX_OBJECTS', ['0', '1000001', '-1', '1.5', 'many']],
     ['INLET_WORKER_PORT', ['-1', '65536', 'x']],
     ['INLET_WORKER_CONCURRENCY', ['0', '65', 'x']],
+    ['INLET_HISTORY_LIMIT', ['-1', '1000001', '1.5', 'off']],
+    ['INLET_HISTORY_RETENTION', ['0d', '90', '36501d', '1.5d', '-1d', '1w', 'd', '1 d', 'forever']],
+    ['INLET_REQUEST_RETENTION', ['0s', '500ms', '9'.repeat(400)]],
     ['INLET_REQUIRE_DURABLE_QUEUE', ['yes', '1', 'TRUE', 'on']],
     ['LOG_LEVEL', ['verbose', 'INFO', '30']],
   ])('stops at a bad %s with one line that names it and what is allowed', (variable, values) => {

@@ -1,33 +1,127 @@
-/** `GET /v1/data/{namespace}/objects/{id}`: an object as it is stored. */
-import type { FastifyInstance } from 'fastify';
+/**
+ * `/v1/data/{namespace}/objects`: objects as they are stored, one, some, or all of them, and their versions.
+ * Answers are put together as text: stored data must not pass through JavaScript's numbers.
+ */
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import { z } from 'zod';
+import { idMistake } from '../../domain/objects.ts';
 import { isoFromMicros } from '../../domain/time.ts';
 import { ProblemError } from '../../errors.ts';
+import type { Submission } from '../../ingest/group-commit.ts';
+import type { ListPage } from '../../store/object-lists.ts';
 import type { StoredObject } from '../../store/objects.ts';
+import type { Revision } from '../../store/revisions.ts';
+import type { NamespaceParams } from '../namespace.ts';
 import { requireNamespace } from '../namespace.ts';
+import { nextCursor, readPage, readQuery } from '../paging.ts';
 
 export interface ObjectRouteDeps {
   readonly findObject: (namespace: string, id: string) => Promise<StoredObject | undefined>;
+  /** Those that there are of some objects; the page has more where they are too large together. */
+  readonly findObjects: (namespace: string, ids: readonly string[]) => Promise<ListPage<StoredObject>>;
+  readonly listObjects: (namespace: string, after: string, limit: number) => Promise<ListPage<StoredObject>>;
+  /** The versions of an object, the newest first; undefined where the id was never seen. */
+  readonly listRevisions: (
+    namespace: string,
+    id: string,
+    before: number | undefined,
+    limit: number,
+  ) => Promise<ListPage<Revision> | undefined>;
+  /** Resolves to the request id when the submission is durably in the queue. */
+  readonly submit: (submission: Submission) => Promise<string>;
 }
+
+/** Most ids that can be asked for at once. */
+const MAX_IDS = 100;
 
 interface Params {
   Params: { namespace: string; id: string };
 }
 
-export function objectRoutes(app: FastifyInstance, { findObject }: ObjectRouteDeps): void {
+const idsQuery = z.object({
+  id: z
+    .union([z.string().transform((id) => [id]), z.array(z.string())])
+    .refine((ids) => ids.length <= MAX_IDS, `at most ${MAX_IDS} can be asked for at once`)
+    .optional(),
+});
+
+export function objectRoutes(app: FastifyInstance, deps: ObjectRouteDeps): void {
+  const options = { onRequest: requireNamespace };
+
   app.get<Params>(
     '/v1/data/:namespace/objects/:id',
-    { onRequest: requireNamespace },
+    options,
     async ({ params: { namespace, id } }, reply) => {
-      // Postgres can't hold U+0000, so nothing is stored under such an id.
-      const object = id.includes('\0') ? undefined : await findObject(namespace, id);
-      if (!object) throw new ProblemError('not_found', 'this namespace has no object with this id');
-      reply.type('application/json; charset=utf-8');
-      return objectText(object);
+      const object = canExist(id) ? await deps.findObject(namespace, id) : undefined;
+      if (!object) throw noSuchObject();
+      return sendJson(reply, objectText(object));
+    },
+  );
+
+  app.get<NamespaceParams>('/v1/data/:namespace/objects', options, async ({ params, query }, reply) => {
+    const { namespace } = params;
+    const { id: ids } = readQuery(idsQuery, query);
+    if (ids) {
+      const { items, hasMore } = await deps.findObjects(namespace, ids.filter(canExist));
+      if (hasMore) {
+        throw new ProblemError('too_large', 'these objects are too large for one answer: ask for fewer ids');
+      }
+      return sendJson(reply, listText(items.map(objectText), null));
+    }
+    const { limit, after } = readPage(query);
+    const { items, hasMore } = await deps.listObjects(namespace, after ?? '', limit);
+    const last = items.at(-1);
+    return sendJson(reply, listText(items.map(objectText), hasMore && last ? nextCursor(last.id) : null));
+  });
+
+  app.get<Params>(
+    '/v1/data/:namespace/objects/:id/revisions',
+    options,
+    async ({ params: { namespace, id }, query }, reply) => {
+      const { limit, after } = readPage(query);
+      const before = after === undefined ? undefined : readRevision(after);
+      const page = canExist(id) ? await deps.listRevisions(namespace, id, before, limit) : undefined;
+      if (!page) throw noSuchObject();
+      const last = page.items.at(-1);
+      const next = page.hasMore && last ? nextCursor(String(last.revision)) : null;
+      return sendJson(reply, listText(page.items.map(revisionText), next));
+    },
+  );
+
+  app.delete<Params>(
+    '/v1/data/:namespace/objects/:id',
+    options,
+    async ({ params: { namespace, id } }, reply) => {
+      const mistake = idMistake(id) ?? (canExist(id) ? undefined : 'must not hold U+0000');
+      if (mistake) throw new ProblemError('invalid_request', `the id ${mistake}`);
+      const objects = JSON.stringify(id);
+      const bytes = Buffer.byteLength(objects);
+      const requestId = await deps.submit({ namespace, ids: [id], objects, bytes });
+      reply.code(202).header('x-request-id', requestId);
+      return { requestId, status: 'accepted' };
     },
   );
 }
 
-/** The answer as text: stored data must not pass through JavaScript's numbers. */
+/** Postgres can't hold U+0000, so nothing is stored under an id with it, and it can't be asked for one. */
+function canExist(id: string): boolean {
+  return !id.includes('\0');
+}
+
+function readRevision(key: string): number {
+  if (/^\d{1,15}$/.test(key)) return Number(key);
+  throw new ProblemError('invalid_request', 'query parameter cursor: this one is of another list');
+}
+
+function noSuchObject(): ProblemError {
+  return new ProblemError('not_found', 'this namespace has no object with this id');
+}
+
+function sendJson(reply: FastifyReply, text: string): string {
+  reply.type('application/json; charset=utf-8');
+  return text;
+}
+
 function objectText(object: StoredObject): string {
   const before = JSON.stringify({ namespace: object.namespace, id: object.id });
   const after = JSON.stringify({
@@ -38,4 +132,18 @@ function objectText(object: StoredObject): string {
     updated_at: isoFromMicros(object.updatedAt),
   });
   return `${before.slice(0, -1)},"data":${object.data},${after.slice(1)}`;
+}
+
+function revisionText({ revision, data, requestId, acceptedAt, updatedAt }: Revision): string {
+  const after = JSON.stringify({
+    deleted: data === null,
+    request_id: requestId,
+    accepted_at: isoFromMicros(acceptedAt),
+    updated_at: isoFromMicros(updatedAt),
+  });
+  return `{"revision":${revision},"data":${data},${after.slice(1)}`;
+}
+
+function listText(items: readonly string[], next: string | null): string {
+  return `{"data":[${items.join(',')}],"next_cursor":${JSON.stringify(next)}}`;
 }

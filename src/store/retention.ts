@@ -1,0 +1,73 @@
+/**
+ * Deletes what nobody will ask for any more: finished requests and former versions of objects. Never objects,
+ * and never objects that could not be stored: those wait for an operator.
+ */
+import type { Queryable } from './database.ts';
+
+/** How long things are kept, in milliseconds. */
+export interface RetentionTimes {
+  readonly requests: number;
+  readonly revisions: number;
+}
+
+/** How many rows were deleted. */
+export interface RetentionOutcome {
+  readonly requests: number;
+  readonly revisions: number;
+}
+
+/** Rows that one statement deletes: few enough that nobody waits for it. */
+const STEP_ROWS = 1_000;
+
+/** Rows that are looked up at a time: each look passes over what the steps before have deleted. */
+const LOOK_ROWS = 50_000;
+
+/** What is deleted, by the time in a column. */
+const TABLES = {
+  requests: { table: 'inlet.requests', column: 'completed_at' },
+  revisions: { table: 'inlet.revisions', column: 'replaced_at' },
+} as const;
+
+/**
+ * Deletes what is older than it has to be kept, in small steps of a transaction each.
+ * @param stopping ends it after the step in hand; the rest is left to the next time
+ * @throws as `Database.query`; what was deleted until then stays deleted
+ */
+export async function deleteExpired(
+  on: Queryable,
+  times: RetentionTimes,
+  stopping: AbortSignal,
+): Promise<RetentionOutcome> {
+  const requests = await deleteOld(on, 'requests', times.requests, stopping);
+  const revisions = await deleteOld(on, 'revisions', times.revisions, stopping);
+  return { requests, revisions };
+}
+
+async function deleteOld(
+  on: Queryable,
+  what: keyof typeof TABLES,
+  keepMs: number,
+  stopping: AbortSignal,
+): Promise<number> {
+  const { table, column } = TABLES[what];
+  const isOld = `${column} < now() - $2::bigint * interval '1 millisecond'`;
+  const look = `SELECT ctid::text AS place FROM ${table} WHERE ${isOld} LIMIT $1`;
+  // Looked at again, because a place may hold another row by now. What somebody else works on is left to the
+  // next time: waiting for workers, while they wait for what was deleted here, would be a circle.
+  const step = `
+    DELETE FROM ${table} WHERE ctid = ANY (ARRAY(
+      SELECT ctid FROM ${table} WHERE ctid = ANY ($1::tid[]) AND ${isOld} FOR UPDATE SKIP LOCKED
+    ))
+    RETURNING 1 AS deleted`;
+  let total = 0;
+  for (;;) {
+    const found = await on.query<{ place: string }>({ text: look, values: [LOOK_ROWS, keepMs] });
+    let deleted = 0;
+    for (let from = 0; from < found.length && !stopping.aborted; from += STEP_ROWS) {
+      const places = found.slice(from, from + STEP_ROWS).map(({ place }) => place);
+      deleted += (await on.query({ text: step, values: [places, keepMs] })).length;
+    }
+    total += deleted;
+    if (found.length < LOOK_ROWS || deleted === 0 || stopping.aborted) return total;
+  }
+}

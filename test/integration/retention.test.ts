@@ -1,0 +1,132 @@
+/** What is too old is deleted in small steps, and nothing else. */
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Queryable, Statement } from '../../src/store/database.ts';
+import { deleteExpired } from '../../src/store/retention.ts';
+import { eventually, TestInlet, testConfig } from '../support/inlet.ts';
+import { createTestDatabase, query } from '../support/postgres.ts';
+import { describeOnBothQueues } from '../support/queues.ts';
+import type { TestStore } from '../support/store.ts';
+import { openTestStore } from '../support/store.ts';
+
+const DAY_MS = 24 * 3_600_000;
+const TIMES = { requests: 30 * DAY_MS, revisions: 90 * DAY_MS };
+const never = new AbortController().signal;
+
+/** Rows of all tables, a row of each age in days; requests and versions as many as are asked for. */
+const fill = (ages: number[], each = 1): string => `
+  INSERT INTO inlet.requests (request_id, namespace, status, accepted_at, completed_at, ids, objects)
+  SELECT 'req_' || age || '_' || i, 'n', 'succeeded', now() - interval '400 days', now() - age * interval '1 day', '[]', 0
+  FROM unnest('{${ages}}'::float[]) AS age, generate_series(1, ${each}) AS i;
+  INSERT INTO inlet.revisions (namespace, id, revision, data, request_id, accepted_at, stored_at, replaced_at)
+  SELECT 'n', 'id-' || age, i, '{}', 'r', now() - interval '400 days', now() - interval '400 days',
+         now() - age * interval '1 day'
+  FROM unnest('{${ages}}'::float[]) AS age, generate_series(1, ${each}) AS i;
+  INSERT INTO inlet.failed_objects (request_id, index, namespace, id, object, sqlstate, message, accepted_at, failed_at)
+  SELECT 'req_' || age, i, 'n', 'id', '{}', '22P05', 'm', now() - interval '400 days', now() - interval '400 days'
+  FROM unnest('{${ages}}'::float[]) AS age, generate_series(1, ${each}) AS i;
+  INSERT INTO inlet.objects (namespace, id, data, accepted_at, request_id, created_at, updated_at)
+  SELECT 'n', 'id-' || age || '-' || i, CASE WHEN i % 2 = 0 THEN '{}'::jsonb END, now() - interval '400 days', 'r',
+         now() - interval '400 days', now() - interval '400 days'
+  FROM unnest('{${ages}}'::float[]) AS age, generate_series(1, ${each}) AS i;
+  -- An upload that nobody has finished.
+  INSERT INTO inlet.requests (request_id, namespace, status, accepted_at, completed_at, objects)
+  VALUES ('req_open', 'n', 'uploading', now() - interval '400 days', NULL, 0)`;
+
+const COUNTS = `
+  SELECT (SELECT array_agg(request_id ORDER BY request_id) FROM inlet.requests) AS requests,
+         (SELECT array_agg(id ORDER BY id) FROM inlet.revisions) AS revisions,
+         (SELECT count(*)::int FROM inlet.failed_objects) AS failed,
+         (SELECT count(*)::int FROM inlet.objects) AS objects`;
+
+describe('deleteExpired', () => {
+  let store: TestStore;
+
+  beforeAll(async () => {
+    store = await openTestStore();
+  });
+
+  afterAll(async () => {
+    await store?.close();
+  });
+
+  beforeEach(async () => {
+    const text = 'TRUNCATE inlet.requests, inlet.revisions, inlet.failed_objects, inlet.objects';
+    await store.database.query({ text });
+  });
+
+  it('deletes what is due and nothing else', async () => {
+    await store.database.query({ text: fill([1, 29.9, 30.1, 89.9, 90.1, 365]) });
+    expect(await deleteExpired(store.database, TIMES, never)).toEqual({ requests: 4, revisions: 2 });
+    expect(await store.database.query({ text: COUNTS })).toEqual([
+      {
+        requests: ['req_1_1', 'req_29.9_1', 'req_open'],
+        revisions: ['id-1', 'id-29.9', 'id-30.1', 'id-89.9'],
+        failed: 6,
+        objects: 6,
+      },
+    ]);
+    expect(await deleteExpired(store.database, TIMES, never)).toEqual({ requests: 0, revisions: 0 });
+  });
+
+  it('goes in steps of at most 1,000 rows, and stops between two when it has to', async () => {
+    await store.database.query({ text: fill([100], 2_500) });
+    const stop = new AbortController();
+    const steps: number[] = [];
+    const watched: Queryable = {
+      async query(statement: Statement) {
+        const rows = await store.database.query(statement);
+        if (statement.text.includes('DELETE')) steps.push(rows.length);
+        if (steps.length === 2) stop.abort();
+        return rows as never;
+      },
+    };
+    expect(await deleteExpired(watched, TIMES, stop.signal)).toEqual({ requests: 2_000, revisions: 0 });
+    expect(steps).toEqual([1_000, 1_000]);
+    expect(await deleteExpired(watched, TIMES, never)).toEqual({ requests: 500, revisions: 2_500 });
+    expect(steps).toEqual([1_000, 1_000, 500, 1_000, 1_000, 500]);
+  });
+
+  it('gets through more than it looks up at a time', async () => {
+    await store.database.query({ text: fill([100], 50_001) });
+    expect(await deleteExpired(store.database, TIMES, never)).toEqual({
+      requests: 50_001,
+      revisions: 50_001,
+    });
+  });
+
+  it('run by two at once deletes each row once, and waits for nobody', async () => {
+    await store.database.query({ text: fill([100], 5_000) });
+    const both = await Promise.all([1, 2].map(() => deleteExpired(store.database, TIMES, never)));
+    expect(both.reduce((sum, { requests }) => sum + requests, 0)).toBe(5_000);
+    await store.database.query({ text: fill([101], 10).replace("'req_open'", "'req_other'") });
+    await store.database.transaction(async (other) => {
+      await other.query({ text: `SELECT 1 FROM inlet.revisions WHERE revision <= 3 FOR UPDATE` });
+      expect(await deleteExpired(store.database, TIMES, never)).toEqual({ requests: 10, revisions: 7 });
+    });
+    expect(await deleteExpired(store.database, TIMES, never)).toEqual({ requests: 0, revisions: 3 });
+  });
+});
+
+describeOnBothQueues('workers', ({ redisUrl }) => {
+  it('delete what is too old by themselves', async () => {
+    const { url, drop } = await createTestDatabase();
+    let inlet: TestInlet | undefined;
+    try {
+      await query(url, fill([29, 31, 89, 91]));
+      inlet = await TestInlet.start(testConfig({ databaseUrl: url, redisUrl }), { workers: 2 });
+      const counts = await eventually(async () => {
+        const [row] = await query(url, COUNTS);
+        return (row?.['revisions'] as string[] | undefined)?.length === 3 ? row : undefined;
+      });
+      expect(counts).toEqual({
+        requests: ['req_29_1', 'req_open'],
+        revisions: ['id-29', 'id-31', 'id-89'],
+        failed: 4,
+        objects: 4,
+      });
+    } finally {
+      await inlet?.close();
+      await drop();
+    }
+  });
+});
