@@ -3,6 +3,7 @@ import { createPostgresBackend, LATEST_SCHEMA_VERSION, Queue, runMigrations, Wor
 import pg from 'pg';
 import { OperatorError } from '../errors.ts';
 import type { Queryable } from '../store/database.ts';
+import { SteadyClient } from '../store/steady-client.ts';
 import type { Backend, Producer } from './backend.ts';
 import { PRODUCER_TIMEOUT_MS } from './backend.ts';
 
@@ -56,6 +57,7 @@ export function postgresBackend(options: PostgresBackendOptions): Backend {
         {
           ...workerOptions,
           connection: {
+            Client: SteadyClient,
             connectionString: options.url,
             schema: QUEUE_SCHEMA,
             max: 4,
@@ -72,6 +74,7 @@ export function postgresBackend(options: PostgresBackendOptions): Backend {
 
 function openProducer({ url, queueName, onError }: PostgresBackendOptions): Producer {
   const limits = {
+    Client: SteadyClient,
     connectionString: url,
     connectionTimeoutMillis: PRODUCER_TIMEOUT_MS,
     query_timeout: PRODUCER_TIMEOUT_MS,

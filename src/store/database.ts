@@ -1,6 +1,7 @@
 /** The connections to Postgres, and the one place where a broken connection gets its name. */
 import pg from 'pg';
 import { StoreUnavailableError } from './faults.ts';
+import { SteadyClient } from './steady-client.ts';
 
 export interface DatabaseOptions {
   readonly url: string;
@@ -36,6 +37,7 @@ export class Database implements Queryable {
     const settings = historyLimit === undefined ? '' : `; SET LOCAL inlet.history_limit = ${historyLimit}`;
     this.#begin = `BEGIN${settings}`;
     this.#pool = new pg.Pool({
+      Client: SteadyClient,
       connectionString: url,
       max: poolSize,
       connectionTimeoutMillis: 5_000,
