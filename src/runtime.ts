@@ -7,7 +7,7 @@ import { keyCheck } from './http/auth.ts';
 import type { Readiness } from './http/routes/health.ts';
 import { buildHealthServer, buildServer } from './http/server.ts';
 import { GroupCommit } from './ingest/group-commit.ts';
-import { findRequestStatus } from './ingest/request-status.ts';
+import { requestReads } from './ingest/request-reads.ts';
 import { storeBatch } from './ingest/store-batch.ts';
 import { batchHandler } from './ingest/worker.ts';
 import { bullmqProvider } from './queue/bullmq.ts';
@@ -19,6 +19,8 @@ import { Database } from './store/database.ts';
 import { faultKind } from './store/faults.ts';
 import { migrate, requireCurrentSchema } from './store/migrate.ts';
 import { findObject } from './store/objects.ts';
+import { sharedSecret } from './store/secrets.ts';
+import { settingsAccess } from './store/settings.ts';
 import type { Log } from './telemetry.ts';
 import { errorReporter } from './telemetry.ts';
 
@@ -82,7 +84,10 @@ export async function startApi(
       submit: (submission) => groupCommit.submit(submission),
       bodyLimit: config.bodyLimit,
       maxObjects: config.maxObjects,
-      findRequest: (namespace, id) => findRequestStatus(database, queue, namespace, id),
+      ...requestReads(database, queue),
+      ...settingsAccess(database),
+      signingSecret: sharedSecret(database, 'signed URLs'),
+      publicUrl: () => config.publicUrl ?? url,
       findObject: (namespace, id) => findObject(database, namespace, id),
       objectUrl: (namespace, id) =>
         `${config.publicUrl ?? url}/v1/data/${namespace}/objects/${encodeURIComponent(id)}`,
