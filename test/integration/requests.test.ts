@@ -1,6 +1,8 @@
 /** What can be asked about requests while they are on their way and when they are done. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { requestIdAt } from '../../src/domain/request-id.ts';
+import { listRequests } from '../../src/ingest/request-list.ts';
 import { storeBatch } from '../../src/ingest/store-batch.ts';
 import type { BatchQueue } from '../../src/queue/queue.ts';
 import { Database } from '../../src/store/database.ts';
@@ -161,10 +163,13 @@ describeOnBothQueues('requests', ({ redisUrl }) => {
     let writing = true;
     const newer: string[] = [];
     const writer = (async () => {
-      while (writing) newer.push(await write('moving'));
+      while (writing) {
+        newer.push(await write('moving'));
+        await delay(20);
+      }
     })();
     await withWorker(async () => {
-      for (let round = 0; round < 6; round += 1) {
+      for (let round = 0; round < 4; round += 1) {
         const all = ids(await list('moving', 'limit=7'));
         expect(all).toEqual([...new Set(all)].sort().reverse());
         expect(all.filter((id) => id <= (frozen.at(-1) ?? ''))).toEqual(frozen.toReversed());
@@ -211,6 +216,33 @@ describeOnBothQueues('requests', ({ redisUrl }) => {
         }
       }
     });
+  });
+
+  it('are all found behind a queue of others that takes longer to look through than a page may', async () => {
+    const first = await write('behind');
+    const others = await writeSeveral('crowd', 12);
+    const last = await write('behind');
+    const slow = {
+      batchIds: () => queue.batchIds(),
+      find: async (id: string) => {
+        await delay(400);
+        return queue.find(id);
+      },
+    };
+    const found: string[] = [];
+    let after: string | undefined;
+    let pages = 0;
+    do {
+      const started = performance.now();
+      const next = await listRequests(database, slow, 'behind', { limit: 10, after, status: undefined });
+      expect(performance.now() - started).toBeLessThan(4_000);
+      found.push(...next.requests.map(({ id }) => id));
+      after = next.next;
+      pages += 1;
+    } while (after !== undefined);
+    expect(found).toEqual([last, first]);
+    expect(pages).toBeGreaterThan(2);
+    await withWorker(() => Promise.all(others.map((id) => inlet.done('crowd', id))));
   });
 
   describe('a list that cannot be', () => {

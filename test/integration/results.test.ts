@@ -1,11 +1,14 @@
 /** Results of large requests: refused inline, downloaded from a signed URL, with little of them in memory. */
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { signPath } from '../../src/domain/signature.ts';
 import type { ProblemAnswer } from '../support/inlet.ts';
-import { KEY, TestInlet, testConfig } from '../support/inlet.ts';
+import { eventually, KEY, TestInlet, testConfig } from '../support/inlet.ts';
 import { createTestDatabase, query } from '../support/postgres.ts';
 import { InletProcess } from '../support/process.ts';
 
@@ -215,10 +218,11 @@ describe('a download URL', () => {
 
 describe('a download of 10,000 objects with 200 MB of metadata', () => {
   const COUNT = 10_000;
+  const TOTAL_BYTES = 200_000_000;
   let api: InletProcess;
   let url: string;
 
-  beforeEach(async () => {
+  beforeAll(async () => {
     const requestId = await stored('heavy', {
       schema: { text: { content_type: 'metadata' } },
       data: objects(COUNT),
@@ -243,54 +247,81 @@ describe('a download of 10,000 objects with 200 MB of metadata', () => {
     url = answer.data_url ?? '';
   });
 
-  afterEach(async () => {
+  afterAll(async () => {
     await api?.close();
   });
 
-  it('comes whole from a process with little memory', async () => {
-    const response = await fetch(url);
-    let bytes = 0;
-    let lines = 0;
-    for await (const chunk of response.body ?? []) {
-      bytes += chunk.length;
-      for (const byte of chunk) if (byte === 10) lines += 1;
-    }
-    expect(lines).toBe(COUNT);
-    expect(bytes).toBeGreaterThan(200_000_000);
-  });
+  /** What the process takes of the machine's memory, in bytes. */
+  async function memory(): Promise<number> {
+    const { stdout } = await promisify(execFile)('ps', ['-o', 'rss=', '-p', String(api.pid)]);
+    return Number(stdout) * 1_024;
+  }
 
-  it('stops reading from Postgres while the reader does not read, and goes on when it does', async () => {
+  /** When the process last asked Postgres for metadata, once it asks no more. */
+  async function lastAsked(): Promise<string> {
+    let last = '';
+    return eventually(async () => {
+      const [row] = await query(
+        databaseUrl,
+        `SELECT max(query_start)::text AS at FROM pg_stat_activity
+         WHERE datname = current_database() AND query LIKE '%jsonb_object_agg%' AND pid <> pg_backend_pid()`,
+      );
+      const at = String(row?.['at']);
+      const still = at === last;
+      last = at;
+      if (!still) await delay(1_500);
+      return still ? at : undefined;
+    });
+  }
+
+  /** Asks for the file, and doesn't read it. */
+  async function openWithoutReading(): Promise<Socket> {
     const { hostname, port, pathname, search } = new URL(url);
     const socket = connect(Number(port), hostname);
     await once(socket, 'connect');
     socket.write(`GET ${pathname}${search} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
     await once(socket, 'readable');
-    const read = async (): Promise<number> => {
-      const [row] = await query(
-        databaseUrl,
-        `SELECT idx_scan AS scans FROM pg_stat_user_tables WHERE relname = 'objects' AND pg_stat_clear_snapshot() IS NOT NULL`,
-      );
-      return Number(row?.['scans']);
-    };
-    // Until what is between here and there is full; statistics come with some delay, too.
-    await delay(2_500);
-    const before = await read();
-    await delay(1_500);
-    expect(await read()).toBe(before);
+    return socket;
+  }
+
+  it('comes whole from a process with little memory, and leaves it small', async () => {
+    const before = await memory();
+    let peak = before;
+    const response = await fetch(url);
+    let bytes = 0;
+    let lines = 0;
+    for await (const chunk of response.body ?? []) {
+      // Every 10 MB or so.
+      if (Math.floor(bytes / 10_000_000) < Math.floor((bytes + chunk.length) / 10_000_000)) {
+        peak = Math.max(peak, await memory());
+      }
+      bytes += chunk.length;
+      for (const byte of chunk) if (byte === 10) lines += 1;
+    }
+    expect(lines).toBe(COUNT);
+    expect(bytes).toBeGreaterThan(TOTAL_BYTES);
+    expect(peak - before).toBeLessThan(TOTAL_BYTES / 2);
+  });
+
+  it('stops asking Postgres while the reader does not read, and goes on when it does', async () => {
+    const before = await memory();
+    const socket = await openWithoutReading();
+    const stalledAt = await lastAsked();
+    expect((await memory()) - before).toBeLessThan(TOTAL_BYTES / 4);
     let bytes = 0;
     socket.on('data', (chunk) => {
       bytes += chunk.length;
     });
     await once(socket, 'close');
-    expect(bytes).toBeGreaterThan(200_000_000);
+    expect(bytes).toBeGreaterThan(TOTAL_BYTES);
+    expect((await lastAsked()) > stalledAt).toBe(true);
   });
 
-  it('ends when the reader goes away', async () => {
-    const response = await fetch(url);
-    const reader = response.body?.getReader();
-    await reader?.read();
-    await reader?.cancel();
-    const again = await fetch(url.replace(/\/v1.*/, '/readyz'));
-    expect(again.status).toBe(200);
+  it('asks Postgres no more when the reader goes away', async () => {
+    const socket = await openWithoutReading();
+    const stalledAt = await lastAsked();
+    socket.destroy();
+    await delay(500);
+    expect(await lastAsked()).toBe(stalledAt);
   });
 });
