@@ -11,8 +11,10 @@ export interface Result {
   readonly metadata: string;
 }
 
-/** Most objects that are asked for in one statement, and about how many bytes of metadata may come of it. */
+/** How many objects are asked for in the first statement, and most in any: what they hold isn't known before. */
+const FIRST_PAGE_OBJECTS = 50;
 const PAGE_OBJECTS = 500;
+/** About how many bytes of metadata one statement may answer with. */
 const PAGE_BYTES = 512 * 1024;
 
 /** The ids of a request's objects that did not fail, in its order, each once. */
@@ -28,15 +30,15 @@ export function countResults(on: Queryable, request: RequestRecord): Promise<num
 /** A request's results, with metadata as it is when the page is read. */
 export async function* resultPages(on: Queryable, request: RequestRecord): AsyncGenerator<readonly Result[]> {
   const fields = await findMetadataFields(on, request.namespace);
+  let count = FIRST_PAGE_OBJECTS;
   for await (const ids of resultIds(on, request)) {
-    let count = PAGE_OBJECTS;
     for (let from = 0; from < ids.length; ) {
       const wanted = ids.slice(from, from + count);
       const page = await describe(on, request.namespace, wanted, fields);
       yield page;
       from += page.length;
       // Where few have filled the page, it would be a waste to have many read for the next.
-      count = Math.min(PAGE_OBJECTS, Math.max(1, page.length * 2));
+      count = Math.min(PAGE_OBJECTS, page.length * 2);
     }
   }
 }
