@@ -7,7 +7,7 @@ import { keyCheck } from './http/auth.ts';
 import type { Readiness } from './http/routes/health.ts';
 import { buildHealthServer, buildServer } from './http/server.ts';
 import { GroupCommit } from './ingest/group-commit.ts';
-import { findRequestStatus } from './ingest/request-status.ts';
+import { requestReads } from './ingest/request-reads.ts';
 import { storeBatch } from './ingest/store-batch.ts';
 import { batchHandler } from './ingest/worker.ts';
 import { bullmqProvider } from './queue/bullmq.ts';
@@ -22,6 +22,8 @@ import { findObjects, listObjects } from './store/object-lists.ts';
 import { findObject } from './store/objects.ts';
 import { deleteExpired } from './store/retention.ts';
 import { listRevisions } from './store/revisions.ts';
+import { sharedSecret } from './store/secrets.ts';
+import { settingsAccess } from './store/settings.ts';
 import type { Log } from './telemetry.ts';
 import { errorReporter } from './telemetry.ts';
 
@@ -90,7 +92,10 @@ export async function startApi(
       submit: (submission) => groupCommit.submit(submission),
       bodyLimit: config.bodyLimit,
       maxObjects: config.maxObjects,
-      findRequest: (namespace, id) => findRequestStatus(database, queue, namespace, id),
+      ...requestReads(database, queue),
+      ...settingsAccess(database),
+      signingSecret: sharedSecret(database, 'signed URLs'),
+      publicUrl: () => config.publicUrl ?? url,
       findObject: (namespace, id) => findObject(database, namespace, id),
       findObjects: (namespace, ids) => findObjects(database, namespace, ids),
       listObjects: (namespace, after, limit) => listObjects(database, namespace, after, limit),

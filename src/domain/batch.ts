@@ -12,6 +12,8 @@ export const PAYLOAD_VERSION = 1;
 export interface BatchRequest {
   readonly namespace: string;
   readonly ids: readonly string[];
+  /** The JSON text of the schema that came along. */
+  readonly schema?: string;
 }
 
 /** The job's data. `objects` is text and stays text: it is never parsed and written again in JavaScript. */

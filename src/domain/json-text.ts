@@ -166,7 +166,7 @@ export function walkPaths(text: string, visit: (place: Place) => void): void {
 }
 
 /** One step of a JSON pointer, with `~` and `/` escaped as RFC 6901 section 3 says. */
-function escapePointer(step: string): string {
+export function escapePointer(step: string): string {
   return step.replaceAll('~', '~0').replaceAll('/', '~1');
 }
 

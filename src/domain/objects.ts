@@ -1,5 +1,6 @@
 /** The rules for what a write may hold, and the reading of its body. */
 import { memberSpan } from './json-text.ts';
+import { checkSchema } from './schema.ts';
 import type { Issue } from './storable.ts';
 import { findUnstorable, Issues } from './storable.ts';
 
@@ -13,6 +14,8 @@ export interface Write {
   readonly ids: readonly string[];
   /** The objects' JSON text as it was sent, separated by commas. */
   readonly objects: string;
+  /** The JSON text of the schema that came along. */
+  readonly schema?: string;
 }
 
 /** The body breaks the rules: `issues` says where and how, `total` how often altogether. */
@@ -38,7 +41,7 @@ export function isNamespace(text: string): boolean {
 }
 
 /**
- * Reads the body of a write, `{"data": OBJECT | [OBJECT, …]}`.
+ * Reads the body of a write, `{"data": OBJECT | [OBJECT, …]}`, and the `schema` that may come along.
  *
  * The parsed value is used for checking only; what is kept is the text.
  *
@@ -48,7 +51,7 @@ export function isNamespace(text: string): boolean {
  * @throws TooManyObjectsError
  */
 export function readWrite(text: string, maxObjects: number): Write {
-  const { data, dataText } = readBody(text);
+  const { data, dataText, schema } = readBody(text);
   const isList = Array.isArray(data);
   if (!isList && !isObject(data)) {
     throw invalid('"data" must be an object or a list of objects', '/data');
@@ -75,20 +78,35 @@ export function readWrite(text: string, maxObjects: number): Write {
     else ids.push(id as string);
   });
   findUnstorable(dataText, isList ? 1 : 0, issues, '/data');
+  if (schema) checkSchema(schema.value, schema.text, issues);
+  if (issues.total > 0) throwIssues(issues);
+  return {
+    ids,
+    objects: isList ? dataText.slice(1, -1) : dataText,
+    ...(schema ? { schema: schema.text } : {}),
+  };
+}
+
+/** @throws InvalidWriteError that names the first of `issues`, of which there is at least one */
+export function throwIssues(issues: Issues): never {
   const [first] = issues.first;
-  if (first) {
-    const more = issues.total > 1 ? ` (and ${issues.total - 1} more)` : '';
-    throw new InvalidWriteError(`${first.path}: ${first.message}${more}`, issues);
-  }
-  return { ids, objects: isList ? dataText.slice(1, -1) : dataText };
+  const where = first?.path ? `${first.path}: ` : '';
+  const more = issues.total > 1 ? ` (and ${issues.total - 1} more)` : '';
+  throw new InvalidWriteError(`${where}${first?.message}${more}`, issues);
 }
 
 /** How nearly every body begins and ends. (White space as JSON has it, which is less than `\s`.) */
 const DATA_FIRST = /^[ \t\r\n]*\{[ \t\r\n]*"data"[ \t\r\n]*:/;
 const WHITE_SPACE = /^[ \t\r\n]*$/;
 
-/** The member "data" of the body, parsed and as text. */
-function readBody(text: string): { data: unknown; dataText: string } {
+/** The members of a body that count. */
+interface Body {
+  readonly data: unknown;
+  readonly dataText: string;
+  readonly schema?: { readonly value: unknown; readonly text: string };
+}
+
+function readBody(text: string): Body {
   return readOnlyMember(text) ?? readMember(text);
 }
 
@@ -97,7 +115,7 @@ function readBody(text: string): { data: unknown; dataText: string } {
  * and the last brace is one JSON value exactly where it is the only member.
  * @returns undefined where the body is of another form, or not valid
  */
-function readOnlyMember(text: string): { data: unknown; dataText: string } | undefined {
+function readOnlyMember(text: string): Body | undefined {
   const start = DATA_FIRST.exec(text)?.[0].length;
   const end = text.lastIndexOf('}');
   if (start === undefined || !WHITE_SPACE.test(text.slice(end + 1))) return undefined;
@@ -110,12 +128,17 @@ function readOnlyMember(text: string): { data: unknown; dataText: string } | und
   }
 }
 
-function readMember(text: string): { data: unknown; dataText: string } {
+function readMember(text: string): Body {
   const body = parseJson(text);
   if (!isObject(body)) throw invalid('the body must be a JSON object with a member "data"', '');
   const span = memberSpan(text, 'data');
   if (!span) throw invalid('the member "data" is missing: send {"data": {…}} or {"data": [{…}, …]}', '/data');
-  return { data: body['data'], dataText: text.slice(span.start, span.end) };
+  const schema = Object.hasOwn(body, 'schema') ? memberSpan(text, 'schema') : undefined;
+  return {
+    data: body['data'],
+    dataText: text.slice(span.start, span.end),
+    ...(schema ? { schema: { value: body['schema'], text: text.slice(schema.start, schema.end) } } : {}),
+  };
 }
 
 /** What is wrong with an id, or undefined. (U+0000 and the like are found by `findUnstorable`.) */
@@ -130,7 +153,8 @@ export function idMistake(id: unknown): string | undefined {
   return undefined;
 }
 
-function parseJson(text: string): unknown {
+/** Parses a body. @throws InvalidWriteError */
+export function parseJson(text: string): unknown {
   if (text.trim() === '') throw invalid('the body is empty: send {"data": {…}} or {"data": [{…}, …]}', '');
   try {
     return JSON.parse(text);
@@ -139,7 +163,7 @@ function parseJson(text: string): unknown {
   }
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
+export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 

@@ -13,7 +13,7 @@ export interface Page {
 }
 
 /** The query parameters of every list. */
-export const pageQuery = z.object({
+const pageQuery = z.object({
   limit: z.coerce.number().int().min(1).max(MAX_LIMIT).default(DEFAULT_LIMIT),
   cursor: z.string().max(8_192).optional(),
 });

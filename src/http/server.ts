@@ -15,8 +15,11 @@ import type { HealthRouteDeps } from './routes/health.ts';
 import { healthRoutes } from './routes/health.ts';
 import type { ObjectRouteDeps } from './routes/objects.ts';
 import { objectRoutes } from './routes/objects.ts';
-import type { RequestRouteDeps } from './routes/requests.ts';
 import { requestRoutes } from './routes/requests.ts';
+import type { ResultRouteDeps } from './routes/results.ts';
+import { downloadRoute, downloadUrlRoute } from './routes/results.ts';
+import type { SettingsRouteDeps } from './routes/settings.ts';
+import { settingsRoutes } from './routes/settings.ts';
 
 /** What every server needs. */
 export interface BaseDeps {
@@ -27,8 +30,9 @@ export interface BaseDeps {
 export interface ServerDeps
   extends BaseDeps,
     DataRouteDeps,
-    RequestRouteDeps,
+    ResultRouteDeps,
     ObjectRouteDeps,
+    SettingsRouteDeps,
     HealthRouteDeps {
   readonly isValidKey: KeyCheck;
 }
@@ -44,11 +48,14 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
   const app = baseServer(deps);
   const answerOtherMethods = methodNotAllowed(app);
   healthRoutes(app, deps);
+  downloadRoute(app, deps);
   app.register(async (api) => {
     api.addHook('onRequest', requireKey(deps.isValidKey));
     acceptJsonBytes(api);
     dataRoutes(api, deps);
     requestRoutes(api, deps);
+    downloadUrlRoute(api, deps);
+    settingsRoutes(api, deps);
     objectRoutes(api, deps);
   });
   app.after(answerOtherMethods);

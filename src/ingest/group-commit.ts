@@ -71,6 +71,11 @@ class Waiter {
   }
 }
 
+/** What of a submission travels as the request. */
+function batchRequest({ namespace, ids, schema }: Submission): BatchRequest {
+  return schema === undefined ? { namespace, ids } : { namespace, ids, schema };
+}
+
 function expire(waiter: Waiter): void {
   waiter.reject(new QueueUnavailableError('the queue did not answer in time'));
 }
@@ -145,7 +150,7 @@ export class GroupCommit {
     try {
       await this.#sink.add({
         id,
-        requests: batch.map(({ submission: { namespace, ids } }) => ({ namespace, ids })),
+        requests: batch.map(({ submission }) => batchRequest(submission)),
         objects: batch.map(({ submission }) => submission.objects).join(','),
       });
       batch.forEach((waiter, position) => {

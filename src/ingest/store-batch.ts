@@ -8,6 +8,7 @@ import { keepFailedObjects } from '../store/failed-objects.ts';
 import { faultKind, sqlState } from '../store/faults.ts';
 import { upsertObjects } from '../store/objects.ts';
 import { recordRequests } from '../store/requests.ts';
+import { applySchemas } from '../store/settings.ts';
 import { isolate } from './isolate.ts';
 
 /** What became of a batch's objects. */
@@ -114,7 +115,11 @@ function writeContext(batch: Batch) {
   };
 }
 
-/** @param failed for each object that failed the position of its request */
+/**
+ * Records the requests as done, and applies the schemas that they brought: last, because a namespace's settings
+ * are one row, which all workers of a busy namespace may want.
+ * @param failed for each object that failed the position of its request
+ */
 async function record(transaction: Queryable, batch: Batch, failed: readonly number[]): Promise<void> {
   const ids = requestIds(batch);
   await recordRequests(
@@ -127,6 +132,10 @@ async function record(transaction: Queryable, batch: Batch, failed: readonly num
       failed: failed.filter((of) => of === position).length,
     })),
   );
+  const schemas = batch.requests.flatMap(({ namespace, schema }, position) =>
+    schema === undefined ? [] : [{ namespace, schema, requestId: ids[position] ?? '' }],
+  );
+  if (schemas.length > 0) await applySchemas(transaction, batch.acceptedAt, schemas);
 }
 
 /**

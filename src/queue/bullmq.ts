@@ -1,5 +1,5 @@
 /** The queue on BullMQ, the same for both backends. One batch is one job; the job's id is the batch's. */
-import type { Job, Queue, Worker } from 'bullmq';
+import type { Job, JobType, Queue, Worker } from 'bullmq';
 import { isNotConnectionError } from 'bullmq';
 import type { Batch, BatchPayload } from '../domain/batch.ts';
 import { PAYLOAD_VERSION, readPayload } from '../domain/batch.ts';
@@ -23,6 +23,12 @@ const JOB_NAME = 'batch';
  * stored, never because it was tried, or its worker died, too often.
  */
 const NO_LIMIT = 2 ** 31 - 1;
+
+/**
+ * The states of jobs that aren't done. On Postgres BullMQ reads one after the other, and a job may go from one
+ * that is still to be read to one that was: a list of them therefore reads all of them twice.
+ */
+const PENDING: JobType[] = ['waiting', 'prioritized', 'delayed', 'active', 'failed'];
 
 const JOB_OPTIONS = {
   attempts: NO_LIMIT,
@@ -91,10 +97,17 @@ class BullmqQueue implements BatchQueue {
     return { acceptedAt, requests, started: job.attemptsStarted > 0 };
   }
 
+  async batchIds(): Promise<readonly BatchId[]> {
+    const jobs = await this.#call((queue) => queue.getRanges([...PENDING, ...PENDING], 0, -1));
+    return jobs
+      .filter((id) => id.startsWith(JOB_ID_PREFIX))
+      .map((id) => id.slice(JOB_ID_PREFIX.length))
+      .sort()
+      .reverse();
+  }
+
   async depth(): Promise<number> {
-    const counts = await this.#call((queue) =>
-      queue.getJobCounts('waiting', 'prioritized', 'delayed', 'active', 'failed'),
-    );
+    const counts = await this.#call((queue) => queue.getJobCounts(...PENDING));
     return Object.values(counts).reduce((sum, count) => sum + count, 0);
   }
 

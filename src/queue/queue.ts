@@ -48,6 +48,12 @@ export interface BatchQueue {
    */
   find(id: BatchId): Promise<QueuedBatch | undefined>;
   /**
+   * The ids of all batches that wait or are being worked on, newest first. A batch that is there from before the
+   * call to after it is among them.
+   * @throws QueueUnavailableError
+   */
+  batchIds(): Promise<readonly BatchId[]>;
+  /**
    * How many batches wait or are being worked on.
    * @throws QueueUnavailableError
    */

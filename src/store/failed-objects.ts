@@ -49,11 +49,20 @@ export async function keepFailedObjects(
   });
 }
 
-/** The failures of a request in the order of its objects. */
-export async function findFailures(on: Queryable, requestId: string): Promise<ObjectFailure[]> {
-  return on.query<{ index: number; id: string; message: string }>({
-    name: 'find-failures',
-    text: 'SELECT index, id, message FROM inlet.failed_objects WHERE request_id = $1 ORDER BY index',
-    values: [requestId],
-  });
+const PAGE = 500;
+
+/** The failures of a request in the order of its objects, a page at a time. */
+export async function* failurePages(on: Queryable, requestId: string): AsyncGenerator<ObjectFailure[]> {
+  let after = -1;
+  for (;;) {
+    const page = await on.query<{ index: number; id: string; message: string }>({
+      name: 'find-failures',
+      text: `SELECT index, id, message FROM inlet.failed_objects
+             WHERE request_id = $1 AND index > $2 ORDER BY index LIMIT $3`,
+      values: [requestId, after, PAGE],
+    });
+    if (page.length > 0) yield page;
+    if (page.length < PAGE) return;
+    after = page.at(-1)?.index ?? after;
+  }
 }

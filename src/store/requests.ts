@@ -11,11 +11,22 @@ export interface FinishedRequest {
   readonly failed: number;
 }
 
-/** A request's row. Times are microseconds since 1970. */
-export interface RequestRecord extends FinishedRequest {
-  readonly status: 'succeeded' | 'failed';
+/** What a request may be: imports have a row, and are being uploaded, before they are done. */
+export const REQUEST_STATUSES = ['queued', 'uploading', 'ingesting', 'succeeded', 'failed'] as const;
+export type RequestStatus = (typeof REQUEST_STATUSES)[number];
+
+/** What is known of a request, on its way or done. Times are microseconds since 1970. */
+export interface RequestRecord {
+  readonly id: string;
+  readonly namespace: string;
+  readonly status: RequestStatus;
+  /** How many objects it has, so far. */
+  readonly objects: number;
+  /** How many of them could not be stored. */
+  readonly failed: number;
   readonly acceptedAt: number;
-  readonly completedAt: number;
+  /** Undefined until it is done. */
+  readonly completedAt: number | undefined;
 }
 
 const RECORD = `
@@ -34,32 +45,79 @@ export async function recordRequests(
   await on.query({ name: 'record-requests', text: RECORD, values: [JSON.stringify(requests), acceptedAt] });
 }
 
-const FIND = `
-  SELECT status, ids, failed, ${MICROS_OF('accepted_at')} AS accepted_at, ${MICROS_OF('completed_at')} AS completed_at
-  FROM inlet.requests
-  WHERE request_id = $1 AND namespace = $2`;
+const COLUMNS = `
+  request_id, namespace, status, objects, failed,
+  ${MICROS_OF('accepted_at')} AS accepted_at, ${MICROS_OF('completed_at')} AS completed_at`;
 
-/** Reads a request of a namespace; undefined when it isn't done, or isn't this namespace's. */
+interface Row {
+  readonly request_id: string;
+  readonly namespace: string;
+  readonly status: RequestStatus;
+  readonly objects: number;
+  readonly failed: number;
+  readonly accepted_at: string;
+  readonly completed_at: string | null;
+}
+
+function fromRow(row: Row): RequestRecord {
+  return {
+    id: row.request_id,
+    namespace: row.namespace,
+    status: row.status,
+    objects: row.objects,
+    failed: row.failed,
+    acceptedAt: Number(row.accepted_at),
+    completedAt: row.completed_at === null ? undefined : Number(row.completed_at),
+  };
+}
+
+/** Reads a request of a namespace; undefined when it has no row, or isn't this namespace's. */
 export async function findRequest(
   on: Queryable,
   namespace: string,
   id: string,
 ): Promise<RequestRecord | undefined> {
-  const [row] = await on.query<{
-    status: 'succeeded' | 'failed';
-    ids: string[];
-    failed: number;
-    accepted_at: string;
-    completed_at: string;
-  }>({ name: 'find-request', text: FIND, values: [id, namespace] });
-  if (!row) return undefined;
-  return {
-    id,
-    namespace,
-    status: row.status,
-    ids: row.ids,
-    failed: row.failed,
-    acceptedAt: Number(row.accepted_at),
-    completedAt: Number(row.completed_at),
-  };
+  const [row] = await on.query<Row>({
+    name: 'find-request',
+    text: `SELECT ${COLUMNS} FROM inlet.requests WHERE request_id = $1 AND namespace = $2`,
+    values: [id, namespace],
+  });
+  return row && fromRow(row);
+}
+
+/** A stretch of a namespace's requests. */
+export interface RequestRange {
+  /** Only those with a smaller id. */
+  readonly before: string | undefined;
+  readonly status: RequestStatus | undefined;
+  readonly limit: number;
+}
+
+/** Greater than every request id. */
+const AFTER_ALL = '~';
+
+/** Reads the rows of a namespace's requests, newest first. */
+export async function listRequestRecords(
+  on: Queryable,
+  namespace: string,
+  { before = AFTER_ALL, status, limit }: RequestRange,
+): Promise<RequestRecord[]> {
+  const rows = await on.query<Row>({
+    // Not prepared: for a status that is rare, Postgres has to see which it is to take the index of those.
+    text: `SELECT ${COLUMNS} FROM inlet.requests
+           WHERE namespace = $1 AND request_id < $2 ${status ? 'AND status = $4' : ''}
+           ORDER BY request_id DESC LIMIT $3`,
+    values: [namespace, before, limit, ...(status ? [status] : [])],
+  });
+  return rows.map(fromRow);
+}
+
+/** Which of these requests have a row. */
+export async function haveRows(on: Queryable, ids: readonly string[]): Promise<Set<string>> {
+  if (ids.length === 0) return new Set();
+  const rows = await on.query<{ request_id: string }>({
+    text: 'SELECT request_id FROM inlet.requests WHERE request_id = ANY($1)',
+    values: [ids],
+  });
+  return new Set(rows.map(({ request_id }) => request_id));
 }

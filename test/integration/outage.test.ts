@@ -173,9 +173,12 @@ describe('Postgres', () => {
       await inlet.done('outage', await inlet.write('outage', '{"data":{"id":"before"}}'));
 
       await postgres.kill('SIGKILL');
-      const requestId = await inlet.write('outage', '{"data":{"id":"while"}}');
+      const body = '{"data":{"id":"while"},"schema":{"f":{"content_type":"card"}}}';
+      const requestId = await inlet.write('outage', body);
       expect((await inlet.status('outage', requestId)).status).toMatch(/^(queued|ingesting)$/);
-      expect((await inlet.fetch('/v1/data/outage/objects/before')).status).toBe(503);
+      for (const path of ['objects/before', 'requests', 'settings']) {
+        expect((await inlet.fetch(`/v1/data/outage/${path}`)).status, path).toBe(503);
+      }
       expect(await readyStatus(inlet)).toMatchObject({ code: 200, body: { queue: 'up', store: 'down' } });
 
       // An API that is started now takes writes as well.
@@ -187,6 +190,7 @@ describe('Postgres', () => {
       expect((await inlet.done('outage', requestId)).status).toBe('succeeded');
       expect((await inlet.done('outage', late)).status).toBe('succeeded');
       expect(await inlet.object('outage', 'while')).toBeDefined();
+      expect((await inlet.fetch('/v1/data/outage/settings')).status).toBe(200);
     },
   );
 

@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { Batch } from '../../src/domain/batch.ts';
 import type { BatchConsumer, BatchHandler, BatchQueue, QueueProvider } from '../../src/queue/queue.ts';
 import { HandedBackError } from '../../src/queue/queue.ts';
-import { handMadeBatch, newBatchId, object } from '../support/batches.ts';
+import { handMadeBatch, newBatchId, object, seededRandom, shuffled } from '../support/batches.ts';
 import { eventually, testConfig } from '../support/inlet.ts';
 import { createTestDatabase } from '../support/postgres.ts';
 import { describeOnBothQueues, openProvider, whenConnected } from '../support/queues.ts';
@@ -90,6 +90,27 @@ describeOnBothQueues('the queue', ({ redisUrl }) => {
     expect(await queue.find(batch.id)).toMatchObject({ started: true });
     done();
     await emptied();
+  });
+
+  it('names the batches that are not done, newest first, whatever state they are in', async () => {
+    expect(await queue.batchIds()).toEqual([]);
+    const batches = Array.from({ length: 5 }, sample);
+    for (const batch of shuffled(batches, seededRandom(1))) await queue.add(batch);
+    const newestFirst = batches.map(({ id }) => id).reverse();
+    expect(await queue.batchIds()).toEqual(newestFirst);
+    let mended = false;
+    const handed = new Set<string>();
+    consume(async ({ id }) => {
+      handed.add(id);
+      // Two fail and wait for their next attempt, two are being worked on, and one waits for its turn.
+      if (handed.size <= 2 && !mended) throw new Error('not now');
+      await eventually(async () => mended || undefined);
+    });
+    await eventually(async () => handed.size === 4 || undefined);
+    expect(await queue.batchIds()).toEqual(newestFirst);
+    mended = true;
+    await emptied();
+    expect(await queue.batchIds()).toEqual([]);
   });
 
   it('takes a batch that is added twice once', async () => {

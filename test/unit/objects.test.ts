@@ -64,9 +64,15 @@ describe('readWrite takes', () => {
   });
 
   it('bodies with other members, which count for nothing', () => {
-    const text =
-      '{"schema":{"data":{"content_type":"card"}},"x":[{"id":1}],"\\u0000":"\\ud800","n":1e400000,"data":{"id":"a"},"data2":[]}';
+    const text = '{"x":[{"id":1}],"\\u0000":"\\ud800","n":1e400000,"data":{"id":"a"},"data2":[]}';
     expect(readWrite(text, 1)).toEqual({ ids: ['a'], objects: '{"id":"a"}' });
+  });
+
+  it('the schema that comes along, as the text that was sent', () => {
+    const schema = '{ "data" : {"display_hint":{"order":1.0}}, "schema":{"content_type":"card"}}';
+    expect(readWrite(`{"schema":${schema},"data":{"id":"a","schema":7}}`, 1).schema).toBe(schema);
+    expect(readWrite(`{"data":[{"id":"a"}],"schema": ${schema} }`, 1).schema).toBe(schema);
+    expect(readWrite('{"data":{"id":"a","schema":{}}}', 1).schema).toBeUndefined();
   });
 
   it('the last of several members "data", however it is written', () => {
@@ -189,6 +195,19 @@ describe('readWrite refuses', () => {
   ])('%s, and points at the place', (_, value, path) => {
     expect(paths(`{"data":{"id":"a","x":${value}}}`)).toEqual([`/data/x${path}`]);
     expect(paths(`{"data":[{"id":"a"},{"x":${value},"id":"b"}]}`)).toEqual([`/data/1/x${path}`]);
+  });
+
+  it.each([
+    ['null', ['/schema']],
+    ['[]', ['/schema']],
+    ['{"a":1}', ['/schema/a']],
+    [
+      '{"a":{"content_type":"picture"},"b":{"field_limit":0}}',
+      ['/schema/a/content_type', '/schema/b/field_limit'],
+    ],
+  ])('the schema %s that comes along, and points at the place', (schema, expected) => {
+    expect(paths(`{"data":{"id":"a"},"schema":${schema}}`)).toEqual(expected);
+    expect(paths(`{"schema":${schema},"data":[{"id":7}]}`)).toEqual(['/data/0/id', ...expected]);
   });
 
   it('what cannot be stored in an id', () => {

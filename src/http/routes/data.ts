@@ -19,9 +19,10 @@ export function dataRoutes(app: FastifyInstance, { submit, bodyLimit, maxObjects
     { onRequest: requireNamespace, bodyLimit },
     async (request, reply) => {
       const text = await bodyText(request.body, request.headers['content-encoding'], bodyLimit);
-      const { ids, objects } = readWrite(text, maxObjects);
+      const write = readWrite(text, maxObjects);
       const { namespace } = request.params;
-      const requestId = await submit({ namespace, ids, objects, bytes: Buffer.byteLength(objects) });
+      const bytes = Buffer.byteLength(write.objects) + Buffer.byteLength(write.schema ?? '');
+      const requestId = await submit({ namespace, ...write, bytes });
       reply.code(202).header('x-request-id', requestId);
       return { requestId, status: 'accepted' };
     },

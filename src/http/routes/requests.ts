@@ -1,54 +1,97 @@
-/** `GET /v1/data/{namespace}/requests/{requestId}`: what has become of a request. */
+/** `GET /v1/data/{namespace}/requests` and `…/{requestId}`: what has become of requests. */
 import type { FastifyInstance } from 'fastify';
-import { isoFromMicros } from '../../domain/time.ts';
+import { z } from 'zod';
+import { locateRequest } from '../../domain/request-id.ts';
 import { ProblemError } from '../../errors.ts';
-import type { RequestStatus } from '../../ingest/request-status.ts';
+import type { RequestReads } from '../../ingest/request-reads.ts';
+import type { RequestRecord } from '../../store/requests.ts';
+import { REQUEST_STATUSES } from '../../store/requests.ts';
+import type { NamespaceParams } from '../namespace.ts';
 import { requireNamespace } from '../namespace.ts';
+import { nextCursor, readPage, readQuery } from '../paging.ts';
+import { requestSummary, resultText } from '../request-text.ts';
 
-export interface RequestRouteDeps {
-  readonly findRequest: (namespace: string, id: string) => Promise<RequestStatus | undefined>;
+export interface RequestRouteDeps extends RequestReads {
   /** The URL at which an object is read. */
   readonly objectUrl: (namespace: string, id: string) => string;
 }
 
-interface Params {
+export interface RequestParams {
   Params: { namespace: string; requestId: string };
 }
 
-export function requestRoutes(app: FastifyInstance, { findRequest, objectUrl }: RequestRouteDeps): void {
-  app.get<Params>(
+/** Largest answer about one request. */
+const MAX_ANSWER_BYTES = 5 * 1024 * 1024;
+
+const statusQuery = z.object({ status: z.enum(REQUEST_STATUSES).optional() });
+
+export function requestRoutes(app: FastifyInstance, deps: RequestRouteDeps): void {
+  app.get<NamespaceParams>(
+    '/v1/data/:namespace/requests',
+    { onRequest: requireNamespace },
+    async ({ params: { namespace }, query }) => {
+      const { limit, after } = readPage(query);
+      const { status } = readQuery(statusQuery, query);
+      if (after !== undefined && !locateRequest(after)) {
+        throw new ProblemError(
+          'invalid_request',
+          'query parameter cursor: this is the cursor of another list',
+        );
+      }
+      const { requests, next } = await deps.listRequests(namespace, { limit, after, status });
+      return {
+        data: requests.map(requestSummary),
+        next_cursor: next === undefined ? null : nextCursor(next),
+      };
+    },
+  );
+
+  app.get<RequestParams>(
     '/v1/data/:namespace/requests/:requestId',
     { onRequest: requireNamespace },
-    async ({ params: { namespace, requestId } }) => {
-      const found = await findRequest(namespace, requestId);
-      if (!found) throw new ProblemError('not_found', 'this namespace has no such request');
-      return describe(found, objectUrl);
+    async ({ params: { namespace, requestId } }, reply) => {
+      const found = await deps.findRequest(namespace, requestId);
+      if (!found) throw noSuchRequest();
+      reply.type('application/json; charset=utf-8');
+      return requestText(found, deps);
     },
   );
 }
 
-function describe(request: RequestStatus, objectUrl: RequestRouteDeps['objectUrl']) {
-  const { namespace, ids, failures, completedAt } = request;
-  const isDone = completedAt !== undefined;
-  const failed = new Set(failures.map(({ index }) => index));
-  const stored = isDone ? new Set(ids.filter((_, index) => !failed.has(index))) : [];
-  return {
-    namespace,
-    request_id: request.id,
-    status: request.status,
-    data: [...stored].map((id) => ({
-      id,
-      output: { actions: [], labels: [], fields: {} },
-      metadata: {},
-      url: objectUrl(namespace, id),
-    })),
-    accepted_at: isoFromMicros(request.acceptedAt),
-    completed_at: isDone ? isoFromMicros(completedAt) : null,
-    counts: {
-      objects: ids.length,
-      stored: isDone ? ids.length - failures.length : 0,
-      failed: failures.length,
-    },
-    errors: failures,
+/** What a request that isn't there is answered with. */
+export function noSuchRequest(): ProblemError {
+  return new ProblemError('not_found', 'this namespace has no such request');
+}
+
+/** @throws ProblemError 413 as soon as the answer is too large, so that no more of it is read than may be sent */
+async function requestText(request: RequestRecord, deps: RequestRouteDeps): Promise<string> {
+  const { accepted_at, completed_at, counts, ...head } = requestSummary(request);
+  const tail = JSON.stringify({ accepted_at, completed_at, counts });
+  let bytes = Buffer.byteLength(tail) + 200;
+  const take = (text: string): string => {
+    bytes += Buffer.byteLength(text) + 1;
+    if (bytes > MAX_ANSWER_BYTES) throw tooLarge(request);
+    return text;
   };
+
+  const data: string[] = [];
+  if (request.completedAt !== undefined) {
+    for await (const page of deps.results(request))
+      for (const result of page)
+        data.push(take(resultText(result, deps.objectUrl(request.namespace, result.id))));
+  }
+  const errors: string[] = [];
+  if (request.failed > 0) {
+    for await (const page of deps.failures(request))
+      for (const failure of page) errors.push(take(JSON.stringify(failure)));
+  }
+  return `${JSON.stringify(head).slice(0, -1)},"data":[${data}],${tail.slice(1, -1)},"errors":[${errors}]}`;
+}
+
+function tooLarge({ namespace, id }: RequestRecord): ProblemError {
+  return new ProblemError(
+    'too_large',
+    `the answer is larger than ${MAX_ANSWER_BYTES} bytes: ` +
+      `get the results as a file, from GET /v1/data/${namespace}/requests/${id}/results/download-url`,
+  );
 }

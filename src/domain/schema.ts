@@ -1,0 +1,93 @@
+/** The rules for a namespace's schema: what each field of its objects is, and how it is shown. */
+import { z } from 'zod';
+import { escapePointer } from './json-text.ts';
+import type { Issues } from './storable.ts';
+import { findUnstorable } from './storable.ts';
+
+/** Most fields of a schema: it travels with every request that brings it, and is read for every answer. */
+const MAX_FIELDS = 1_000;
+/** Longest field name and text in a schema, in UTF-16 code units. */
+const MAX_SCHEMA_TEXT = 512;
+
+const TEXT = z.string().max(MAX_SCHEMA_TEXT);
+
+/** Members that aren't known are refused: a misspelt `content_type` would otherwise just have no effect. */
+const FIELD = z.strictObject({
+  content_type: z
+    .enum(['image_url', 'video_url', 'audio_url', 'website_url', 'datetime', 'metadata', 'card'])
+    .optional(),
+  display_hint: z
+    .strictObject({
+      type: z
+        .enum([
+          'title',
+          'subtitle',
+          'description',
+          'primary_image_url',
+          'video_url',
+          'audio_url',
+          'location',
+          'date',
+          'compact_text',
+          'markdown',
+          'html',
+          'card',
+          'chat_thread',
+          'two_person_chat',
+          'email.reply_to',
+          'email.replyTo',
+          'email.body',
+          'email.subject',
+          'email.body_image',
+          'email.logo_image',
+          'email.event',
+          'email.footer',
+        ])
+        .optional(),
+      name: TEXT.optional(),
+      order: z.number().optional(),
+    })
+    .optional(),
+  field_limit: z.number().positive().optional(),
+  belongs_to: TEXT.optional(),
+  namespace_ref: TEXT.optional(),
+});
+
+/**
+ * Finds what is wrong with a schema. The value is only looked at: what is kept is its text.
+ * @param schema the parsed value
+ * @param text its JSON text
+ * @param issues gets an issue for each place, with paths that begin with `/schema`
+ */
+export function checkSchema(schema: unknown, text: string, issues: Issues): void {
+  if (typeof schema !== 'object' || schema === null || Array.isArray(schema)) {
+    issues.add(() => '/schema', 'must be an object with a member for each field');
+    return;
+  }
+  // Not z.record: it passes over a field that is named __proto__.
+  const fields = Object.entries(schema);
+  if (fields.length > MAX_FIELDS) {
+    issues.add(() => '/schema', `has ${fields.length} fields, and the limit is ${MAX_FIELDS}`);
+    return;
+  }
+  for (const [name, field] of fields) {
+    const path = ['schema', name];
+    if (name.length > MAX_SCHEMA_TEXT) {
+      issues.add(() => pointer(path), `a field's name has at most ${MAX_SCHEMA_TEXT} characters`);
+    } else addIssues(FIELD.safeParse(field).error, path, issues);
+  }
+  findUnstorable(text, 0, issues, '/schema');
+}
+
+function addIssues(error: z.ZodError | undefined, path: readonly string[], issues: Issues): void {
+  for (const issue of error?.issues ?? []) {
+    const place = [...path, ...issue.path.map(String)];
+    if (issue.code === 'unrecognized_keys') {
+      for (const key of issue.keys) issues.add(() => pointer([...place, key]), 'is not known here');
+    } else issues.add(() => pointer(place), issue.message);
+  }
+}
+
+function pointer(steps: readonly string[]): string {
+  return steps.map((step) => `/${escapePointer(step)}`).join('');
+}

@@ -1,0 +1,30 @@
+/** The reading of a body that sets a namespace's settings. */
+import { escapePointer, memberSpan } from './json-text.ts';
+import { isObject, parseJson, throwIssues } from './objects.ts';
+import { checkSchema } from './schema.ts';
+import { Issues } from './storable.ts';
+
+const EMPTY_SCHEMA = '{}';
+
+/**
+ * Reads `{"schema": {FIELD: {…}, …}}`. Every member may be left out, and none may be added: a misspelt one would
+ * replace a schema with nothing.
+ * @param text the body, valid UTF-8 decoded, without byte order mark
+ * @returns the schema's JSON text
+ * @throws InvalidWriteError
+ */
+export function readSettings(text: string): string {
+  const body = parseJson(text);
+  const issues = new Issues();
+  if (!isObject(body)) {
+    issues.add(() => '', 'the body must be a JSON object: {"schema": {…}}');
+    return throwIssues(issues);
+  }
+  for (const name of Object.keys(body)) {
+    if (name !== 'schema') issues.add(() => `/${escapePointer(name)}`, 'is not known here');
+  }
+  const span = memberSpan(text, 'schema');
+  const schema = span ? text.slice(span.start, span.end) : EMPTY_SCHEMA;
+  if (span) checkSchema(body['schema'], schema, issues);
+  return issues.total > 0 ? throwIssues(issues) : schema;
+}

@@ -1,0 +1,28 @@
+/** Requests and their results as JSON. Results are text, because stored data must not pass through JavaScript's numbers. */
+import { isoFromMicros } from '../domain/time.ts';
+import type { Result } from '../ingest/results.ts';
+import type { RequestRecord } from '../store/requests.ts';
+
+/** A request as it stands in lists. */
+export function requestSummary(request: RequestRecord) {
+  const { completedAt } = request;
+  return {
+    namespace: request.namespace,
+    request_id: request.id,
+    status: request.status,
+    accepted_at: isoFromMicros(request.acceptedAt),
+    completed_at: completedAt === undefined ? null : isoFromMicros(completedAt),
+    counts: {
+      objects: request.objects,
+      stored: completedAt === undefined ? 0 : request.objects - request.failed,
+      failed: request.failed,
+    },
+  };
+}
+
+const OUTPUT = JSON.stringify({ actions: [], labels: [], fields: {} });
+
+/** @param url where the object is read */
+export function resultText({ id, metadata }: Result, url: string): string {
+  return `{"id":${JSON.stringify(id)},"output":${OUTPUT},"metadata":${metadata},"url":${JSON.stringify(url)}}`;
+}

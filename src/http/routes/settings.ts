@@ -1,0 +1,43 @@
+/** `PUT` and `GET /v1/data/{namespace}/settings`: what the fields of a namespace's objects are. */
+import type { FastifyInstance } from 'fastify';
+import { readSettings } from '../../domain/settings.ts';
+import { isoFromMicros } from '../../domain/time.ts';
+import { ProblemError } from '../../errors.ts';
+import type { SettingsAccess } from '../../store/settings.ts';
+import { bodyText } from '../body.ts';
+import type { NamespaceParams } from '../namespace.ts';
+import { requireNamespace } from '../namespace.ts';
+
+export interface SettingsRouteDeps extends SettingsAccess {
+  readonly bodyLimit: number;
+}
+
+const PATH = '/v1/data/:namespace/settings';
+
+export function settingsRoutes(app: FastifyInstance, deps: SettingsRouteDeps): void {
+  const { findSettings, putSettings, bodyLimit } = deps;
+
+  app.put<NamespaceParams>(PATH, { onRequest: requireNamespace, bodyLimit }, async (request) => {
+    const text = await bodyText(request.body, request.headers['content-encoding'], bodyLimit);
+    const { namespace } = request.params;
+    await putSettings({ namespace, schema: readSettings(text), requestId: request.id });
+    return { namespace, status: 'updated' };
+  });
+
+  app.get<NamespaceParams>(
+    PATH,
+    { onRequest: requireNamespace },
+    async ({ params: { namespace } }, reply) => {
+      const settings = await findSettings(namespace);
+      if (!settings) {
+        throw new ProblemError(
+          'not_found',
+          'this namespace has no settings: PUT them, or send "schema" along with data',
+        );
+      }
+      reply.type('application/json; charset=utf-8');
+      // As text: what was sent must not pass through JavaScript's numbers.
+      return `{"namespace":${JSON.stringify(namespace)},"schema":${settings.schema},"updated_at":"${isoFromMicros(settings.updatedAt)}"}`;
+    },
+  );
+}

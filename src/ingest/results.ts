@@ -1,0 +1,55 @@
+/** The results of a request that is done, a page at a time: however many there are, few are in memory. */
+import type { Queryable } from '../store/database.ts';
+import type { RequestRecord } from '../store/requests.ts';
+import { countStoredIds, readMetadata, storedIdPages } from '../store/results.ts';
+import { findMetadataFields } from '../store/settings.ts';
+
+/** One object of a request. */
+export interface Result {
+  readonly id: string;
+  /** JSON text: the object's values of the fields that its namespace calls metadata. */
+  readonly metadata: string;
+}
+
+/** How many objects are asked for in the first statement, and most in any: what they hold isn't known before. */
+const FIRST_PAGE_OBJECTS = 50;
+const PAGE_OBJECTS = 500;
+/** About how many bytes of metadata one statement may answer with. */
+const PAGE_BYTES = 512 * 1024;
+
+/** The ids of a request's objects that did not fail, in its order, each once. */
+function resultIds(on: Queryable, request: RequestRecord): AsyncIterable<readonly string[]> {
+  return storedIdPages(on, request.id);
+}
+
+/** How many results a request has. */
+export function countResults(on: Queryable, request: RequestRecord): Promise<number> {
+  return countStoredIds(on, request.id);
+}
+
+/** A request's results, with metadata as it is when the page is read. */
+export async function* resultPages(on: Queryable, request: RequestRecord): AsyncGenerator<readonly Result[]> {
+  const fields = await findMetadataFields(on, request.namespace);
+  let count = FIRST_PAGE_OBJECTS;
+  for await (const ids of resultIds(on, request)) {
+    for (let from = 0; from < ids.length; ) {
+      const wanted = ids.slice(from, from + count);
+      const page = await describe(on, request.namespace, wanted, fields);
+      yield page;
+      from += page.length;
+      // Where few have filled the page, it would be a waste to have many read for the next.
+      count = Math.min(PAGE_OBJECTS, page.length * 2);
+    }
+  }
+}
+
+async function describe(
+  on: Queryable,
+  namespace: string,
+  ids: readonly string[],
+  fields: readonly string[],
+): Promise<Result[]> {
+  if (fields.length === 0) return ids.map((id) => ({ id, metadata: '{}' }));
+  const found = await readMetadata(on, namespace, ids, fields, PAGE_BYTES);
+  return found.map((metadata, index) => ({ id: ids[index] ?? '', metadata }));
+}

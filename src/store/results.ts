@@ -1,0 +1,74 @@
+/** What a request has led to: the ids of its objects that did not fail, and what their namespace calls metadata. */
+import type { Queryable } from './database.ts';
+
+/** Each id once, where it stands first among those that did not fail. */
+const STORED = `
+  SELECT object.id, min(object.position) AS position
+  FROM inlet.requests AS request, jsonb_array_elements_text(request.ids) WITH ORDINALITY AS object (id, position)
+  WHERE request.request_id = $1 AND NOT EXISTS (
+    SELECT FROM inlet.failed_objects AS refused
+    WHERE refused.request_id = $1 AND refused.index = object.position - 1
+  )
+  GROUP BY object.id`;
+
+const PAGE = 2_000;
+
+/** The ids of a request's results in its order, a page at a time. Holds no connection between pages. */
+export async function* storedIdPages(on: Queryable, requestId: string): AsyncGenerator<string[]> {
+  let after = 0;
+  for (;;) {
+    const page = await on.query<{ id: string; position: string }>({
+      text: `SELECT * FROM (${STORED}) AS stored WHERE position > $2 ORDER BY position LIMIT $3`,
+      values: [requestId, after, PAGE],
+    });
+    if (page.length > 0) yield page.map(({ id }) => id);
+    if (page.length < PAGE) return;
+    after = Number(page.at(-1)?.position);
+  }
+}
+
+/** How many ids {@link storedIdPages} gives. */
+export async function countStoredIds(on: Queryable, requestId: string): Promise<number> {
+  const [row] = await on.query<{ count: string }>({
+    text: `SELECT count(*) AS count FROM (${STORED}) AS stored`,
+    values: [requestId],
+  });
+  return Number(row?.count ?? 0);
+}
+
+/** Metadata may be whole documents: of the objects that were asked for, as many are answered as fit, at least one. */
+const METADATA = `
+  SELECT metadata FROM (
+    SELECT position, metadata, sum(octet_length(metadata)) OVER (ORDER BY position) AS total
+    FROM (
+      SELECT wanted.position, coalesce(found.metadata, '{}') AS metadata
+      FROM unnest($2::text[]) WITH ORDINALITY AS wanted (id, position)
+      CROSS JOIN LATERAL (
+        SELECT jsonb_object_agg(field.name, object.data -> field.name)::text AS metadata
+        FROM inlet.objects AS object JOIN unnest($3::text[]) AS field (name) ON object.data ? field.name
+        WHERE object.namespace = $1 AND object.id = wanted.id
+      ) AS found
+    ) AS each
+  ) AS summed
+  WHERE total - octet_length(metadata) < $4
+  ORDER BY position`;
+
+/**
+ * Reads the values of some fields of objects as they are now.
+ * @param limit about how many bytes may be answered
+ * @returns JSON text of an object each, for `ids` in their order from the first on as far as `limit` reaches; `{}`
+ *   for one that isn't there or has none of the fields
+ */
+export async function readMetadata(
+  on: Queryable,
+  namespace: string,
+  ids: readonly string[],
+  fields: readonly string[],
+  limit: number,
+): Promise<string[]> {
+  const rows = await on.query<{ metadata: string }>({
+    text: METADATA,
+    values: [namespace, ids, fields, limit],
+  });
+  return rows.map(({ metadata }) => metadata);
+}
