@@ -7,6 +7,7 @@ import { keyCheck } from './http/auth.ts';
 import type { Readiness } from './http/routes/health.ts';
 import { buildHealthServer, buildServer } from './http/server.ts';
 import { GroupCommit } from './ingest/group-commit.ts';
+import { receiveUpload } from './ingest/receive-upload.ts';
 import { findRequestStatus } from './ingest/request-status.ts';
 import { storeBatch } from './ingest/store-batch.ts';
 import { batchHandler } from './ingest/worker.ts';
@@ -17,8 +18,10 @@ import { redisBackend } from './queue/redis.ts';
 import { checkDurability, listen, retryWhileUnavailable } from './startup.ts';
 import { Database } from './store/database.ts';
 import { faultKind } from './store/faults.ts';
+import { createImport } from './store/imports.ts';
 import { migrate, requireCurrentSchema } from './store/migrate.ts';
 import { findObject } from './store/objects.ts';
+import { sharedSecret } from './store/secrets.ts';
 import type { Log } from './telemetry.ts';
 import { errorReporter } from './telemetry.ts';
 
@@ -74,6 +77,7 @@ export async function startApi(
     const groupCommit = new GroupCommit(queue, newBatchId);
     closing.add('requests in line', () => groupCommit.idle(), 5_000);
 
+    const uploads = { database, queue, newBatchId, maxLineBytes: config.bodyLimit, log };
     let url = '';
     const server = buildServer({
       log,
@@ -86,6 +90,10 @@ export async function startApi(
       findObject: (namespace, id) => findObject(database, namespace, id),
       objectUrl: (namespace, id) =>
         `${config.publicUrl ?? url}/v1/data/${namespace}/objects/${encodeURIComponent(id)}`,
+      publicUrl: () => config.publicUrl ?? url,
+      uploadSecret: sharedSecret(database, 'upload-url'),
+      createImport: (created) => createImport(database, created),
+      receiveUpload: (incoming) => receiveUpload(uploads, incoming),
       readiness: () => readiness(queue, database, config.redisUrl ? ['queue'] : ['queue', 'store']),
     });
     closing.add('API', () => server.close(), HTTP_GRACE_MS);

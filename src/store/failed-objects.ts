@@ -4,12 +4,13 @@ import { TIME_FROM_MICROS } from './sql-time.ts';
 
 export interface FailedObject {
   readonly requestId: string;
-  /** Index in its request, from 0. */
+  /** Index in its request, from 0; of an import its line number. */
   readonly index: number;
   readonly namespace: string;
   readonly id: string;
   /** Its JSON text as it was sent. */
   readonly object: string;
+  /** Empty where it wasn't Postgres that refused it. */
   readonly sqlState: string;
   readonly message: string;
 }
@@ -49,11 +50,18 @@ export async function keepFailedObjects(
   });
 }
 
-/** The failures of a request in the order of its objects. */
-export async function findFailures(on: Queryable, requestId: string): Promise<ObjectFailure[]> {
+/**
+ * The failures of a request in the order of its objects.
+ * @param limit most that are wanted; null for all
+ */
+export async function findFailures(
+  on: Queryable,
+  requestId: string,
+  limit: number | null = null,
+): Promise<ObjectFailure[]> {
   return on.query<{ index: number; id: string; message: string }>({
     name: 'find-failures',
-    text: 'SELECT index, id, message FROM inlet.failed_objects WHERE request_id = $1 ORDER BY index',
-    values: [requestId],
+    text: 'SELECT index, id, message FROM inlet.failed_objects WHERE request_id = $1 ORDER BY index LIMIT $2',
+    values: [requestId, limit],
   });
 }

@@ -1,4 +1,7 @@
-/** The requests that are done: a row each, written in the transaction that stores their objects. */
+/**
+ * The requests: a row each, written in the transaction that stores their objects. Imports have theirs from the
+ * beginning (see imports.ts).
+ */
 import type { Queryable } from './database.ts';
 import { MICROS_OF, TIME_FROM_MICROS } from './sql-time.ts';
 
@@ -11,11 +14,22 @@ export interface FinishedRequest {
   readonly failed: number;
 }
 
+export type RecordedStatus = 'queued' | 'uploading' | 'ingesting' | 'succeeded' | 'failed';
+
 /** A request's row. Times are microseconds since 1970. */
-export interface RequestRecord extends FinishedRequest {
-  readonly status: 'succeeded' | 'failed';
+export interface RequestRecord {
+  readonly id: string;
+  readonly namespace: string;
+  readonly status: RecordedStatus;
   readonly acceptedAt: number;
-  readonly completedAt: number;
+  /** Undefined where it isn't done, which only imports can be. */
+  readonly completedAt: number | undefined;
+  /** The ids of its objects in the order of the request; undefined where it is an import. */
+  readonly ids: readonly string[] | undefined;
+  /** How many objects it has; of an import that isn't done, how many so far. */
+  readonly objects: number;
+  /** How many of them could not be stored. */
+  readonly failed: number;
 }
 
 const RECORD = `
@@ -35,31 +49,33 @@ export async function recordRequests(
 }
 
 const FIND = `
-  SELECT status, ids, failed, ${MICROS_OF('accepted_at')} AS accepted_at, ${MICROS_OF('completed_at')} AS completed_at
+  SELECT status, ids, objects, failed, ${MICROS_OF('accepted_at')} AS accepted_at, ${MICROS_OF('completed_at')} AS completed_at
   FROM inlet.requests
   WHERE request_id = $1 AND namespace = $2`;
 
-/** Reads a request of a namespace; undefined when it isn't done, or isn't this namespace's. */
+/** Reads a request of a namespace; undefined when it has no row, or isn't this namespace's. */
 export async function findRequest(
   on: Queryable,
   namespace: string,
   id: string,
 ): Promise<RequestRecord | undefined> {
   const [row] = await on.query<{
-    status: 'succeeded' | 'failed';
-    ids: string[];
+    status: RecordedStatus;
+    ids: string[] | null;
+    objects: number;
     failed: number;
     accepted_at: string;
-    completed_at: string;
+    completed_at: string | null;
   }>({ name: 'find-request', text: FIND, values: [id, namespace] });
   if (!row) return undefined;
   return {
     id,
     namespace,
     status: row.status,
-    ids: row.ids,
+    ids: row.ids ?? undefined,
+    objects: row.objects,
     failed: row.failed,
     acceptedAt: Number(row.accepted_at),
-    completedAt: Number(row.completed_at),
+    completedAt: row.completed_at === null ? undefined : Number(row.completed_at),
   };
 }

@@ -28,27 +28,20 @@ export function requestRoutes(app: FastifyInstance, { findRequest, objectUrl }: 
 }
 
 function describe(request: RequestStatus, objectUrl: RequestRouteDeps['objectUrl']) {
-  const { namespace, ids, failures, completedAt } = request;
-  const isDone = completedAt !== undefined;
-  const failed = new Set(failures.map(({ index }) => index));
-  const stored = isDone ? new Set(ids.filter((_, index) => !failed.has(index))) : [];
+  const { namespace, ids, counts, failures, completedAt } = request;
   return {
     namespace,
     request_id: request.id,
     status: request.status,
-    data: [...stored].map((id) => ({
+    data: ids.map((id) => ({
       id,
       output: { actions: [], labels: [], fields: {} },
       metadata: {},
       url: objectUrl(namespace, id),
     })),
     accepted_at: isoFromMicros(request.acceptedAt),
-    completed_at: isDone ? isoFromMicros(completedAt) : null,
-    counts: {
-      objects: ids.length,
-      stored: isDone ? ids.length - failures.length : 0,
-      failed: failures.length,
-    },
+    completed_at: completedAt === undefined ? null : isoFromMicros(completedAt),
+    counts,
     errors: failures,
   };
 }
