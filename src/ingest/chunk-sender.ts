@@ -92,7 +92,7 @@ export class ChunkSender {
       objects,
       // Later lines win over earlier ones, in whatever order and how often their chunks are tried. (It is never
       // ahead of the queue's clock, because a chunk takes longer than a microsecond.)
-      acceptedAt: acceptedAt + chunk,
+      stampedAt: acceptedAt + chunk,
     };
     await patiently(this.#signal, async () => {
       await this.#room();

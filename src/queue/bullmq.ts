@@ -72,7 +72,7 @@ class BullmqQueue implements BatchQueue {
       if (!(await this.#producer.hasRoom())) throw new QueueUnavailableError('the queue is full');
       const payload: BatchPayload = {
         version: PAYLOAD_VERSION,
-        acceptedAt: batch.acceptedAt ?? (await this.#producer.clock()),
+        acceptedAt: batch.stampedAt ?? (await this.#producer.clock()),
         requests: batch.requests,
         objects: batch.objects,
       };

@@ -14,7 +14,7 @@ export interface UnstampedBatch {
    * The time that orders its writes, where it is not to be that of its adding: all chunks of an import are
    * ordered as of the beginning of its upload. Microseconds on the queue's clock.
    */
-  readonly acceptedAt?: number;
+  readonly stampedAt?: number;
 }
 
 /** A batch that is still in the queue. */
