@@ -20,6 +20,7 @@ const SIZES: string[] = ['10000', '1000000'];
 const OPTIONS = {
   layout: { type: 'string', multiple: true, default: LAYOUTS },
   objects: { type: 'string', multiple: true, default: SIZES },
+  'memory-only': { type: 'boolean', default: false },
   output: { type: 'string', default: 'bench/results/import-memory.json' },
   help: { type: 'boolean', short: 'h', default: false },
 } as const;
@@ -28,6 +29,7 @@ const USAGE = `Usage: npm run bench:import -- [options]
 
   --layout NAME     redis or postgres; may be given several times (default: both)
   --objects N       objects in the file; may be given several times (default: ${SIZES.join(', ')})
+  --memory-only     leave the single writes out
   --output FILE     where the figures go as JSON (default: ${OPTIONS.output.default})
 `;
 
@@ -47,8 +49,8 @@ interface Row {
   readonly idleMb: number;
   readonly peakMb: number;
   /** Milliseconds from the POST of a single write until it is stored. */
-  readonly singlesWithout: Quantiles;
-  readonly singlesDuring: Quantiles;
+  readonly singlesWithout?: Quantiles;
+  readonly singlesDuring?: Quantiles;
   readonly loadBefore: number;
 }
 
@@ -96,23 +98,16 @@ async function measure(deployment: Deployment, layout: string, objects: number):
     const idleMb = memoryMb(api, 'VmRSS');
     const alone = await importFile(deployment, pool, objects);
     const peakMb = memoryMb(api, 'VmHWM');
-    const without = await timeSingles(deployment, async (count) => count < SINGLES);
+    const figures = { layout, objects, ...alone, idleMb, peakMb, loadBefore };
+    if (values['memory-only']) return figures;
+    const singlesWithout = await timeSingles(deployment, async (count) => count < SINGLES);
     let running = true;
     const second = importFile(deployment, pool, objects).finally(() => {
       running = false;
     });
-    const during = await timeSingles(deployment, async () => running);
+    const singlesDuring = await timeSingles(deployment, async () => running);
     await second;
-    return {
-      layout,
-      objects,
-      ...alone,
-      idleMb,
-      peakMb,
-      singlesWithout: without,
-      singlesDuring: during,
-      loadBefore,
-    };
+    return { ...figures, singlesWithout, singlesDuring };
   } finally {
     await pool.end();
   }
@@ -218,8 +213,8 @@ function describe(row: Row): string {
     `${row.layout}: ${row.objects.toLocaleString('en')} objects, ${row.megabytes.toFixed(0)} MB`,
     `  upload ${row.uploadSeconds.toFixed(1)} s, stored ${row.storedSeconds.toFixed(1)} s`,
     `  API's memory: ${row.idleMb.toFixed(0)} MiB before, peak ${row.peakMb.toFixed(0)} MiB`,
-    `  single write to stored, alone:     ${singles(row.singlesWithout)}`,
-    `  single write to stored, during it: ${singles(row.singlesDuring)}`,
+    ...(row.singlesWithout ? [`  single write to stored, alone:     ${singles(row.singlesWithout)}`] : []),
+    ...(row.singlesDuring ? [`  single write to stored, during it: ${singles(row.singlesDuring)}`] : []),
     `  load before ${row.loadBefore.toFixed(1)}`,
   ].join('\n');
 }
