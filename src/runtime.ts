@@ -7,6 +7,7 @@ import { keyCheck } from './http/auth.ts';
 import type { Readiness } from './http/routes/health.ts';
 import { buildHealthServer, buildServer } from './http/server.ts';
 import { GroupCommit } from './ingest/group-commit.ts';
+import { receiveUpload } from './ingest/receive-upload.ts';
 import { requestReads } from './ingest/request-reads.ts';
 import { storeBatch } from './ingest/store-batch.ts';
 import { batchHandler } from './ingest/worker.ts';
@@ -17,6 +18,7 @@ import { redisBackend } from './queue/redis.ts';
 import { checkDurability, listen, retryWhileUnavailable } from './startup.ts';
 import { Database } from './store/database.ts';
 import { faultKind } from './store/faults.ts';
+import { createImport } from './store/imports.ts';
 import { migrate, requireCurrentSchema } from './store/migrate.ts';
 import { findObjects, listObjects } from './store/object-lists.ts';
 import { findObject } from './store/objects.ts';
@@ -84,6 +86,7 @@ export async function startApi(
     const groupCommit = new GroupCommit(queue, newBatchId);
     closing.add('requests in line', () => groupCommit.idle(), 5_000);
 
+    const uploads = { database, queue, newBatchId, maxLineBytes: config.bodyLimit, log };
     let url = '';
     const server = buildServer({
       log,
@@ -102,6 +105,8 @@ export async function startApi(
       listRevisions: (namespace, id, before, limit) => listRevisions(database, namespace, id, before, limit),
       objectUrl: (namespace, id) =>
         `${config.publicUrl ?? url}/v1/data/${namespace}/objects/${encodeURIComponent(id)}`,
+      createImport: (created) => createImport(database, created),
+      receiveUpload: (incoming) => receiveUpload(uploads, incoming),
       readiness: () => readiness(queue, database, config.redisUrl ? ['queue'] : ['queue', 'store']),
     });
     closing.add('API', () => server.close(), HTTP_GRACE_MS);

@@ -67,15 +67,8 @@ export function readWrite(text: string, maxObjects: number): Write {
   const ids: string[] = [];
   const objects: readonly unknown[] = isList ? data : [data];
   objects.forEach((object, index) => {
-    const path = isList ? `/data/${index}` : '/data';
-    if (!isObject(object)) {
-      issues.add(() => path, 'must be an object');
-      return;
-    }
-    const { id } = object;
-    const message = idMistake(id);
-    if (message) issues.add(() => `${path}/id`, message);
-    else ids.push(id as string);
+    const id = checkedId(object, isList ? `/data/${index}` : '/data', issues);
+    if (id !== undefined) ids.push(id);
   });
   findUnstorable(dataText, isList ? 1 : 0, issues, '/data');
   if (schema) checkSchema(schema.value, schema.text, issues);
@@ -89,10 +82,51 @@ export function readWrite(text: string, maxObjects: number): Write {
 
 /** @throws InvalidWriteError that names the first of `issues`, of which there is at least one */
 export function throwIssues(issues: Issues): never {
-  const [first] = issues.first;
-  const where = first?.path ? `${first.path}: ` : '';
-  const more = issues.total > 1 ? ` (and ${issues.total - 1} more)` : '';
-  throw new InvalidWriteError(`${where}${first?.message}${more}`, issues);
+  throw new InvalidWriteError(summary(issues), issues);
+}
+
+/** What {@link readObject} finds. */
+export interface ReadObject {
+  /** Empty where there is none that is valid. */
+  readonly id: string;
+  /** What keeps the object from being stored; undefined where nothing does. */
+  readonly mistake: string | undefined;
+}
+
+/**
+ * Reads one object on its own, by the same rules as those of a write.
+ * @param text as that of {@link readWrite}
+ */
+export function readObject(text: string): ReadObject {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    return { id: '', mistake: `is not valid JSON: ${(error as Error).message}` };
+  }
+  const issues = new Issues();
+  const id = checkedId(value, '', issues) ?? '';
+  findUnstorable(text, 0, issues);
+  return { id, mistake: issues.total > 0 ? summary(issues) : undefined };
+}
+
+/** The id of an object; undefined where it has none that is valid, and `issues` says why. */
+function checkedId(object: unknown, path: string, issues: Issues): string | undefined {
+  if (!isObject(object)) {
+    issues.add(() => path, 'must be an object');
+    return undefined;
+  }
+  const { id } = object;
+  const message = idMistake(id);
+  if (message) issues.add(() => `${path}/id`, message);
+  return message ? undefined : (id as string);
+}
+
+/** The first issue, and how many more there are. */
+function summary({ first: [first], total }: Issues): string {
+  if (!first) return '';
+  const more = total > 1 ? ` (and ${total - 1} more)` : '';
+  return `${first.path === '' ? '' : `${first.path}: `}${first.message}${more}`;
 }
 
 /** How nearly every body begins and ends. (White space as JSON has it, which is less than `\s`.) */

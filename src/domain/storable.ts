@@ -68,6 +68,11 @@ export function findUnstorable(text: string, outerLevels: number, issues: Issues
   });
 }
 
+/** Text as Postgres can hold it, for telling of what it could not. */
+export function storableText(text: string): string {
+  return text.replaceAll('\0', '\uFFFD').toWellFormed();
+}
+
 const EXPONENT = /[0-9][eE]/;
 /** No number has more than {@link MAX_DIGITS} digits without so many on one side of its point. */
 const LONG_NUMBER = new RegExp(`[0-9]{${MAX_DIGITS / 2}}`);

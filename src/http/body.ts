@@ -17,8 +17,12 @@ const inflate: Decompress = promisify(zlib.inflate);
 const inflateRaw: Decompress = promisify(zlib.inflateRaw);
 
 /** "deflate" means a zlib stream, but a raw one is sent often enough. The first byte tells them apart. */
+export function isZlib(body: Buffer): boolean {
+  return ((body[0] ?? 0) & 0x0f) === 8;
+}
+
 const inflateEither: Decompress = (body, options) =>
-  ((body[0] ?? 0) & 0x0f) === 8 ? inflate(body, options) : inflateRaw(body, options);
+  isZlib(body) ? inflate(body, options) : inflateRaw(body, options);
 
 /** Node has zstd from 22.15 and 23.8 on. */
 const zstd = 'zstdDecompress' in zlib ? promisify(zlib.zstdDecompress as typeof zlib.gunzip) : undefined;
@@ -59,18 +63,30 @@ export async function bodyText(body: unknown, encoding: string | undefined, limi
   return text.startsWith('\uFEFF') ? text.slice(1) : text;
 }
 
+/**
+ * The name of a `Content-Encoding` header; undefined where the body is not compressed.
+ * @param known those that are served, by name
+ * @throws ProblemError 415 where it isn't among them
+ */
+export function encodingName(
+  header: string | undefined,
+  known: ReadonlyMap<string, unknown>,
+): string | undefined {
+  const name = header?.trim().toLowerCase();
+  if (!name || name === 'identity') return undefined;
+  if (known.has(name)) return name;
+  const served = [...known.keys()].filter((other) => other !== 'x-gzip');
+  throw new ProblemError(
+    'unsupported_media_type',
+    `Content-Encoding "${name}" is not served: send one of ${served.join(', ')}, or none`,
+    { headers: { 'accept-encoding': served.join(', ') } },
+  );
+}
+
 async function decompress(body: Buffer, encoding: string | undefined, limit: number): Promise<Buffer> {
-  const name = encoding?.trim().toLowerCase();
-  if (!name || name === 'identity') return body;
-  const run = DECOMPRESSORS.get(name);
-  if (!run) {
-    const served = [...DECOMPRESSORS.keys()].filter((known) => known !== 'x-gzip');
-    throw new ProblemError(
-      'unsupported_media_type',
-      `Content-Encoding "${name}" is not served: send one of ${served.join(', ')}, or none`,
-      { headers: { 'accept-encoding': served.join(', ') } },
-    );
-  }
+  const name = encodingName(encoding, DECOMPRESSORS);
+  const run = name === undefined ? undefined : DECOMPRESSORS.get(name);
+  if (!run) return body;
   try {
     return await run(body, { maxOutputLength: limit });
   } catch (cause) {

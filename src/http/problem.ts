@@ -4,6 +4,7 @@ import { InvalidWriteError, TooManyObjectsError } from '../domain/objects.ts';
 import { PROBLEMS, ProblemError } from '../errors.ts';
 import { QueueUnavailableError } from '../queue/queue.ts';
 import { faultKind } from '../store/faults.ts';
+import { UploadBrokenError } from './upload-stream.ts';
 
 const MEDIA_TYPE = 'application/problem+json; charset=utf-8';
 
@@ -61,6 +62,7 @@ export function problemFrom(error: unknown): ProblemError {
     });
   }
   if (error instanceof TooManyObjectsError) return new ProblemError('too_large', error.message);
+  if (error instanceof UploadBrokenError) return new ProblemError('invalid_request', error.message);
   if (error instanceof QueueUnavailableError) {
     return unavailable('the queue cannot take requests at the moment: try again', error);
   }

@@ -7,12 +7,15 @@ import type { Log } from '../telemetry.ts';
 import type { KeyCheck } from './auth.ts';
 import { requireKey } from './auth.ts';
 import { acceptJsonBytes } from './body.ts';
+import { limitBodyTime } from './body-time.ts';
 import { methodNotAllowed } from './method-not-allowed.ts';
 import { problemBody, problemFrom, sendProblem } from './problem.ts';
 import type { DataRouteDeps } from './routes/data.ts';
 import { dataRoutes } from './routes/data.ts';
 import type { HealthRouteDeps } from './routes/health.ts';
 import { healthRoutes } from './routes/health.ts';
+import type { ImportRouteDeps } from './routes/imports.ts';
+import { importRoutes } from './routes/imports.ts';
 import type { ObjectRouteDeps } from './routes/objects.ts';
 import { objectRoutes } from './routes/objects.ts';
 import { requestRoutes } from './routes/requests.ts';
@@ -20,6 +23,8 @@ import type { ResultRouteDeps } from './routes/results.ts';
 import { downloadRoute, downloadUrlRoute } from './routes/results.ts';
 import type { SettingsRouteDeps } from './routes/settings.ts';
 import { settingsRoutes } from './routes/settings.ts';
+import type { UploadRouteDeps } from './routes/uploads.ts';
+import { uploadRoutes } from './routes/uploads.ts';
 
 /** What every server needs. */
 export interface BaseDeps {
@@ -33,6 +38,8 @@ export interface ServerDeps
     ResultRouteDeps,
     ObjectRouteDeps,
     SettingsRouteDeps,
+    ImportRouteDeps,
+    UploadRouteDeps,
     HealthRouteDeps {
   readonly isValidKey: KeyCheck;
 }
@@ -40,8 +47,8 @@ export interface ServerDeps
 /** An id of 512 characters takes up to 6,144 when each of its four bytes is percent-encoded. */
 const MAX_PARAM_LENGTH = 8_192;
 
-/** Longest time for a whole request to arrive, in milliseconds: 10 MB over a slow line, but not for ever. */
-const REQUEST_TIMEOUT_MS = 120_000;
+/** Longest time for a body to arrive, in milliseconds: 10 MB over a slow line, but not for ever. */
+const BODY_TIMEOUT_MS = 120_000;
 
 /** The API. */
 export function buildServer(deps: ServerDeps): FastifyInstance {
@@ -57,7 +64,9 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
     downloadUrlRoute(api, deps);
     settingsRoutes(api, deps);
     objectRoutes(api, deps);
+    importRoutes(api, deps);
   });
+  app.register(async (signed) => uploadRoutes(signed, deps));
   app.after(answerOtherMethods);
   return app;
 }
@@ -85,7 +94,8 @@ function baseServer({ newRequestId, log }: BaseDeps): FastifyInstance {
   const app = fastify({
     genReqId: newRequestId,
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
-    requestTimeout: REQUEST_TIMEOUT_MS,
+    // Of the whole request: uploads take as long as they take. Bodies have a limit of their own, below.
+    requestTimeout: 0,
     // While the server closes, what still comes in over open connections is answered like anything else.
     return503OnClosing: false,
     frameworkErrors: (error, request, reply) => sendProblem(reply, request, fail(error, request)),
@@ -95,6 +105,9 @@ function baseServer({ newRequestId, log }: BaseDeps): FastifyInstance {
     reply.header('x-request-id', request.id);
     done();
   });
+  limitBodyTime(app, BODY_TIMEOUT_MS, ({ raw, id }) =>
+    refuse({ name: '', message: '', code: 'ERR_HTTP_REQUEST_TIMEOUT' }, raw.socket, id),
+  );
   app.setErrorHandler((error, request, reply) => sendProblem(reply, request, fail(error, request)));
   app.setNotFoundHandler((request, reply) =>
     sendProblem(reply, request, new ProblemError('not_found', `there is nothing at ${pathOf(request)}`)),

@@ -36,6 +36,8 @@ export async function findRequestStatus(
 /** The request at a position of a batch that is in the queue; undefined where there is none. */
 export function queuedRequest(batch: QueuedBatch, position: number, id: string): RequestRecord | undefined {
   const request = batch.requests[position];
+  // A chunk of an import is no request of its own.
+  if (!request || request.import) return undefined;
   return (
     request && {
       id,
@@ -45,6 +47,7 @@ export function queuedRequest(batch: QueuedBatch, position: number, id: string):
       failed: 0,
       acceptedAt: batch.acceptedAt,
       completedAt: undefined,
+      isImport: false,
     }
   );
 }

@@ -1,5 +1,6 @@
 /** The results of a request that is done, a page at a time: however many there are, few are in memory. */
 import type { Queryable } from '../store/database.ts';
+import { countImportIds, importIds } from '../store/imports.ts';
 import type { RequestRecord } from '../store/requests.ts';
 import { countStoredIds, readMetadata, storedIdPages } from '../store/results.ts';
 import { findMetadataFields } from '../store/settings.ts';
@@ -19,12 +20,12 @@ const PAGE_BYTES = 512 * 1024;
 
 /** The ids of a request's objects that did not fail, in its order, each once. */
 function resultIds(on: Queryable, request: RequestRecord): AsyncIterable<readonly string[]> {
-  return storedIdPages(on, request.id);
+  return request.isImport ? importIds(on, request.id) : storedIdPages(on, request.id);
 }
 
 /** How many results a request has. */
 export function countResults(on: Queryable, request: RequestRecord): Promise<number> {
-  return countStoredIds(on, request.id);
+  return request.isImport ? countImportIds(on, request.id) : countStoredIds(on, request.id);
 }
 
 /** A request's results, with metadata as it is when the page is read. */

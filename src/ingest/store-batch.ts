@@ -2,14 +2,15 @@
 import type { Batch, ObjectPlace } from '../domain/batch.ts';
 import { objectPlaces, requestIds } from '../domain/batch.ts';
 import { splitList } from '../domain/json-text.ts';
+import { storableText } from '../domain/storable.ts';
 import type { Database, Queryable } from '../store/database.ts';
 import type { FailedObject } from '../store/failed-objects.ts';
 import { keepFailedObjects } from '../store/failed-objects.ts';
 import { faultKind, sqlState } from '../store/faults.ts';
+import { finishImport, StaleChunkError } from '../store/imports.ts';
 import { upsertObjects } from '../store/objects.ts';
-import { recordRequests } from '../store/requests.ts';
-import { applySchemas } from '../store/settings.ts';
 import { isolate } from './isolate.ts';
+import { recordBatch } from './record-batch.ts';
 
 /** What became of a batch's objects. */
 export interface StoreOutcome {
@@ -33,6 +34,20 @@ interface Refusal {
  *   what to do
  */
 export async function storeBatch(database: Database, batch: Batch): Promise<StoreOutcome> {
+  try {
+    const outcome = await store(database, batch);
+    // Also where the chunk was stored before: the worker may have died in between.
+    for (const { import: chunk } of batch.requests) {
+      if (chunk) await finishImport(database, chunk.requestId);
+    }
+    return outcome;
+  } catch (error) {
+    if (error instanceof StaleChunkError) return { requests: 0, objects: 0, failed: 0 };
+    throw error;
+  }
+}
+
+async function store(database: Database, batch: Batch): Promise<StoreOutcome> {
   const places = objectPlaces(batch);
   let failed = 0;
   try {
@@ -42,7 +57,7 @@ export async function storeBatch(database: Database, batch: Batch): Promise<Stor
         requestOf: places.map(({ request }) => request),
         objects: batch.objects,
       });
-      await record(transaction, batch, []);
+      await recordBatch(transaction, batch, []);
     });
   } catch (error) {
     if (faultKind(error) !== 'data') throw error;
@@ -76,10 +91,10 @@ async function storeIsolated(
       }),
     );
     await keepFailedObjects(transaction, batch.acceptedAt, failed);
-    await record(
+    await recordBatch(
       transaction,
       batch,
-      failures.map(({ write }) => write.request),
+      failures.map(({ write }) => write),
     );
     return failed.length;
   });
@@ -116,29 +131,6 @@ function writeContext(batch: Batch) {
 }
 
 /**
- * Records the requests as done, and applies the schemas that they brought: last, because a namespace's settings
- * are one row, which all workers of a busy namespace may want.
- * @param failed for each object that failed the position of its request
- */
-async function record(transaction: Queryable, batch: Batch, failed: readonly number[]): Promise<void> {
-  const ids = requestIds(batch);
-  await recordRequests(
-    transaction,
-    batch.acceptedAt,
-    batch.requests.map((request, position) => ({
-      id: ids[position] ?? '',
-      namespace: request.namespace,
-      ids: request.ids.map(storableText),
-      failed: failed.filter((of) => of === position).length,
-    })),
-  );
-  const schemas = batch.requests.flatMap(({ namespace, schema }, position) =>
-    schema === undefined ? [] : [{ namespace, schema, requestId: ids[position] ?? '' }],
-  );
-  if (schemas.length > 0) await applySchemas(transaction, batch.acceptedAt, schemas);
-}
-
-/**
  * The writes of each key in their order, the keys in the order in which `upsertObjects` locks rows: also a
  * batch that is stored in pieces must not wait for another worker in a circle.
  */
@@ -155,9 +147,4 @@ function groupByKey(writes: readonly ObjectWrite[]): ObjectWrite[][] {
     .map(([key, group]) => ({ bytes: Buffer.from(key), group }))
     .sort((a, b) => Buffer.compare(a.bytes, b.bytes))
     .map(({ group }) => group);
-}
-
-/** Text as Postgres can hold it, for telling of what it could not. */
-function storableText(text: string): string {
-  return text.replaceAll('\0', '\uFFFD').toWellFormed();
 }

@@ -39,6 +39,9 @@ const JOB_OPTIONS = {
   stackTraceLimit: 1,
 } as const;
 
+/** Jobs without a priority come before all that have one. */
+const IMPORT_PRIORITY = { priority: 1 } as const;
+
 /**
  * How long a job stays with a worker that doesn't renew its lock, and how often the others look for such
  * jobs, in milliseconds: a killed worker's batches are taken over within about the sum.
@@ -82,11 +85,13 @@ class BullmqQueue implements BatchQueue {
       if (!(await this.#producer.hasRoom())) throw new QueueUnavailableError('the queue is full');
       const payload: BatchPayload = {
         version: PAYLOAD_VERSION,
-        acceptedAt: await this.#producer.clock(),
+        acceptedAt: batch.stampedAt ?? (await this.#producer.clock()),
         requests: batch.requests,
         objects: batch.objects,
       };
-      await queue.add(JOB_NAME, payload, { ...JOB_OPTIONS, jobId: jobId(batch.id) });
+      const isImport = batch.requests.some((request) => request.import);
+      const priority = isImport ? IMPORT_PRIORITY : {};
+      await queue.add(JOB_NAME, payload, { ...JOB_OPTIONS, ...priority, jobId: jobId(batch.id) });
     });
   }
 
@@ -108,6 +113,15 @@ class BullmqQueue implements BatchQueue {
 
   async depth(): Promise<number> {
     const counts = await this.#call((queue) => queue.getJobCounts(...PENDING));
+    return Object.values(counts).reduce((sum, count) => sum + count, 0);
+  }
+
+  clock(): Promise<number> {
+    return this.#call(() => this.#producer.clock());
+  }
+
+  async backlog(): Promise<number> {
+    const counts = await this.#call((queue) => queue.getJobCounts('waiting', 'prioritized'));
     return Object.values(counts).reduce((sum, count) => sum + count, 0);
   }
 

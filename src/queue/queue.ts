@@ -10,6 +10,11 @@ export interface UnstampedBatch {
   readonly id: BatchId;
   readonly requests: readonly BatchRequest[];
   readonly objects: string;
+  /**
+   * The time that orders its writes, where it is not to be that of its adding: all chunks of an import are
+   * ordered as of the beginning of its upload. Microseconds on the queue's clock.
+   */
+  readonly stampedAt?: number;
 }
 
 /** A batch that is still in the queue. */
@@ -38,10 +43,16 @@ export interface BatchQueue {
   /**
    * Reads the clock of the queue's server, stamps the batch with it and adds it as one job. Resolves when
    * the job is on disk. The read comes after the last request has joined, so a write that is sent after
-   * another was acknowledged is always stamped later, whichever API process takes it.
+   * another was acknowledged is always stamped later, whichever API process takes it. Chunks of imports
+   * leave precedence to all other batches.
    * @throws QueueUnavailableError
    */
   add(batch: UnstampedBatch): Promise<void>;
+  /**
+   * The clock of the queue's server, microseconds since 1970.
+   * @throws QueueUnavailableError
+   */
+  clock(): Promise<number>;
   /**
    * Looks a batch up by its id; undefined when it isn't there (done, or never added).
    * @throws QueueUnavailableError
@@ -58,6 +69,11 @@ export interface BatchQueue {
    * @throws QueueUnavailableError
    */
   depth(): Promise<number>;
+  /**
+   * How many batches wait to be taken by a worker for the first time, or again at once.
+   * @throws QueueUnavailableError
+   */
+  backlog(): Promise<number>;
   /** Whether the queue answers now; never throws. */
   isUp(): Promise<boolean>;
   /** What makes the queue less durable than an acknowledgement promises, a line each; empty when nothing. */

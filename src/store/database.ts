@@ -20,6 +20,8 @@ export interface Statement {
   readonly name?: string;
   readonly text: string;
   readonly values?: readonly unknown[];
+  /** Longest wait for the answer, in milliseconds, where the connection's own limit is too short. */
+  readonly timeoutMs?: number;
 }
 
 /** Whatever statements can be run on: the pool, or one transaction. */
@@ -93,10 +95,11 @@ export class Database implements Queryable {
 
 async function run<Row extends pg.QueryResultRow>(
   on: pg.Pool | pg.PoolClient,
-  { name, text, values }: Statement,
+  { name, text, values, timeoutMs }: Statement,
 ): Promise<Row[]> {
+  const options = { ...(name ? { name } : {}), ...(timeoutMs ? { query_timeout: timeoutMs } : {}) };
   const result = await on
-    .query<Row>({ text, values: values ? [...values] : [], ...(name ? { name } : {}) })
+    .query<Row>({ text, values: values ? [...values] : [], ...options })
     .catch(unavailable);
   return result.rows;
 }

@@ -4,12 +4,13 @@ import { TIME_FROM_MICROS } from './sql-time.ts';
 
 export interface FailedObject {
   readonly requestId: string;
-  /** Index in its request, from 0. */
+  /** Index in its request, from 0; of an import its line number. */
   readonly index: number;
   readonly namespace: string;
   readonly id: string;
   /** Its JSON text as it was sent. */
   readonly object: string;
+  /** Empty where it wasn't Postgres that refused it. */
   readonly sqlState: string;
   readonly message: string;
 }

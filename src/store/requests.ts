@@ -1,4 +1,7 @@
-/** The requests that are done: a row each, written in the transaction that stores their objects. */
+/**
+ * The requests: a row each, written in the transaction that stores their objects. Imports have theirs from the
+ * beginning (see imports.ts).
+ */
 import type { Queryable } from './database.ts';
 import { MICROS_OF, TIME_FROM_MICROS } from './sql-time.ts';
 
@@ -27,6 +30,8 @@ export interface RequestRecord {
   readonly acceptedAt: number;
   /** Undefined until it is done. */
   readonly completedAt: number | undefined;
+  /** Whether its objects came as a file, in chunks. */
+  readonly isImport: boolean;
 }
 
 const RECORD = `
@@ -46,7 +51,7 @@ export async function recordRequests(
 }
 
 const COLUMNS = `
-  request_id, namespace, status, objects, failed,
+  request_id, namespace, status, objects, failed, ids IS NULL AS is_import,
   ${MICROS_OF('accepted_at')} AS accepted_at, ${MICROS_OF('completed_at')} AS completed_at`;
 
 interface Row {
@@ -57,6 +62,7 @@ interface Row {
   readonly failed: number;
   readonly accepted_at: string;
   readonly completed_at: string | null;
+  readonly is_import: boolean;
 }
 
 function fromRow(row: Row): RequestRecord {
@@ -68,6 +74,7 @@ function fromRow(row: Row): RequestRecord {
     failed: row.failed,
     acceptedAt: Number(row.accepted_at),
     completedAt: row.completed_at === null ? undefined : Number(row.completed_at),
+    isImport: row.is_import,
   };
 }
 

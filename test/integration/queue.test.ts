@@ -149,6 +149,33 @@ describeOnBothQueues('the queue', ({ redisUrl }) => {
     expect(done).toEqual([good.id, bad.id]);
   });
 
+  it('hands out chunks of imports after all other batches, and counts them as waiting', async () => {
+    const chunk = (n: number) => {
+      const batch = sample();
+      const part = { requestId: 'req_1', upload: 1, chunk: n, lines: [1], rejected: [] };
+      return { ...batch, requests: batch.requests.map((request) => ({ ...request, import: part })) };
+    };
+    const batches = [chunk(0), chunk(1), sample(), chunk(2), sample()];
+    for (const batch of batches) await queue.add(batch);
+    expect(await queue.backlog()).toBe(5);
+    expect(await queue.depth()).toBe(5);
+    expect(await queue.find(batches[0]?.id ?? '')).toMatchObject({ requests: batches[0]?.requests });
+    const seen: string[] = [];
+    consume(async ({ id }) => {
+      seen.push(id);
+    }, 1);
+    await emptied();
+    expect(seen).toEqual([2, 4, 0, 1, 3].map((i) => batches[i]?.id));
+    expect(await queue.backlog()).toBe(0);
+  });
+
+  it('orders a batch that brings its time along by that', async () => {
+    const batch = sample();
+    await queue.add({ ...batch, stampedAt: 1_234_567 });
+    expect(await queue.find(batch.id)).toMatchObject({ acceptedAt: 1_234_567 });
+    expect(Math.abs((await queue.clock()) - Date.now() * 1_000)).toBeLessThan(10_000_000);
+  });
+
   it('gives a batch that is handed back on closing to the next consumer at once', async () => {
     const batch = sample();
     await queue.add(batch);

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { importFile } from '../support/imports.ts';
 import { TestInlet, testConfig } from '../support/inlet.ts';
 import { createTestDatabase } from '../support/postgres.ts';
 import { describeOnBothQueues } from '../support/queues.ts';
@@ -59,6 +60,19 @@ describeOnBothQueues('real records', ({ redisUrl }) => {
       await expectStored(name, records);
     },
   );
+
+  it.each([
+    ['movies', dataset('movies')],
+    ['countries', countries()],
+  ])('%s imported as a file are read back as they were sent', async (name, records) => {
+    const namespace = `imported-${name}`;
+    const file = new Uint8Array(gzipSync(records.map((record) => JSON.stringify(record)).join('\r\n')));
+    const requestId = await importFile(inlet, namespace, file, { 'content-encoding': 'gzip' });
+    const answer = await inlet.done(namespace, requestId);
+    expect(answer).toMatchObject({ status: 'succeeded', counts: { objects: records.length, failed: 0 } });
+    expect(answer.data.map(({ id }) => id)).toEqual(records.map(({ id }) => id));
+    await expectStored(namespace, records);
+  });
 
   it('countries sent one by one, all at once, are read back as they were sent', async () => {
     const records = countries();

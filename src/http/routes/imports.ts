@@ -1,0 +1,68 @@
+/** Imports: a URL to which a file of objects can be sent, without a key. */
+import type { FastifyInstance } from 'fastify';
+import { signPath } from '../../domain/signature.ts';
+import { isoFromMicros } from '../../domain/time.ts';
+import { ProblemError } from '../../errors.ts';
+import { bodyText } from '../body.ts';
+import type { NamespaceParams } from '../namespace.ts';
+import { requireNamespace } from '../namespace.ts';
+
+export interface ImportRouteDeps {
+  readonly newRequestId: () => string;
+  /** Makes an import; `expiresAt` in microseconds since 1970. */
+  readonly createImport: (created: {
+    requestId: string;
+    namespace: string;
+    expiresAt: number;
+  }) => Promise<void>;
+  readonly signingSecret: () => Promise<Buffer>;
+  /** The base of the URLs that clients are given. */
+  readonly publicUrl: () => string;
+  readonly bodyLimit: number;
+}
+
+/** How long an upload URL may be used, in seconds. */
+const URL_LIFETIME = 12 * 60 * 60;
+
+export function importRoutes(app: FastifyInstance, deps: ImportRouteDeps): void {
+  const { newRequestId, createImport, signingSecret, publicUrl, bodyLimit } = deps;
+  const options = { onRequest: requireNamespace, bodyLimit };
+  // Both paths are the same; the second is the older one.
+  for (const path of ['/v1/data/:namespace/requests/upload-url', '/v1/data/:namespace/import']) {
+    app.post<NamespaceParams>(path, options, async (request, reply) => {
+      checkOptions(await bodyText(request.body, request.headers['content-encoding'], bodyLimit));
+      const { namespace } = request.params;
+      const requestId = newRequestId();
+      const expiresAt = Math.floor(Date.now() / 1_000) + URL_LIFETIME;
+      const secret = await signingSecret();
+      await createImport({ requestId, namespace, expiresAt: expiresAt * 1_000_000 });
+      reply.header('x-request-id', requestId);
+      return {
+        requestId,
+        status: 'pending_upload',
+        objectKey: `${namespace}/${requestId}.jsonl`,
+        upload_url: publicUrl() + signPath(secret, uploadPath(namespace, requestId), expiresAt),
+        expires_at: isoFromMicros(expiresAt * 1_000_000),
+      };
+    });
+  }
+}
+
+/** Where the file of an import is sent to. */
+function uploadPath(namespace: string, requestId: string): string {
+  return `/v1/data/${namespace}/requests/${requestId}/upload`;
+}
+
+/** @throws ProblemError 400 where the body is neither empty nor an object */
+function checkOptions(text: string): void {
+  if (text.trim() === '') return;
+  let options: unknown;
+  try {
+    options = JSON.parse(text);
+  } catch (error) {
+    throw new ProblemError('invalid_request', `the body is not valid JSON: ${(error as Error).message}`);
+  }
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw new ProblemError('invalid_request', 'the body must be a JSON object, or empty');
+  }
+}

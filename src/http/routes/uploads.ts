@@ -1,0 +1,88 @@
+/** `PUT` of an upload URL: takes the file of an import. The signature in the URL is the right to it. */
+import type { IncomingMessage } from 'node:http';
+import type { FastifyInstance } from 'fastify';
+import { isSigned } from '../../domain/signature.ts';
+import { ProblemError } from '../../errors.ts';
+import type { IncomingUpload, ReceivedCounts } from '../../ingest/receive-upload.ts';
+import { UploadBrokenError, uploadStream } from '../upload-stream.ts';
+
+export interface UploadRouteDeps {
+  readonly signingSecret: () => Promise<Buffer>;
+  /** Resolves when all of the file is durably in the queue. */
+  readonly receiveUpload: (incoming: IncomingUpload) => Promise<ReceivedCounts>;
+}
+
+interface UploadRequest {
+  Params: { namespace: string; requestId: string };
+  Querystring: Record<string, unknown>;
+}
+
+/** Longest time without a byte, in milliseconds. */
+const IDLE_MS = 60_000;
+
+/** How long what a refused client still sends is read, in milliseconds, so that it gets to see the answer. */
+const LINGER_MS = 5_000;
+
+const MEDIA_TYPE = /^application\/(?:json|x-ndjson)\s*(?:;\s*charset="?utf-?8"?\s*)?$/i;
+
+export function uploadRoutes(app: FastifyInstance, { signingSecret, receiveUpload }: UploadRouteDeps): void {
+  const running = new Set<AbortController>();
+  app.addHook('preClose', async () => {
+    const reason = new ProblemError('unavailable', 'the server stops: send the file again', {
+      headers: { 'retry-after': '1' },
+    });
+    for (const upload of running) upload.abort(reason);
+  });
+  app.addHook('onResponse', async ({ raw }) => linger(raw));
+  // The body stays a stream, whatever its type; the handler has a look at that.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
+
+  app.put<UploadRequest>(
+    '/v1/data/:namespace/requests/:requestId/upload',
+    {
+      config: { takesAnyTime: true },
+      onRequest: async ({ url, query }) => {
+        const path = url.split('?')[0] ?? '';
+        if (!isSigned(await signingSecret(), path, query)) {
+          throw new ProblemError(
+            'forbidden',
+            'this upload URL was altered or has expired: ask for a new one',
+          );
+        }
+      },
+    },
+    async ({ params: { namespace, requestId }, headers, raw }, reply) => {
+      const type = headers['content-type'];
+      if (type !== undefined && !MEDIA_TYPE.test(type)) {
+        throw new ProblemError(
+          'unsupported_media_type',
+          'send the file as Content-Type: application/x-ndjson, or without a type',
+        );
+      }
+      const open = uploadStream(raw, headers['content-encoding'], IDLE_MS);
+      const stopping = new AbortController();
+      const onClose = (): void => {
+        if (!raw.complete) stopping.abort(new UploadBrokenError('the client has gone'));
+      };
+      if (raw.destroyed) onClose();
+      else raw.once('close', onClose);
+      running.add(stopping);
+      try {
+        const counts = await receiveUpload({ namespace, requestId, open, stopping: stopping.signal });
+        reply.header('x-request-id', requestId);
+        return { requestId, status: 'ingesting', counts };
+      } finally {
+        running.delete(stopping);
+      }
+    },
+  );
+}
+
+/** Reads on for a moment where an answer went out before all of the file was in. */
+function linger(body: IncomingMessage): void {
+  if (body.complete || body.destroyed) return;
+  body.resume();
+  const timer = setTimeout(() => body.socket.destroy(), LINGER_MS);
+  body.once('close', () => clearTimeout(timer));
+}

@@ -1,0 +1,97 @@
+import { describe, expect, it, vi } from 'vitest';
+import { createBatchIds } from '../../src/domain/request-id.ts';
+import { ChunkSender } from '../../src/ingest/chunk-sender.ts';
+import type { UnstampedBatch } from '../../src/queue/queue.ts';
+import { QueueUnavailableError } from '../../src/queue/queue.ts';
+import { HeldSink, settled, stateOf } from './held-sink.ts';
+
+const UPLOAD = { requestId: 'req_1', namespace: 'n', upload: 3, acceptedAt: 1_000 };
+
+const chunk = (id: string) => ({ ids: [id], lines: [7], objects: `{"id":"${id}"}`, rejected: [] });
+
+class Queue extends HeldSink {
+  waiting = 0;
+  backlog = async (): Promise<number> => this.waiting;
+}
+
+function setUp() {
+  const queue = new Queue();
+  const stop = new AbortController();
+  return { queue, stop, sender: new ChunkSender(queue, createBatchIds(), UPLOAD, stop.signal) };
+}
+
+describe('ChunkSender', () => {
+  it('sends chunks under the id of the request, numbered and stamped in their order', async () => {
+    const { queue, sender } = setUp();
+    await sender.send(chunk('a'));
+    void sender.send(chunk('b'));
+    await settled();
+    expect(queue.batches.map(({ requests, stampedAt }) => [requests, stampedAt])).toEqual(
+      ['a', 'b'].map((id, i) => [
+        [
+          {
+            namespace: 'n',
+            ids: [id],
+            import: { requestId: 'req_1', upload: 3, chunk: i, lines: [7], rejected: [] },
+          },
+        ],
+        1_000 + i,
+      ]),
+    );
+    expect(new Set(queue.batches.map(({ id }) => id)).size).toBe(2);
+    await queue.storeAll();
+    await sender.finish();
+    expect(sender.sent).toBe(2);
+  });
+
+  it('has at most two on their way', async () => {
+    const { queue, sender } = setUp();
+    await sender.send(chunk('a'));
+    const second = sender.send(chunk('b'));
+    expect(await stateOf(second)).toBe('pending');
+    queue.store();
+    expect(await stateOf(second)).toBe('fulfilled');
+  });
+
+  it('waits while the queue is deep', async () => {
+    const { queue, sender } = setUp();
+    queue.waiting = 64;
+    await sender.send(chunk('a'));
+    await settled();
+    expect(queue.batches).toHaveLength(0);
+    queue.waiting = 63;
+    await vi.waitFor(() => expect(queue.batches).toHaveLength(1));
+  });
+
+  it('sends the same batch again while the queue is away', async () => {
+    const { queue, sender } = setUp();
+    await sender.send(chunk('a'));
+    await settled();
+    queue.fail(new QueueUnavailableError('away'));
+    await vi.waitFor(() => expect(queue.batches).toHaveLength(2));
+    const [first, second] = queue.batches as [UnstampedBatch, UnstampedBatch];
+    expect(second).toEqual(first);
+    queue.store();
+    await sender.finish();
+  });
+
+  it('fails at once with anything else, also the calls that come after', async () => {
+    const { queue, sender } = setUp();
+    await sender.send(chunk('a'));
+    await settled();
+    const bug = new TypeError('x');
+    queue.fail(bug);
+    await expect(sender.finish()).rejects.toBe(bug);
+    await expect(sender.send(chunk('b'))).rejects.toBe(bug);
+  });
+
+  it('stops waiting for the queue with the reason of the signal', async () => {
+    const { queue, sender, stop } = setUp();
+    queue.waiting = 1_000;
+    await sender.send(chunk('a'));
+    const reason = new Error('the client has gone');
+    stop.abort(reason);
+    await expect(sender.finish()).rejects.toBe(reason);
+    expect(queue.batches).toHaveLength(0);
+  });
+});
