@@ -117,9 +117,11 @@ export async function startWorker(
   healthPort: number | undefined,
 ): Promise<Running> {
   const closing = new Closing(log);
+  // Files leave half of what a worker can do to single writes, and use it up themselves when there are none.
+  const importConcurrency = Math.ceil(config.workerConcurrency / 2);
   try {
     const database = openDatabase(config, log, {
-      poolSize: config.workerConcurrency + 1,
+      poolSize: config.workerConcurrency + importConcurrency + 1,
       queryTimeoutMs: 60_000,
     });
     closing.add('database', () => database.close());
@@ -127,7 +129,7 @@ export async function startWorker(
 
     const provider = queueProvider(config, log);
     const handler = batchHandler((batch) => storeBatch(database, batch), log);
-    const consumer = provider.consume(handler, { concurrency: config.workerConcurrency });
+    const consumer = provider.consume(handler, { concurrency: config.workerConcurrency, importConcurrency });
     closing.add('worker', () => consumer.close(WORKER_GRACE_MS), WORKER_GRACE_MS + 2_000);
 
     if (healthPort !== undefined) {

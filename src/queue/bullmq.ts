@@ -4,12 +4,12 @@ import { isNotConnectionError } from 'bullmq';
 import type { BatchPayload } from '../domain/batch.ts';
 import { PAYLOAD_VERSION, readPayload } from '../domain/batch.ts';
 import type { BatchId } from '../domain/request-id.ts';
-import type { Backend, Producer } from './backend.ts';
+import type { Backend, Lane, Producer } from './backend.ts';
+import { LANES } from './backend.ts';
 import type {
   BatchConsumer,
   BatchHandler,
   BatchQueue,
-  ConsumerOptions,
   QueuedBatch,
   QueueProvider,
   UnstampedBatch,
@@ -33,9 +33,6 @@ const JOB_OPTIONS = {
   stackTraceLimit: 1,
 } as const;
 
-/** Jobs without a priority come before all that have one. */
-const IMPORT_PRIORITY = { priority: 1 } as const;
-
 /**
  * How long a job stays with a worker that doesn't renew its lock, and how often the others look for such
  * jobs, in milliseconds: a killed worker's batches are taken over within about the sum.
@@ -53,14 +50,24 @@ export type OnQueueError = (error: Error) => void;
 export function bullmqProvider(backend: Backend, onError: OnQueueError): QueueProvider {
   return {
     openQueue: () => new BullmqQueue(backend.openProducer(), onError),
-    consume: (handler, options) => new BullmqConsumer(backend, handler, options, onError),
+    consume(handler, { concurrency, importConcurrency }) {
+      const consumers = [
+        new BullmqConsumer(backend, 'writes', handler, concurrency, onError),
+        new BullmqConsumer(backend, 'imports', handler, importConcurrency, onError),
+      ];
+      return {
+        async close(graceMs) {
+          await Promise.all(consumers.map((consumer) => consumer.close(graceMs)));
+        },
+      };
+    },
   };
 }
 
 class BullmqQueue implements BatchQueue {
   readonly #producer: Producer;
   readonly #onError: OnQueueError;
-  #queue: Queue | undefined;
+  readonly #queues = new Map<Lane, Queue>();
 
   constructor(producer: Producer, onError: OnQueueError) {
     this.#producer = producer;
@@ -68,7 +75,8 @@ class BullmqQueue implements BatchQueue {
   }
 
   async add(batch: UnstampedBatch): Promise<void> {
-    await this.#call(async (queue) => {
+    const isImport = batch.requests.some((request) => request.import);
+    await this.#call(isImport ? 'imports' : 'writes', async (queue) => {
       if (!(await this.#producer.hasRoom())) throw new QueueUnavailableError('the queue is full');
       const payload: BatchPayload = {
         version: PAYLOAD_VERSION,
@@ -76,33 +84,34 @@ class BullmqQueue implements BatchQueue {
         requests: batch.requests,
         objects: batch.objects,
       };
-      const isImport = batch.requests.some((request) => request.import);
-      const priority = isImport ? IMPORT_PRIORITY : {};
-      await queue.add(JOB_NAME, payload, { ...JOB_OPTIONS, ...priority, jobId: jobId(batch.id) });
+      await queue.add(JOB_NAME, payload, { ...JOB_OPTIONS, jobId: jobId(batch.id) });
     });
   }
 
   async find(id: BatchId): Promise<QueuedBatch | undefined> {
-    const job: Job | undefined = await this.#call((queue) => queue.getJob(jobId(id)));
+    const job: Job | undefined = await this.#call('writes', (queue) => queue.getJob(jobId(id)));
     if (!job) return undefined;
     const { acceptedAt, requests } = readPayload(id, job.data);
     return { acceptedAt, requests, started: job.attemptsStarted > 0 };
   }
 
   async depth(): Promise<number> {
-    const counts = await this.#call((queue) =>
-      queue.getJobCounts('waiting', 'prioritized', 'delayed', 'active', 'failed'),
+    const counts = await Promise.all(
+      LANES.map((lane) =>
+        this.#call(lane, (queue) =>
+          queue.getJobCounts('waiting', 'prioritized', 'delayed', 'active', 'failed'),
+        ),
+      ),
     );
-    return Object.values(counts).reduce((sum, count) => sum + count, 0);
+    return counts.flatMap((count) => Object.values(count)).reduce((sum, count) => sum + count, 0);
   }
 
   clock(): Promise<number> {
-    return this.#call(() => this.#producer.clock());
+    return this.#call('writes', () => this.#producer.clock());
   }
 
-  async backlog(): Promise<number> {
-    const counts = await this.#call((queue) => queue.getJobCounts('waiting', 'prioritized'));
-    return Object.values(counts).reduce((sum, count) => sum + count, 0);
+  importBacklog(): Promise<number> {
+    return this.#call('imports', (queue) => queue.getWaitingCount());
   }
 
   async isUp(): Promise<boolean> {
@@ -114,18 +123,18 @@ class BullmqQueue implements BatchQueue {
   }
 
   weaknesses(): Promise<readonly string[]> {
-    return this.#call(() => this.#producer.weaknesses());
+    return this.#call('writes', () => this.#producer.weaknesses());
   }
 
   async close(): Promise<void> {
-    await this.#queue?.close();
+    await Promise.all([...this.#queues.values()].map((queue) => queue.close()));
     await this.#producer.close();
   }
 
-  async #call<T>(use: (queue: Queue) => Promise<T>): Promise<T> {
+  async #call<T>(lane: Lane, use: (queue: Queue) => Promise<T>): Promise<T> {
     if (!this.#producer.isConnected()) throw new QueueUnavailableError('no connection to the queue');
     try {
-      return await use(await this.#open());
+      return await use(await this.#open(lane));
     } catch (cause) {
       if (cause instanceof QueueUnavailableError) throw cause;
       throw new QueueUnavailableError((cause as Error).message, { cause });
@@ -133,36 +142,47 @@ class BullmqQueue implements BatchQueue {
   }
 
   /** A BullMQ queue whose first connection fails stays broken for good, so a new one is made then. */
-  async #open(): Promise<Queue> {
-    if (!this.#queue) {
-      const queue = this.#producer.createQueue();
-      queue.on('error', this.#onError);
-      this.#queue = queue;
-    }
-    const queue = this.#queue;
+  async #open(lane: Lane): Promise<Queue> {
+    const queue = this.#queues.get(lane) ?? this.#create(lane);
     try {
       await queue.waitUntilReady();
     } catch (error) {
-      if (this.#queue === queue) this.#queue = undefined;
+      if (this.#queues.get(lane) === queue) this.#queues.delete(lane);
       queue.close().catch(this.#onError);
       throw error;
     }
     return queue;
   }
+
+  #create(lane: Lane): Queue {
+    const queue = this.#producer.createQueue(lane);
+    queue.on('error', this.#onError);
+    this.#queues.set(lane, queue);
+    return queue;
+  }
 }
 
+/** Takes the batches of one lane. */
 class BullmqConsumer implements BatchConsumer {
   readonly #backend: Backend;
+  readonly #lane: Lane;
   readonly #handler: BatchHandler;
-  readonly #options: ConsumerOptions;
+  readonly #concurrency: number;
   readonly #onError: OnQueueError;
   readonly #stopping = new AbortController();
   #worker: Worker;
 
-  constructor(backend: Backend, handler: BatchHandler, options: ConsumerOptions, onError: OnQueueError) {
+  constructor(
+    backend: Backend,
+    lane: Lane,
+    handler: BatchHandler,
+    concurrency: number,
+    onError: OnQueueError,
+  ) {
     this.#backend = backend;
+    this.#lane = lane;
     this.#handler = handler;
-    this.#options = options;
+    this.#concurrency = concurrency;
     this.#onError = onError;
     this.#worker = this.#start();
   }
@@ -181,8 +201,8 @@ class BullmqConsumer implements BatchConsumer {
   }
 
   #start(): Worker {
-    const worker = this.#backend.createWorker((job) => this.#process(job), {
-      concurrency: this.#options.concurrency,
+    const worker = this.#backend.createWorker(this.#lane, (job) => this.#process(job), {
+      concurrency: this.#concurrency,
       lockDuration: LOCK_DURATION_MS,
       stalledInterval: STALLED_INTERVAL_MS,
       maxStalledCount: NO_LIMIT,

@@ -4,7 +4,7 @@ import pg from 'pg';
 import { OperatorError } from '../errors.ts';
 import type { Queryable } from '../store/database.ts';
 import type { Backend, Producer } from './backend.ts';
-import { PRODUCER_TIMEOUT_MS } from './backend.ts';
+import { laneName, PRODUCER_TIMEOUT_MS } from './backend.ts';
 
 /** The schema of BullMQ's tables. */
 const QUEUE_SCHEMA = 'inlet_queue';
@@ -49,9 +49,9 @@ async function queueSchemaVersion(database: Queryable): Promise<number> {
 export function postgresBackend(options: PostgresBackendOptions): Backend {
   return {
     openProducer: () => openProducer(options),
-    createWorker: (processor, workerOptions) =>
+    createWorker: (lane, processor, workerOptions) =>
       new Worker(
-        options.queueName,
+        laneName(options.queueName, lane),
         processor,
         {
           ...workerOptions,
@@ -83,9 +83,9 @@ function openProducer({ url, queueName, onError }: PostgresBackendOptions): Prod
   pool.on('error', onError);
   return {
     isConnected: () => true,
-    createQueue: () =>
+    createQueue: (lane) =>
       new Queue(
-        queueName,
+        laneName(queueName, lane),
         { connection: { ...limits, schema: QUEUE_SCHEMA, max: 4 } },
         createPostgresBackend,
       ) as unknown as Queue,
