@@ -160,7 +160,8 @@ export const SETTINGS = {
     variable: 'INLET_WORKER_CONCURRENCY',
     default: '4',
     allowed: 'a whole number from 1 to 64',
-    description: 'Batches that one worker process stores at the same time, each over a connection of its own',
+    description:
+      'Batches that one worker process stores at the same time, each over a connection of its own; and half as many chunks of imports',
     parse: wholeNumber(1, 64),
   }),
   historyLimit: setting({

@@ -130,10 +130,12 @@ export async function startWorker(
   healthPort: number | undefined,
 ): Promise<Running> {
   const closing = new Closing(log);
+  // Files leave half of what a worker can do to single writes, and use it up themselves when there are none.
+  const importConcurrency = Math.ceil(config.workerConcurrency / 2);
   try {
     const database = openDatabase(config, log, {
       // One more for how it is, and one for retention.
-      poolSize: config.workerConcurrency + 2,
+      poolSize: config.workerConcurrency + importConcurrency + 2,
       queryTimeoutMs: 60_000,
     });
     closing.add('database', () => database.close());
@@ -141,7 +143,7 @@ export async function startWorker(
 
     const provider = queueProvider(config, log);
     const handler = batchHandler((batch) => storeBatch(database, batch), log);
-    const consumer = provider.consume(handler, { concurrency: config.workerConcurrency });
+    const consumer = provider.consume(handler, { concurrency: config.workerConcurrency, importConcurrency });
     closing.add('worker', () => consumer.close(WORKER_GRACE_MS), WORKER_GRACE_MS + 2_000);
 
     const retention = queueProvider(config, log, RETENTION_QUEUE_NAME).scheduleEvery(

@@ -7,6 +7,22 @@ import { Issues } from './storable.ts';
 const EMPTY_SCHEMA = '{}';
 
 /**
+ * Reads the body that asks for an upload URL, `{}` or `{"schema": {FIELD: {…}, …}}`. Other members are ignored,
+ * as beside data.
+ * @returns the schema's JSON text; undefined where none came along
+ * @throws InvalidWriteError
+ */
+export function readUploadOptions(text: string): string | undefined {
+  const body = objectOf(parseJson(text));
+  const span = memberSpan(text, 'schema');
+  if (!span) return undefined;
+  const issues = new Issues();
+  const schema = text.slice(span.start, span.end);
+  checkSchema(body['schema'], schema, issues);
+  return issues.total > 0 ? throwIssues(issues) : schema;
+}
+
+/**
  * Reads `{"schema": {FIELD: {…}, …}}`. Every member may be left out, and none may be added: a misspelt one would
  * replace a schema with nothing.
  * @param text the body, valid UTF-8 decoded, without byte order mark
@@ -14,12 +30,8 @@ const EMPTY_SCHEMA = '{}';
  * @throws InvalidWriteError
  */
 export function readSettings(text: string): string {
-  const body = parseJson(text);
+  const body = objectOf(parseJson(text));
   const issues = new Issues();
-  if (!isObject(body)) {
-    issues.add(() => '', 'the body must be a JSON object: {"schema": {…}}');
-    return throwIssues(issues);
-  }
   for (const name of Object.keys(body)) {
     if (name !== 'schema') issues.add(() => `/${escapePointer(name)}`, 'is not known here');
   }
@@ -27,4 +39,11 @@ export function readSettings(text: string): string {
   const schema = span ? text.slice(span.start, span.end) : EMPTY_SCHEMA;
   if (span) checkSchema(body['schema'], schema, issues);
   return issues.total > 0 ? throwIssues(issues) : schema;
+}
+
+function objectOf(body: unknown): Record<string, unknown> {
+  if (isObject(body)) return body;
+  const issues = new Issues();
+  issues.add(() => '', 'the body must be a JSON object: {"schema": {…}}');
+  return throwIssues(issues);
 }

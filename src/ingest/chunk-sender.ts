@@ -9,7 +9,7 @@ import { faultKind } from '../store/faults.ts';
 const MAX_IN_FLIGHT = 2;
 
 /**
- * Most batches that may wait in the queue when a chunk is added, so that a file of any size takes up some
+ * Most chunks that may wait in the queue when one is added, so that a file of any size takes up some
  * dozens of megabytes there. The client waits meanwhile, because nothing more of its file is read.
  */
 const MAX_BACKLOG = 64;
@@ -30,7 +30,7 @@ export interface Upload {
 }
 
 export class ChunkSender {
-  readonly #queue: Pick<BatchQueue, 'add' | 'backlog'>;
+  readonly #queue: Pick<BatchQueue, 'add' | 'importBacklog'>;
   readonly #newBatchId: () => BatchId;
   readonly #upload: Upload;
   readonly #signal: AbortSignal;
@@ -40,7 +40,7 @@ export class ChunkSender {
 
   /** @param signal ends all waiting; calls then throw its reason */
   constructor(
-    queue: Pick<BatchQueue, 'add' | 'backlog'>,
+    queue: Pick<BatchQueue, 'add' | 'importBacklog'>,
     newBatchId: () => BatchId,
     upload: Upload,
     signal: AbortSignal,
@@ -101,7 +101,7 @@ export class ChunkSender {
   }
 
   async #room(): Promise<void> {
-    while ((await this.#queue.backlog()) >= MAX_BACKLOG) await pause(BACKLOG_POLL_MS, this.#signal);
+    while ((await this.#queue.importBacklog()) >= MAX_BACKLOG) await pause(BACKLOG_POLL_MS, this.#signal);
   }
 
   #throwFailure(): void {

@@ -21,7 +21,7 @@ const RENEW_EVERY_MS = (UPLOAD_LEASE_SECONDS * 1_000) / 3;
 
 export interface UploadDeps {
   readonly database: Database;
-  readonly queue: Pick<BatchQueue, 'add' | 'backlog' | 'clock'>;
+  readonly queue: Pick<BatchQueue, 'add' | 'importBacklog' | 'clock'>;
   readonly newBatchId: () => BatchId;
   /** Most bytes of one line. */
   readonly maxLineBytes: number;

@@ -4,19 +4,31 @@ import type { Queue, Worker, WorkerOptions } from 'bullmq';
 /** How long a producer waits for the queue's server, in milliseconds, before it says that it is away. */
 export const PRODUCER_TIMEOUT_MS = 4_000;
 
+/**
+ * Chunks of imports have a queue of their own beside that of all other batches, and workers of their own: so
+ * single writes find a free worker however large the files are that are being imported.
+ */
+export const LANES = ['writes', 'imports'] as const;
+export type Lane = (typeof LANES)[number];
+
+/** The name of a lane's BullMQ queue. */
+export function laneName(queueName: string, lane: Lane): string {
+  return lane === 'writes' ? queueName : `${queueName}-${lane}`;
+}
+
 type JobProcessor = NonNullable<ConstructorParameters<typeof Worker>[1]>;
 
 export interface Backend {
   /** Opens what a producer needs. */
   openProducer(): Producer;
   /** Makes a BullMQ worker; it starts on its own. */
-  createWorker(processor: JobProcessor, options: Omit<WorkerOptions, 'connection'>): Worker;
+  createWorker(lane: Lane, processor: JobProcessor, options: Omit<WorkerOptions, 'connection'>): Worker;
 }
 
 export interface Producer {
   /** Whether a call has a chance now; where not, it should fail at once instead of being queued. */
   isConnected(): boolean;
-  createQueue(): Queue;
+  createQueue(lane: Lane): Queue;
   /** The server's clock, microseconds since 1970. */
   clock(): Promise<number>;
   /** Whether the server has room for more batches. */

@@ -5,7 +5,7 @@ import { OperatorError } from '../errors.ts';
 import type { Queryable } from '../store/database.ts';
 import { SteadyClient } from '../store/steady-client.ts';
 import type { Backend, Producer } from './backend.ts';
-import { PRODUCER_TIMEOUT_MS } from './backend.ts';
+import { laneName, PRODUCER_TIMEOUT_MS } from './backend.ts';
 
 /** The schema of BullMQ's tables. */
 const QUEUE_SCHEMA = 'inlet_queue';
@@ -50,9 +50,9 @@ async function queueSchemaVersion(database: Queryable): Promise<number> {
 export function postgresBackend(options: PostgresBackendOptions): Backend {
   return {
     openProducer: () => openProducer(options),
-    createWorker: (processor, workerOptions) =>
+    createWorker: (lane, processor, workerOptions) =>
       new Worker(
-        options.queueName,
+        laneName(options.queueName, lane),
         processor,
         {
           ...workerOptions,
@@ -86,9 +86,9 @@ function openProducer({ url, queueName, onError }: PostgresBackendOptions): Prod
   pool.on('error', onError);
   return {
     isConnected: () => true,
-    createQueue: () =>
+    createQueue: (lane) =>
       new Queue(
-        queueName,
+        laneName(queueName, lane),
         { connection: { ...limits, schema: QUEUE_SCHEMA, max: 4 } },
         createPostgresBackend,
       ) as unknown as Queue,

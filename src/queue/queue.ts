@@ -44,7 +44,7 @@ export interface BatchQueue {
    * Reads the clock of the queue's server, stamps the batch with it and adds it as one job. Resolves when
    * the job is on disk. The read comes after the last request has joined, so a write that is sent after
    * another was acknowledged is always stamped later, whichever API process takes it. Chunks of imports
-   * leave precedence to all other batches.
+   * stand in a line of their own, in which no other batch has to wait.
    * @throws QueueUnavailableError
    */
   add(batch: UnstampedBatch): Promise<void>;
@@ -54,7 +54,7 @@ export interface BatchQueue {
    */
   clock(): Promise<number>;
   /**
-   * Looks a batch up by its id; undefined when it isn't there (done, or never added).
+   * Looks a batch up by its id; undefined when it isn't there (done, or never added) or is a chunk of an import.
    * @throws QueueUnavailableError
    */
   find(id: BatchId): Promise<QueuedBatch | undefined>;
@@ -70,10 +70,10 @@ export interface BatchQueue {
    */
   depth(): Promise<number>;
   /**
-   * How many batches wait to be taken by a worker for the first time, or again at once.
+   * How many chunks of imports wait for a worker.
    * @throws QueueUnavailableError
    */
-  backlog(): Promise<number>;
+  importBacklog(): Promise<number>;
   /** Whether the queue answers now; never throws. */
   isUp(): Promise<boolean>;
   /** What makes the queue less durable than an acknowledgement promises, a line each; empty when nothing. */
@@ -97,6 +97,8 @@ export interface BatchConsumer {
 export interface ConsumerOptions {
   /** Batches in hand at one time. */
   readonly concurrency: number;
+  /** Chunks of imports beside them. */
+  readonly importConcurrency: number;
 }
 
 /** Does what is done again and again; `stopping` is aborted when the process is to stop. */

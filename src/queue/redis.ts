@@ -2,7 +2,7 @@
 import { createRedisBackend, Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import type { Backend, Producer } from './backend.ts';
-import { PRODUCER_TIMEOUT_MS } from './backend.ts';
+import { laneName, PRODUCER_TIMEOUT_MS } from './backend.ts';
 import { MemoryWatch } from './redis-memory.ts';
 
 export interface RedisBackendOptions {
@@ -17,9 +17,9 @@ export interface RedisBackendOptions {
 export function redisBackend(options: RedisBackendOptions): Backend {
   return {
     openProducer: () => openProducer(options),
-    createWorker: (processor, workerOptions) =>
+    createWorker: (lane, processor, workerOptions) =>
       new Worker(
-        options.queueName,
+        laneName(options.queueName, lane),
         processor,
         {
           ...workerOptions,
@@ -49,7 +49,8 @@ function openProducer({ url, queueName, prefix, onError }: RedisBackendOptions):
   const memory = new MemoryWatch(client);
   return {
     isConnected: () => client.status === 'ready',
-    createQueue: () => new Queue(queueName, { connection: client, prefix }, createRedisBackend),
+    createQueue: (lane) =>
+      new Queue(laneName(queueName, lane), { connection: client, prefix }, createRedisBackend),
     async clock() {
       const [seconds, micros] = await client.time();
       return Number(seconds) * 1_000_000 + Number(micros);

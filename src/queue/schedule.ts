@@ -65,7 +65,7 @@ async function setUp(backend: Backend, name: string, everyMs: number, closing: A
   let queue: Queue | undefined;
   try {
     await connected(producer, closing);
-    queue = producer.createQueue();
+    queue = producer.createQueue('writes');
     // It throws what it reports.
     queue.on('error', () => undefined);
     await queue.waitUntilReady();

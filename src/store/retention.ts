@@ -24,8 +24,13 @@ const LOOK_ROWS = 50_000;
 
 /** What is deleted, by the time in a column. */
 const TABLES = {
-  requests: { table: 'inlet.requests', column: 'completed_at' },
-  revisions: { table: 'inlet.revisions', column: 'replaced_at' },
+  requests: {
+    table: 'inlet.requests',
+    column: 'completed_at',
+    // What imports have beside their row.
+    alsoFrom: ['inlet.imports', 'inlet.import_chunks'],
+  },
+  revisions: { table: 'inlet.revisions', column: 'replaced_at', alsoFrom: [] },
 } as const;
 
 /**
@@ -49,16 +54,23 @@ async function deleteOld(
   keepMs: number,
   stopping: AbortSignal,
 ): Promise<number> {
-  const { table, column } = TABLES[what];
+  const { table, column, alsoFrom } = TABLES[what];
   const isOld = `${column} < now() - $2::bigint * interval '1 millisecond'`;
   const look = `SELECT ctid::text AS place FROM ${table} WHERE ${isOld} LIMIT $1`;
   // Looked at again, because a place may hold another row by now. What somebody else works on is left to the
   // next time: waiting for workers, while they wait for what was deleted here, would be a circle.
+  const also = alsoFrom.map(
+    (other, n) =>
+      `, also_${n} AS (DELETE FROM ${other} WHERE request_id IN (SELECT request_id FROM deleted))`,
+  );
   const step = `
-    DELETE FROM ${table} WHERE ctid = ANY (ARRAY(
-      SELECT ctid FROM ${table} WHERE ctid = ANY ($1::tid[]) AND ${isOld} FOR UPDATE SKIP LOCKED
-    ))
-    RETURNING 1 AS deleted`;
+    WITH deleted AS (
+      DELETE FROM ${table} WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM ${table} WHERE ctid = ANY ($1::tid[]) AND ${isOld} FOR UPDATE SKIP LOCKED
+      ))
+      RETURNING request_id
+    )${also.join('')}
+    SELECT request_id FROM deleted`;
   let total = 0;
   for (;;) {
     const found = await on.query<{ place: string }>({ text: look, values: [LOOK_ROWS, keepMs] });

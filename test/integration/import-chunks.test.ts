@@ -115,7 +115,7 @@ describe('a chunk', () => {
     expect(await completeUpload(database, requestId, first, 1)).toBeUndefined();
     await completeUpload(database, requestId, second, 1);
     expect(await row()).toMatchObject({ status: 'succeeded', objects: 1, failed: 0 });
-    expect(await findFailures(database, requestId)).toEqual([]);
+    expect(await failedLines()).toEqual([]);
     expect(await idsOf()).toEqual(['only']);
     const stored = await database.query({ text: `SELECT 1 FROM inlet.objects WHERE id = 'late'` });
     expect(stored).toEqual([]);

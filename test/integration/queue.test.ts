@@ -39,7 +39,7 @@ describeOnBothQueues('the queue', ({ redisUrl }) => {
   });
 
   function consume(handler: BatchHandler, concurrency = 2): BatchConsumer {
-    const consumer = provider.consume(handler, { concurrency });
+    const consumer = provider.consume(handler, { concurrency, importConcurrency: concurrency });
     consumers.push(consumer);
     return consumer;
   }
@@ -149,24 +149,32 @@ describeOnBothQueues('the queue', ({ redisUrl }) => {
     expect(done).toEqual([good.id, bad.id]);
   });
 
-  it('hands out chunks of imports after all other batches, and counts them as waiting', async () => {
+  it('lets no batch wait for chunks of imports', async () => {
     const chunk = (n: number) => {
       const batch = sample();
       const part = { requestId: 'req_1', upload: 1, chunk: n, lines: [1], rejected: [] };
       return { ...batch, requests: batch.requests.map((request) => ({ ...request, import: part })) };
     };
-    const batches = [chunk(0), chunk(1), sample(), chunk(2), sample()];
-    for (const batch of batches) await queue.add(batch);
-    expect(await queue.backlog()).toBe(5);
+    const chunks = [0, 1, 2].map(chunk);
+    const writes = [sample(), sample()];
+    for (const batch of [...chunks, ...writes]) await queue.add(batch);
+    expect(await queue.importBacklog()).toBe(3);
     expect(await queue.depth()).toBe(5);
-    expect(await queue.find(batches[0]?.id ?? '')).toMatchObject({ requests: batches[0]?.requests });
     const seen: string[] = [];
-    consume(async ({ id }) => {
-      seen.push(id);
+    let release: (() => void) | undefined;
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    consume(async (batch) => {
+      if (batch.requests[0]?.import) await held;
+      seen.push(batch.id);
     }, 1);
+    await eventually(async () => (seen.length === 2 ? true : undefined));
+    expect(seen).toEqual(writes.map(({ id }) => id));
+    release?.();
     await emptied();
-    expect(seen).toEqual([2, 4, 0, 1, 3].map((i) => batches[i]?.id));
-    expect(await queue.backlog()).toBe(0);
+    expect(seen).toEqual([...writes, ...chunks].map(({ id }) => id));
+    expect(await queue.importBacklog()).toBe(0);
   });
 
   it('orders a batch that brings its time along by that', async () => {
@@ -186,7 +194,7 @@ describeOnBothQueues('the queue', ({ redisUrl }) => {
           begun = true;
           stopping.addEventListener('abort', () => reject(new HandedBackError('stopping')));
         }),
-      { concurrency: 1 },
+      { concurrency: 1, importConcurrency: 1 },
     );
     await eventually(async () => (begun ? true : undefined));
     await first.close(5_000);
@@ -210,7 +218,7 @@ describeOnBothQueues('the queue', ({ redisUrl }) => {
         });
         finished = true;
       },
-      { concurrency: 1 },
+      { concurrency: 1, importConcurrency: 1 },
     );
     await eventually(async () => (begun ? true : undefined));
     await consumer.close(5_000);

@@ -11,7 +11,7 @@ const chunk = (id: string) => ({ ids: [id], lines: [7], objects: `{"id":"${id}"}
 
 class Queue extends HeldSink {
   waiting = 0;
-  backlog = async (): Promise<number> => this.waiting;
+  importBacklog = async (): Promise<number> => this.waiting;
 }
 
 function setUp() {

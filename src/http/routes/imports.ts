@@ -1,8 +1,9 @@
 /** Imports: a URL to which a file of objects can be sent, without a key. */
 import type { FastifyInstance } from 'fastify';
+import { readUploadOptions } from '../../domain/settings.ts';
 import { signPath } from '../../domain/signature.ts';
 import { isoFromMicros } from '../../domain/time.ts';
-import { ProblemError } from '../../errors.ts';
+import type { SettingsAccess } from '../../store/settings.ts';
 import { bodyText } from '../body.ts';
 import type { NamespaceParams } from '../namespace.ts';
 import { requireNamespace } from '../namespace.ts';
@@ -15,6 +16,7 @@ export interface ImportRouteDeps {
     namespace: string;
     expiresAt: number;
   }) => Promise<void>;
+  readonly putSettings: SettingsAccess['putSettings'];
   readonly signingSecret: () => Promise<Buffer>;
   /** The base of the URLs that clients are given. */
   readonly publicUrl: () => string;
@@ -25,16 +27,18 @@ export interface ImportRouteDeps {
 const URL_LIFETIME = 12 * 60 * 60;
 
 export function importRoutes(app: FastifyInstance, deps: ImportRouteDeps): void {
-  const { newRequestId, createImport, signingSecret, publicUrl, bodyLimit } = deps;
+  const { newRequestId, createImport, putSettings, signingSecret, publicUrl, bodyLimit } = deps;
   const options = { onRequest: requireNamespace, bodyLimit };
   // Both paths are the same; the second is the older one.
   for (const path of ['/v1/data/:namespace/requests/upload-url', '/v1/data/:namespace/import']) {
     app.post<NamespaceParams>(path, options, async (request, reply) => {
-      checkOptions(await bodyText(request.body, request.headers['content-encoding'], bodyLimit));
+      const text = await bodyText(request.body, request.headers['content-encoding'], bodyLimit);
       const { namespace } = request.params;
       const requestId = newRequestId();
+      const schema = text.trim() === '' ? undefined : readUploadOptions(text);
       const expiresAt = Math.floor(Date.now() / 1_000) + URL_LIFETIME;
       const secret = await signingSecret();
+      if (schema !== undefined) await putSettings({ namespace, schema, requestId });
       await createImport({ requestId, namespace, expiresAt: expiresAt * 1_000_000 });
       reply.header('x-request-id', requestId);
       return {
@@ -51,18 +55,4 @@ export function importRoutes(app: FastifyInstance, deps: ImportRouteDeps): void 
 /** Where the file of an import is sent to. */
 function uploadPath(namespace: string, requestId: string): string {
   return `/v1/data/${namespace}/requests/${requestId}/upload`;
-}
-
-/** @throws ProblemError 400 where the body is neither empty nor an object */
-function checkOptions(text: string): void {
-  if (text.trim() === '') return;
-  let options: unknown;
-  try {
-    options = JSON.parse(text);
-  } catch (error) {
-    throw new ProblemError('invalid_request', `the body is not valid JSON: ${(error as Error).message}`);
-  }
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw new ProblemError('invalid_request', 'the body must be a JSON object, or empty');
-  }
 }

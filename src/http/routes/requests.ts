@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { locateRequest } from '../../domain/request-id.ts';
 import { ProblemError } from '../../errors.ts';
 import type { RequestReads } from '../../ingest/request-reads.ts';
+import type { ObjectFailure } from '../../store/failed-objects.ts';
 import type { RequestRecord } from '../../store/requests.ts';
 import { REQUEST_STATUSES } from '../../store/requests.ts';
 import type { NamespaceParams } from '../namespace.ts';
@@ -22,6 +23,9 @@ export interface RequestParams {
 
 /** Largest answer about one request. */
 const MAX_ANSWER_BYTES = 5 * 1024 * 1024;
+
+/** `results=false` leaves them out, and most errors: for who only wants to know how far a request is. */
+const resultsQuery = z.object({ results: z.enum(['true', 'false']).default('true') });
 
 const statusQuery = z.object({ status: z.enum(REQUEST_STATUSES).optional() });
 
@@ -49,9 +53,12 @@ export function requestRoutes(app: FastifyInstance, deps: RequestRouteDeps): voi
   app.get<RequestParams>(
     '/v1/data/:namespace/requests/:requestId',
     { onRequest: requireNamespace },
-    async ({ params: { namespace, requestId } }, reply) => {
+    async ({ params: { namespace, requestId }, query }, reply) => {
+      const { results } = readQuery(resultsQuery, query);
       const found = await deps.findRequest(namespace, requestId);
       if (!found) throw noSuchRequest();
+      if (results === 'false')
+        return { ...requestSummary(found), data: [], errors: await firstFailures(found, deps) };
       reply.type('application/json; charset=utf-8');
       return requestText(found, deps);
     },
@@ -61,6 +68,18 @@ export function requestRoutes(app: FastifyInstance, deps: RequestRouteDeps): voi
 /** What a request that isn't there is answered with. */
 export function noSuchRequest(): ProblemError {
   return new ProblemError('not_found', 'this namespace has no such request');
+}
+
+/** How many errors an answer without results names. */
+const FIRST_FAILURES = 100;
+
+async function firstFailures(
+  request: RequestRecord,
+  { failures }: RequestRouteDeps,
+): Promise<readonly ObjectFailure[]> {
+  if (request.failed === 0) return [];
+  for await (const page of failures(request)) return page.slice(0, FIRST_FAILURES);
+  return [];
 }
 
 /** @throws ProblemError 413 as soon as the answer is too large, so that no more of it is read than may be sent */

@@ -1,0 +1,115 @@
+/** The consumer's side on BullMQ: a worker that outlives faults of its server, and is closed with patience. */
+import type { Job, Worker } from 'bullmq';
+import { isNotConnectionError } from 'bullmq';
+import type { Backend, Lane } from './backend.ts';
+import type { BatchConsumer } from './queue.ts';
+import { HandedBackError } from './queue.ts';
+
+/**
+ * As good as for ever, and the most that both backends can count to: a batch leaves the queue when it is
+ * stored, never because it was tried, or its worker died, too often.
+ */
+export const NO_LIMIT = 2 ** 31 - 1;
+
+/**
+ * How long a job stays with a worker that doesn't renew its lock, and how often the others look for such
+ * jobs, in milliseconds: a killed worker's batches are taken over within about the sum.
+ */
+const LOCK_DURATION_MS = 10_000;
+const STALLED_INTERVAL_MS = 5_000;
+
+/** How long a worker takes no jobs after the queue's server has refused it one, in milliseconds. */
+const PAUSE_AFTER_ERROR_MS = 1_000;
+
+/** Told of what BullMQ reports outside of a call. */
+export type OnQueueError = (error: Error) => void;
+
+/** Runs one job; what it throws sends the job back. */
+export type RunJob = (job: Job, stopping: AbortSignal) => Promise<void>;
+
+interface LaneOptions {
+  readonly backend: Backend;
+  readonly lane: Lane;
+  readonly run: RunJob;
+  /** Jobs in hand at one time. */
+  readonly concurrency: number;
+  readonly onError: OnQueueError;
+}
+
+/** Takes the jobs of one lane, until it is closed. */
+export class BullmqConsumer implements BatchConsumer {
+  readonly #options: LaneOptions;
+  readonly #onError: OnQueueError;
+  readonly #stopping = new AbortController();
+  #worker: Worker;
+
+  constructor(options: LaneOptions) {
+    this.#options = options;
+    this.#onError = options.onError;
+    this.#worker = this.#start();
+  }
+
+  async close(graceMs: number): Promise<void> {
+    this.#stopping.abort();
+    const worker = this.#worker;
+    const finished = worker.close();
+    const timer = setTimeout(() => {
+      // BullMQ's own forced close is a no-op once a close has begun. Without its locks being renewed the
+      // jobs in hand go to another worker.
+      worker.disconnect().catch(this.#onError);
+    }, graceMs);
+    await Promise.race([finished, new Promise((resolve) => setTimeout(resolve, graceMs + 1_000).unref())]);
+    clearTimeout(timer);
+  }
+
+  #start(): Worker {
+    const { backend, lane, run, concurrency } = this.#options;
+    const worker = backend.createWorker(lane, (job) => run(job, this.#stopping.signal), {
+      concurrency,
+      lockDuration: LOCK_DURATION_MS,
+      stalledInterval: STALLED_INTERVAL_MS,
+      maxStalledCount: NO_LIMIT,
+      runRetryDelay: 1_000,
+      settings: { backoffStrategy: retryDelay },
+    });
+    worker.on('error', (error) => {
+      this.#onError(error);
+      if (isNotConnectionError(error)) this.#pause(worker);
+    });
+    worker.on('failed', (_job, error) => {
+      if (!(error instanceof HandedBackError)) this.#onError(error);
+    });
+    worker.waitUntilReady().catch((error: Error) => this.#restart(worker, error));
+    return worker;
+  }
+
+  /**
+   * BullMQ waits by itself where it has no connection, but where the server answers with an error (Redis that
+   * is out of memory, Postgres that is starting up) it would ask again at once, thousands of times a second.
+   */
+  #pause(worker: Worker): void {
+    if (worker.isPaused() || this.#stopping.signal.aborted) return;
+    void worker.pause(true).catch(this.#onError);
+    const timer = setTimeout(() => {
+      if (!this.#stopping.signal.aborted) void worker.resume();
+    }, PAUSE_AFTER_ERROR_MS);
+    timer.unref();
+  }
+
+  /** A BullMQ worker whose first connection fails never tries again. */
+  #restart(broken: Worker, error: Error): void {
+    if (this.#stopping.signal.aborted) return;
+    this.#onError(error);
+    broken.close(true).catch(this.#onError);
+    const timer = setTimeout(() => {
+      if (!this.#stopping.signal.aborted) this.#worker = this.#start();
+    }, 1_000);
+    timer.unref();
+  }
+}
+
+/** Waits 1 s after a batch's first failure and twice as long after each further one, up to a minute. */
+function retryDelay(attemptsMade: number, _type?: string, error?: Error): number {
+  if (error instanceof HandedBackError) return 0;
+  return Math.min(1_000 * 2 ** Math.min(attemptsMade - 1, 10), 60_000);
+}
