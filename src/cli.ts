@@ -48,12 +48,20 @@ program
 program
   .command('api')
   .description('run the API alone')
-  .action(() => run(async (config, log) => startApi(withDatabase(config, 'api'), requireKeys(config), log)));
+  .action(() =>
+    run(async (config, log, stopping) =>
+      startApi(withDatabase(config, 'api'), requireKeys(config), log, stopping),
+    ),
+  );
 
 program
   .command('worker')
   .description('run a worker alone')
-  .action(() => run((config, log) => startWorker(withDatabase(config, 'worker'), log, config.workerPort)));
+  .action(() =>
+    run(async (config, log, stopping) =>
+      startWorker(withDatabase(config, 'worker'), log, config.workerPort, stopping),
+    ),
+  );
 
 program
   .command('migrate')
@@ -117,12 +125,15 @@ try {
 }
 
 /** Runs a role until a signal comes. */
-async function run(start: (config: Config, log: Logger) => Promise<Running>): Promise<void> {
+async function run(
+  start: (config: Config, log: Logger, stopping: AbortSignal) => Promise<Running>,
+): Promise<void> {
   const config = readConfig(process.env);
   const log = createLog(config.logLevel);
   log.info({ version: packageVersion(), settings: describeConfig(config) }, 'inlet starts');
+  const stopping = new AbortController();
   let stoppingSince: number | undefined;
-  const started = start(config, log);
+  const started = start(config, log, stopping.signal);
   const stop = (signal: NodeJS.Signals): void => {
     if (stoppingSince !== undefined) {
       if (performance.now() - stoppingSince < SAME_SIGNAL_MS) return;
@@ -131,22 +142,49 @@ async function run(start: (config: Config, log: Logger) => Promise<Running>): Pr
     }
     stoppingSince = performance.now();
     log.info({ signal }, 'stopping: finishing what is in hand');
+    stopping.abort();
     setTimeout(() => {
       log.warn('stopping took too long and is cut off: what was acknowledged is safe in the queue');
       process.exit(EXIT.done);
     }, STOP_TIMEOUT_MS).unref();
-    // A start that fails is reported below.
     void started
-      .then((running) => running.close())
+      .then(
+        (running) => running.close(),
+        // It has closed what it had opened.
+        () => undefined,
+      )
       .then(() => {
         log.info('stopped');
         process.exit(EXIT.done);
-      })
-      .catch(() => undefined);
+      });
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
-  await started;
+  // The terminal was closed.
+  process.on('SIGHUP', stop);
+  stopWithNpm(stop);
+  // Once it is to stop, that is reported by the stop.
+  await started.catch((error: unknown) => {
+    if (!stopping.signal.aborted) throw error;
+  });
+}
+
+/** How often it is looked whether npm is still there, in milliseconds. */
+const PARENT_CHECK_MS = 1_000;
+
+/**
+ * Under `npm start` a shell stands between npm and this process, which signals sent to npm don't pass. Both are
+ * gone then, and this process gets another parent.
+ */
+function stopWithNpm(stop: (signal: NodeJS.Signals) => void): void {
+  if (process.env['npm_lifecycle_event'] === undefined) return;
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    stop('SIGTERM');
+  }, PARENT_CHECK_MS);
+  timer.unref();
 }
 
 function withDatabase(config: Config, command: string): RuntimeConfig {

@@ -44,6 +44,9 @@ export class ProblemError extends Error {
   }
 }
 
+/** Something that Inlet needs is away: worth a retry, and no bug. */
+export class UnavailableError extends Error {}
+
 /**
  * An error meant for the operator: the command prints its message as one line, without a stack, and exits
  * with 1. The message says what was found and what to do next.

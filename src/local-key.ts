@@ -6,8 +6,8 @@ import { join } from 'node:path';
 export interface LocalKey {
   readonly key: string;
   readonly path: string;
-  /** Whether it was made just now; only then is it shown. */
-  readonly isNew: boolean;
+  /** Keeps a key that was made just now, once it can be shown; undefined where it is kept already. */
+  readonly keep: (() => Promise<void>) | undefined;
 }
 
 /** Reads the key kept under `dataDir`, or makes one: `sk_` and 256 random bits, readable by the owner only. */
@@ -17,9 +17,11 @@ export async function localKey(dataDir: string): Promise<LocalKey> {
     if (error.code === 'ENOENT') return undefined;
     throw error;
   });
-  if (kept?.trim()) return { key: kept.trim(), path, isNew: false };
+  if (kept?.trim()) return { key: kept.trim(), path, keep: undefined };
   const key = `sk_${randomBytes(32).toString('base64url')}`;
-  await mkdir(dataDir, { recursive: true });
-  await writeFile(path, `${key}\n`, { mode: 0o600 });
-  return { key, path, isNew: true };
+  const keep = async (): Promise<void> => {
+    await mkdir(dataDir, { recursive: true });
+    await writeFile(path, `${key}\n`, { mode: 0o600 });
+  };
+  return { key, path, keep };
 }

@@ -1,10 +1,9 @@
 /** Builds what a role needs out of the modules, and closes it in reverse order. */
 import type { Running } from './closing.ts';
-import { Closing, withDeadline } from './closing.ts';
+import { Closing } from './closing.ts';
 import type { Config } from './config.ts';
 import { createBatchIds, requestIdAt } from './domain/request-id.ts';
 import { keyCheck } from './http/auth.ts';
-import type { Readiness } from './http/routes/health.ts';
 import { buildHealthServer, buildServer } from './http/server.ts';
 import { GroupCommit } from './ingest/group-commit.ts';
 import { receiveUpload } from './ingest/receive-upload.ts';
@@ -13,8 +12,9 @@ import { storeBatch } from './ingest/store-batch.ts';
 import { batchHandler } from './ingest/worker.ts';
 import { bullmqProvider } from './queue/bullmq.ts';
 import { migratePostgresQueue, postgresBackend, requireCurrentQueueSchema } from './queue/postgres.ts';
-import type { BatchQueue, QueueProvider } from './queue/queue.ts';
+import type { QueueProvider } from './queue/queue.ts';
 import { redisBackend } from './queue/redis.ts';
+import { readiness } from './readiness.ts';
 import { checkDurability, listen, retryWhileUnavailable } from './startup.ts';
 import { Database } from './store/database.ts';
 import { faultKind } from './store/faults.ts';
@@ -52,8 +52,12 @@ export interface RunningApi extends Running {
 }
 
 /** Applies migrations: Inlet's, and BullMQ's where the queue lives in Postgres. Waits for Postgres to come up. */
-export async function runMigrations(config: RuntimeConfig, log: Log): Promise<number> {
-  return retryWhileUnavailable(log, () =>
+export async function runMigrations(
+  config: RuntimeConfig,
+  log: Log,
+  stopping?: AbortSignal,
+): Promise<number> {
+  return retryWhileUnavailable(log, stopping, () =>
     migrate({
       databaseUrl: config.databaseUrl,
       onApplied: (name) => log.info({ migration: name }, 'applied a migration'),
@@ -65,18 +69,20 @@ export async function runMigrations(config: RuntimeConfig, log: Log): Promise<nu
 /**
  * Starts the API.
  * @param keys the API keys that are let in
+ * @param stopping ends a wait for Postgres
  * @throws OperatorError where the schema is too old, the port is taken, or the queue isn't durable and must be
  */
 export async function startApi(
   config: RuntimeConfig,
   keys: readonly string[],
   log: Log,
+  stopping?: AbortSignal,
 ): Promise<RunningApi> {
   const closing = new Closing(log);
   try {
-    const database = openDatabase(config, log, { poolSize: 10, queryTimeoutMs: 10_000 });
+    const database = openDatabase(config, log, { poolSize: 10, queryTimeoutMs: 4_000 });
     closing.add('database', () => database.close());
-    await checkApiSchema(config, database, log);
+    await checkApiSchema(config, database, log, stopping);
 
     const queue = queueProvider(config, log).openQueue();
     closing.add('queue', () => queue.close());
@@ -107,7 +113,7 @@ export async function startApi(
         `${config.publicUrl ?? url}/v1/data/${namespace}/objects/${encodeURIComponent(id)}`,
       createImport: (created) => createImport(database, created),
       receiveUpload: (incoming) => receiveUpload(uploads, incoming),
-      readiness: () => readiness(queue, database, config.redisUrl ? ['queue'] : ['queue', 'store']),
+      readiness: readiness(queue, database, config.redisUrl ? ['queue'] : ['queue', 'store']),
     });
     closing.add('API', () => server.close(), HTTP_GRACE_MS);
     url = await listen(server, config.host, config.port, 'PORT');
@@ -128,6 +134,7 @@ export async function startWorker(
   config: RuntimeConfig,
   log: Log,
   healthPort: number | undefined,
+  stopping?: AbortSignal,
 ): Promise<Running> {
   const closing = new Closing(log);
   // Files leave half of what a worker can do to single writes, and use it up themselves when there are none.
@@ -139,7 +146,7 @@ export async function startWorker(
       queryTimeoutMs: 60_000,
     });
     closing.add('database', () => database.close());
-    await retryWhileUnavailable(log, () => requireSchemas(config, database));
+    await retryWhileUnavailable(log, stopping, () => requireSchemas(config, database));
 
     const provider = queueProvider(config, log);
     const handler = batchHandler((batch) => storeBatch(database, batch), log);
@@ -160,7 +167,7 @@ export async function startWorker(
       const server = buildHealthServer({
         log,
         newRequestId: () => requestIdAt(newBatchId(), 0),
-        readiness: () => readiness(queue, database, ['queue', 'store']),
+        readiness: readiness(queue, database, ['queue', 'store']),
       });
       closing.add('health server', () => server.close());
       const url = await listen(server, config.host, healthPort, 'INLET_WORKER_PORT');
@@ -223,31 +230,17 @@ async function requireSchemas({ redisUrl }: RuntimeConfig, database: Database): 
  * With its queue on Redis the API takes writes while Postgres is down, also when it is started then; whether
  * the schema is new enough matters to workers and reads only, and is looked at again by the worker.
  */
-async function checkApiSchema(config: RuntimeConfig, database: Database, log: Log): Promise<void> {
-  if (!config.redisUrl) return retryWhileUnavailable(log, () => requireSchemas(config, database));
+async function checkApiSchema(
+  config: RuntimeConfig,
+  database: Database,
+  log: Log,
+  stopping: AbortSignal | undefined,
+): Promise<void> {
+  if (!config.redisUrl) return retryWhileUnavailable(log, stopping, () => requireSchemas(config, database));
   try {
     await requireSchemas(config, database);
   } catch (err) {
     if (faultKind(err) !== 'infrastructure') throw err;
     log.warn({ err }, 'Postgres cannot be reached: writes are taken into the queue, reads get 503');
   }
-}
-
-async function readiness(
-  queue: BatchQueue,
-  database: Database,
-  needed: readonly ('queue' | 'store')[],
-): Promise<Readiness> {
-  const [queueUp, storeUp, warnings] = await Promise.all([
-    queue.isUp(),
-    withDeadline(database.isUp(), 2_000).catch(() => false),
-    queue.weaknesses().catch(() => []),
-  ]);
-  const up = { queue: queueUp, store: storeUp };
-  return {
-    queue: queueUp ? 'up' : 'down',
-    store: storeUp ? 'up' : 'down',
-    ready: needed.every((part) => up[part]),
-    warnings,
-  };
 }

@@ -83,9 +83,14 @@ export async function listen(
 
 /**
  * Runs something that needs Postgres, again and again while that is away.
+ * @param stopping ends the wait with an AbortError
  * @throws OperatorError where it stays away; whatever `run` throws otherwise
  */
-export async function retryWhileUnavailable<T>(log: Log, run: () => Promise<T>): Promise<T> {
+export async function retryWhileUnavailable<T>(
+  log: Log,
+  stopping: AbortSignal | undefined,
+  run: () => Promise<T>,
+): Promise<T> {
   const deadline = performance.now() + DATABASE_TIMEOUT_MS;
   for (;;) {
     try {
@@ -98,7 +103,7 @@ export async function retryWhileUnavailable<T>(log: Log, run: () => Promise<T>):
         throw new OperatorError(`Postgres (DATABASE_URL) cannot be reached: ${(err as Error).message}`);
       }
       log.warn({ err }, 'waiting for Postgres');
-      await delay(1_000);
+      await delay(1_000, undefined, stopping ? { signal: stopping } : {});
     }
   }
 }

@@ -2,6 +2,7 @@
 import type { Logger } from 'pino';
 import { pino } from 'pino';
 import pretty from 'pino-pretty';
+import { UnavailableError } from './errors.ts';
 
 /** What modules need of the log. */
 export type Log = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;
@@ -29,9 +30,9 @@ function describeError(error: unknown): Record<string, unknown> {
   return { type: name, message, ...code, ...cause, ...(isExpected(error) ? {} : { stack }) };
 }
 
-/** Errors of the network and of Postgres are explained by their code; where they were thrown says nothing. */
+/** These are explained by their code or message; where they were thrown says nothing. */
 function isExpected(error: Error): boolean {
-  return 'code' in error || error.cause !== undefined;
+  return error instanceof UnavailableError || 'code' in error || error.cause !== undefined;
 }
 
 const SAME_ERROR_MS = 10_000;

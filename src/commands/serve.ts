@@ -9,18 +9,18 @@ import type { RuntimeConfig } from '../runtime.ts';
 import { runMigrations, startApi, startWorker } from '../runtime.ts';
 
 /** Starts the embedded Postgres unless there is another, applies migrations, and starts a worker and the API. */
-export async function serve(config: Config, log: Logger): Promise<Running> {
+export async function serve(config: Config, log: Logger, stopping: AbortSignal): Promise<Running> {
   const closing = new Closing(log);
   try {
     const databaseUrl = config.databaseUrl ?? (await embeddedDatabase(config, log, closing));
     const complete: RuntimeConfig = { ...config, databaseUrl };
-    await runMigrations(complete, log);
-    const worker = await startWorker(complete, log, undefined);
+    await runMigrations(complete, log, stopping);
+    const worker = await startWorker(complete, log, undefined, stopping);
     closing.add('worker', () => worker.close(), 15_000);
     const made = config.apiKeys ? undefined : await localKey(config.dataDir);
-    const api = await startApi(complete, config.apiKeys ?? (made ? [made.key] : []), log);
+    const api = await startApi(complete, config.apiKeys ?? (made ? [made.key] : []), log, stopping);
     closing.add('API', () => api.close(), 15_000);
-    if (made) introduce(made, api.url);
+    if (made) await introduce(made, api.url);
     return closing;
   } catch (error) {
     await closing.close();
@@ -37,11 +37,12 @@ async function embeddedDatabase({ dataDir }: Config, log: Logger, closing: Closi
 }
 
 /** Shows the key once, with a command that works when pasted. Not through the log, which must never hold a key. */
-function introduce({ key, path, isNew }: LocalKey, url: string): void {
-  if (!isNew) {
+async function introduce({ key, path, keep }: LocalKey, url: string): Promise<void> {
+  if (!keep) {
     process.stdout.write(`\n  The API key is in ${path}\n\n`);
     return;
   }
+  await keep();
   process.stdout.write(
     `\n  An API key was made and is kept in ${path}. It is shown only now:\n\n    ${key}\n\n` +
       `  Try it:\n\n` +

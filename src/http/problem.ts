@@ -69,8 +69,13 @@ export function problemFrom(error: unknown): ProblemError {
   if (faultKind(error) === 'infrastructure') {
     return unavailable('the database cannot be reached at the moment: try again', error);
   }
-  const known = isFastifyError(error) ? FASTIFY_PROBLEMS[error.code]?.(error) : undefined;
-  return known ?? new ProblemError('internal_error', 'something went wrong on our side', { cause: error });
+  if (isFastifyError(error)) {
+    const known = FASTIFY_PROBLEMS[error.code]?.(error);
+    if (known) return known;
+    const status = error.statusCode ?? 500;
+    if (status >= 400 && status < 500) return new ProblemError('invalid_request', error.message);
+  }
+  return new ProblemError('internal_error', 'something went wrong on our side', { cause: error });
 }
 
 function unavailable(detail: string, cause: unknown): ProblemError {

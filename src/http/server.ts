@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { fastify } from 'fastify';
 import { PROBLEMS, ProblemError } from '../errors.ts';
 import type { Log } from '../telemetry.ts';
+import { errorReporter } from '../telemetry.ts';
 import type { KeyCheck } from './auth.ts';
 import { requireKey } from './auth.ts';
 import { acceptJsonBytes } from './body.ts';
@@ -82,13 +83,13 @@ export function buildHealthServer(deps: BaseDeps & HealthRouteDeps): FastifyInst
 
 /** Errors, ids and limits, which are the same for every route. */
 function baseServer({ newRequestId, log }: BaseDeps): FastifyInstance {
+  const reportUnavailable = errorReporter(log, 'requests are refused with 503');
   const fail = (error: unknown, request: FastifyRequest): ProblemError => {
     const problem = problemFrom(error);
     const line = { requestId: request.id, method: request.method, route: request.routeOptions.url };
     if (problem.code === 'internal_error')
       log.error({ ...line, err: error }, 'a request failed: this is a bug');
-    else if (problem.code === 'unavailable')
-      log.warn({ ...line, err: error }, 'a request was refused with 503');
+    else if (problem.code === 'unavailable') reportUnavailable(error as Error);
     return problem;
   };
   const app = fastify({
@@ -108,6 +109,12 @@ function baseServer({ newRequestId, log }: BaseDeps): FastifyInstance {
   limitBodyTime(app, BODY_TIMEOUT_MS, ({ raw, id }) =>
     refuse({ name: '', message: '', code: 'ERR_HTTP_REQUEST_TIMEOUT' }, raw.socket, id),
   );
+  // Bodies are for the routes that want them: Fastify's own parsers would judge what nobody reads.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', (_request, payload, done) => {
+    payload.resume();
+    done(null);
+  });
   app.setErrorHandler((error, request, reply) => sendProblem(reply, request, fail(error, request)));
   app.setNotFoundHandler((request, reply) =>
     sendProblem(reply, request, new ProblemError('not_found', `there is nothing at ${pathOf(request)}`)),

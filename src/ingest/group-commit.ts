@@ -23,8 +23,8 @@ const MAX_WAIT_MS = 4_500;
 
 /** The narrow part of the queue that is needed here. */
 export interface BatchSink {
-  /** Resolves when the batch is on disk. */
-  add(batch: UnstampedBatch): Promise<void>;
+  /** Resolves when the batch is on disk; rejects without sending it where it isn't wanted any more. */
+  add(batch: UnstampedBatch, isWanted: () => boolean): Promise<void>;
 }
 
 /** A request as it joins the line. */
@@ -148,11 +148,13 @@ export class GroupCommit {
     const id = this.#newBatchId();
     this.#inFlight += 1;
     try {
-      await this.#sink.add({
+      const unstamped = {
         id,
         requests: batch.map(({ submission }) => batchRequest(submission)),
         objects: batch.map(({ submission }) => submission.objects).join(','),
-      });
+      };
+      // Clients that have been told 503 may have sent something newer since.
+      await this.#sink.add(unstamped, () => batch.some(({ settled }) => !settled));
       batch.forEach((waiter, position) => {
         waiter.accept(requestIdAt(id, position));
       });

@@ -21,8 +21,10 @@ export async function findRequestStatus(
 ): Promise<RequestRecord | undefined> {
   const place = locateRequest(id);
   if (!place) return undefined;
+  let away: unknown;
   const done = await findRequest(database, namespace, id).catch((error: unknown) => {
     if (faultKind(error) !== 'infrastructure') throw error;
+    away = error;
     return undefined;
   });
   if (done) return done;
@@ -30,6 +32,7 @@ export async function findRequestStatus(
   const batch = await queue.find(place.batchId);
   const queued = batch && queuedRequest(batch, place.position, id);
   if (queued?.namespace === namespace) return queued;
+  if (away) throw away;
   return findRequest(database, namespace, id);
 }
 

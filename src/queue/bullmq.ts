@@ -63,7 +63,7 @@ class BullmqQueue implements BatchQueue {
     this.#onError = onError;
   }
 
-  async add(batch: UnstampedBatch): Promise<void> {
+  async add(batch: UnstampedBatch, isWanted = () => true): Promise<void> {
     const isImport = batch.requests.some((request) => request.import);
     await this.#call(isImport ? 'imports' : 'writes', async (queue) => {
       if (!(await this.#producer.hasRoom())) throw new QueueUnavailableError('the queue is full');
@@ -73,6 +73,7 @@ class BullmqQueue implements BatchQueue {
         requests: batch.requests,
         objects: batch.objects,
       };
+      if (!isWanted()) throw new QueueUnavailableError('nobody waits for the batch any more');
       await queue.add(JOB_NAME, payload, { ...JOB_OPTIONS, jobId: jobId(batch.id) });
     });
   }

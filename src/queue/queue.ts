@@ -4,6 +4,7 @@
  */
 import type { Batch, BatchRequest } from '../domain/batch.ts';
 import type { BatchId } from '../domain/request-id.ts';
+import { UnavailableError } from '../errors.ts';
 
 /** A batch before the queue has stamped it with the time that orders its writes. */
 export interface UnstampedBatch {
@@ -29,7 +30,7 @@ export interface QueuedBatch {
  * The queue can't be reached, did not answer in time or is full. What was being added may or may not have
  * been taken where the connection broke after it was sent; adding it once more does no harm.
  */
-export class QueueUnavailableError extends Error {
+export class QueueUnavailableError extends UnavailableError {
   override readonly name = 'QueueUnavailableError';
 }
 
@@ -45,9 +46,10 @@ export interface BatchQueue {
    * the job is on disk. The read comes after the last request has joined, so a write that is sent after
    * another was acknowledged is always stamped later, whichever API process takes it. Chunks of imports
    * stand in a line of their own, in which no other batch has to wait.
+   * @param isWanted asked right before the job is sent: whether anybody still waits for it
    * @throws QueueUnavailableError
    */
-  add(batch: UnstampedBatch): Promise<void>;
+  add(batch: UnstampedBatch, isWanted?: () => boolean): Promise<void>;
   /**
    * The clock of the queue's server, microseconds since 1970.
    * @throws QueueUnavailableError
@@ -94,7 +96,7 @@ export interface BatchConsumer {
   close(graceMs: number): Promise<void>;
 }
 
-export interface ConsumerOptions {
+interface ConsumerOptions {
   /** Batches in hand at one time. */
   readonly concurrency: number;
   /** Chunks of imports beside them. */

@@ -42,7 +42,7 @@ export class Database implements Queryable {
       Client: SteadyClient,
       connectionString: url,
       max: poolSize,
-      connectionTimeoutMillis: 5_000,
+      connectionTimeoutMillis: 4_000,
       query_timeout: queryTimeoutMs,
       keepAlive: true,
       application_name: 'inlet',

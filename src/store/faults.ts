@@ -3,6 +3,7 @@
  * Codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
 import pg from 'pg';
+import { UnavailableError } from '../errors.ts';
 
 /**
  * - `data`: Postgres refuses what is to be stored; trying again changes nothing.
@@ -27,7 +28,14 @@ const CLASSES: Readonly<Record<string, FaultKind>> = {
   '57': 'infrastructure', // operator intervention: shutdown, cancelled statement
   '58': 'infrastructure', // system error: I/O
   P0: 'data', // raised by a trigger that the operator has added
-  XX: 'infrastructure', // internal error, corrupted page: nothing is lost by waiting for the operator
+  XX: 'infrastructure', // corrupted page: nothing is lost by waiting for the operator
+};
+
+/** Single codes that differ from their class. */
+const CODES: Readonly<Record<string, FaultKind>> = {
+  // "Internal error" is also what data gets that is within every limit but too much for an allocation. Isolation
+  // tries each object again by itself, so a passing fault fails none.
+  XX000: 'data',
 };
 
 /**
@@ -36,7 +44,7 @@ const CLASSES: Readonly<Record<string, FaultKind>> = {
  */
 export function faultKind(error: unknown): FaultKind {
   const code = sqlState(error);
-  if (code !== undefined) return CLASSES[code.slice(0, 2)] ?? 'unexpected';
+  if (code !== undefined) return CODES[code] ?? CLASSES[code.slice(0, 2)] ?? 'unexpected';
   return error instanceof StoreUnavailableError ? 'infrastructure' : 'unexpected';
 }
 
@@ -46,6 +54,6 @@ export function sqlState(error: unknown): string | undefined {
 }
 
 /** Postgres can't be reached or broke off. */
-export class StoreUnavailableError extends Error {
+export class StoreUnavailableError extends UnavailableError {
   override readonly name = 'StoreUnavailableError';
 }

@@ -33,7 +33,11 @@ export interface MigrateOptions {
  * @throws pg.DatabaseError where a statement fails; its migration is rolled back, those before it stay
  */
 export async function migrate({ databaseUrl, onApplied, andThen }: MigrateOptions): Promise<number> {
-  const client = new pg.Client({ connectionString: databaseUrl, application_name: 'inlet migrate' });
+  const client = new pg.Client({
+    connectionString: databaseUrl,
+    application_name: 'inlet migrate',
+    connectionTimeoutMillis: 5_000,
+  });
   // An error on a broken connection is reported by the query that it breaks.
   client.on('error', () => undefined);
   await client.connect();

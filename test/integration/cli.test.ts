@@ -144,6 +144,17 @@ it('a port in use gets one line', async () => {
   expect(stderr).toMatch(new RegExp(`^inlet: Port ${port} on 127.0.0.1 is in use.*PORT.*\\n$`));
 });
 
+it('a stop while it waits for Postgres is done at once', async () => {
+  const settings = { DATABASE_URL: 'postgres://u:p@127.0.0.1:1/none', INLET_API_KEYS: KEY, PORT: '0' };
+  const api = start(['api'], settings);
+  await api.logged('waiting for Postgres');
+  const begun = performance.now();
+  const { code, stdout } = await api.kill('SIGTERM');
+  expect(code).toBe(0);
+  expect(stdout).toContain('"stopped"');
+  expect(performance.now() - begun).toBeLessThan(5_000);
+});
+
 describe('api and worker as processes', () => {
   async function write(url: string, id: string): Promise<{ status: number; requestId: string }> {
     const response = await fetch(`${url}/v1/data/cli`, {

@@ -158,6 +158,19 @@ it.each(['/', '/v1', '/v1/data', '/v1/data/a/b', '/v1/data/a/objects/b/c', '/v2/
 );
 
 it.each([
+  ['POST', '/nope', '{bad'],
+  ['POST', '/nope', ''],
+  ['POST', '/healthz', '{"__proto__":1}'],
+  ['QUERY', '/v1/data/a', ''],
+])('%s %s with the body %j is refused like any other', async (method, path, body) => {
+  const headers = { 'content-type': 'application/json' };
+  const response = await fetch(inlet.url + path, { method, headers, body });
+  expect(response.status).toBeGreaterThanOrEqual(400);
+  expect(response.status).toBeLessThan(500);
+  expect(response.headers.get('content-type')).toMatch(/^application\/problem\+json/);
+});
+
+it.each([
   'req_01h2m7qdmdjckc30e1mnq6xqfd',
   'req_01H2M7QDMDJCKC30E1MNQ6XQFD',
   'req_x',

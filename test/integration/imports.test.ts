@@ -247,7 +247,7 @@ describeOnBothQueues('an import', ({ redisUrl }) => {
         url: databaseUrl,
         ...{ poolSize: 1, queryTimeoutMs: 5_000, onError: () => undefined },
       });
-      const secret = await sharedSecret(database, 'upload-url')();
+      const secret = await sharedSecret(database, 'signed URLs')();
       await database.close();
       const { pathname, origin } = new URL(upload_url);
       const now = Math.floor(Date.now() / 1_000);

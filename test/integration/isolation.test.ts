@@ -105,6 +105,22 @@ describe('a batch with objects that Postgres refuses', () => {
     expect(row).toEqual({ failed: 1, revision: 1 });
   });
 
+  it('keeps objects that a constraint refuses which is checked only at the commit', async () => {
+    await database.query({
+      text: `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+             BEGIN RAISE EXCEPTION 'refused' USING ERRCODE = '23514'; END $$`,
+    });
+    await database.query({
+      text: `CREATE CONSTRAINT TRIGGER late AFTER INSERT ON inlet.objects DEFERRABLE INITIALLY DEFERRED
+             FOR EACH ROW WHEN (new.namespace = 'late' AND new.data ? 'secret') EXECUTE FUNCTION refuse()`,
+    });
+    const batch = handMadeBatch(1_000_000, [
+      { namespace: 'late', objects: [object('a'), object('b', { secret: 1 }), object('c')] },
+    ]);
+    expect(await storeBatch(database, batch)).toMatchObject({ failed: 1 });
+    expect(await storedIds('late')).toEqual(['a', 'c']);
+  });
+
   it("keeps objects that an operator's own constraint refuses", async () => {
     await database.query({
       text: `ALTER TABLE inlet.objects ADD CONSTRAINT no_secrets CHECK (namespace <> 'strict' OR NOT data ? 'secret')`,

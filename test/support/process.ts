@@ -21,9 +21,9 @@ export class InletProcess {
 
   /**
    * @param environment what the command sees of the environment, beside `PATH` and `HOME`
-   * @param cwd the folder that it runs in
+   * @param input what it reads from standard input
    */
-  constructor(args: readonly string[], environment: Record<string, string>, cwd?: string) {
+  constructor(args: readonly string[], environment: Record<string, string>, input?: string) {
     const inherited = Object.fromEntries(
       ['PATH', 'HOME', 'TMPDIR'].flatMap((name) => {
         const value = process.env[name];
@@ -32,9 +32,9 @@ export class InletProcess {
     );
     this.#child = spawn(process.execPath, [CLI, ...args], {
       env: { ...inherited, ...environment },
-      ...(cwd ? { cwd } : {}),
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['pipe', 'pipe', 'pipe'],
     });
+    this.#child.stdin?.end(input ?? '');
     this.#child.stdout?.on('data', (chunk) => {
       this.#stdout += chunk;
     });
@@ -86,6 +86,10 @@ export class InletProcess {
 }
 
 /** Runs the command to its end. */
-export function runInlet(args: readonly string[], environment: Record<string, string> = {}): Promise<Ended> {
-  return new InletProcess(args, environment).ended();
+export function runInlet(
+  args: readonly string[],
+  environment: Record<string, string> = {},
+  input?: string,
+): Promise<Ended> {
+  return new InletProcess(args, environment, input).ended();
 }

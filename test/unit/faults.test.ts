@@ -26,7 +26,7 @@ describe('faultKind', () => {
     ['57P01', 'shutdown by the operator', 'infrastructure'],
     ['57P03', 'cannot connect now', 'infrastructure'],
     ['58030', 'I/O error', 'infrastructure'],
-    ['XX000', 'internal error', 'infrastructure'],
+    ['XX000', 'internal error', 'data'],
     ['XX001', 'corrupted data', 'infrastructure'],
     ['22P02', 'invalid text representation', 'data'],
     ['22P05', 'untranslatable character', 'data'],

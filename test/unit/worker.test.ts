@@ -123,7 +123,7 @@ describe('batchHandler', () => {
     '57P03',
     '25006',
     '58030',
-    'XX000',
+    'XX001',
   ])('tries again after SQLSTATE %s', async (code) => {
     const { run, attempts } = setUp([databaseError(code)]);
     await run();
