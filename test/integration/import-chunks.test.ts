@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Batch, RejectedLine } from '../../src/domain/batch.ts';
 import { requestIdAt } from '../../src/domain/request-id.ts';
 import { storeBatch } from '../../src/ingest/store-batch.ts';
-import { Database } from '../../src/store/database.ts';
+import type { Database } from '../../src/store/database.ts';
 import { failurePages } from '../../src/store/failed-objects.ts';
 import {
   beginUpload,
@@ -14,7 +14,7 @@ import {
 } from '../../src/store/imports.ts';
 import { findRequest } from '../../src/store/requests.ts';
 import { handMadeBatch, newBatchId, object } from '../support/batches.ts';
-import { createTestDatabase } from '../support/postgres.ts';
+import { openTestStore } from '../support/store.ts';
 
 const NAMESPACE = 'chunks';
 
@@ -23,18 +23,12 @@ let drop: () => Promise<void>;
 let requestId: string;
 
 beforeAll(async () => {
-  const created = await createTestDatabase();
-  drop = created.drop;
-  database = new Database({
-    url: created.url,
-    poolSize: 8,
-    queryTimeoutMs: 20_000,
-    onError: () => undefined,
-  });
+  const store = await openTestStore();
+  drop = store.close;
+  database = store.database;
 });
 
 afterAll(async () => {
-  await database?.close();
   await drop?.();
 });
 

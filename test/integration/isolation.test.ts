@@ -2,11 +2,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { requestIdAt } from '../../src/domain/request-id.ts';
 import { storeBatch } from '../../src/ingest/store-batch.ts';
-import { Database } from '../../src/store/database.ts';
+import type { Database } from '../../src/store/database.ts';
 import { handMadeBatch, object } from '../support/batches.ts';
 import { TestInlet, testConfig } from '../support/inlet.ts';
 import { createTestDatabase } from '../support/postgres.ts';
 import { describeOnBothQueues, openProvider, whenConnected } from '../support/queues.ts';
+import { openTestStore } from '../support/store.ts';
 
 /** Objects that the API would never accept, and the SQLSTATE with which Postgres refuses them. */
 const REFUSED = [
@@ -22,18 +23,12 @@ describe('a batch with objects that Postgres refuses', () => {
   let drop: () => Promise<void>;
 
   beforeAll(async () => {
-    const created = await createTestDatabase();
-    drop = created.drop;
-    database = new Database({
-      url: created.url,
-      poolSize: 4,
-      queryTimeoutMs: 20_000,
-      onError: () => undefined,
-    });
+    const store = await openTestStore();
+    drop = store.close;
+    database = store.database;
   });
 
   afterAll(async () => {
-    await database?.close();
     await drop?.();
   });
 

@@ -1,12 +1,11 @@
 /** Lists of objects and of their versions, over HTTP. */
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { storeBatch } from '../../src/ingest/store-batch.ts';
-import { Database } from '../../src/store/database.ts';
+import type { Database } from '../../src/store/database.ts';
 import { handMadeBatch, object } from '../support/batches.ts';
 import type { ObjectAnswer, ProblemAnswer } from '../support/inlet.ts';
 import { TestInlet, testConfig } from '../support/inlet.ts';
-import { createTestDatabase } from '../support/postgres.ts';
-import { deletion } from '../support/store.ts';
+import { deletion, openTestStore } from '../support/store.ts';
 
 interface ListAnswer<Item> {
   readonly data: readonly Item[];
@@ -27,20 +26,14 @@ let database: Database;
 let drop: () => Promise<void>;
 
 beforeAll(async () => {
-  const created = await createTestDatabase();
-  drop = created.drop;
-  const services = { databaseUrl: created.url, redisUrl: inject('redisUrl') ?? undefined };
+  const store = await openTestStore();
+  drop = store.close;
+  database = store.database;
+  const services = { databaseUrl: store.url, redisUrl: inject('redisUrl') ?? undefined };
   inlet = await TestInlet.start(testConfig(services));
-  database = new Database({
-    url: created.url,
-    poolSize: 4,
-    queryTimeoutMs: 20_000,
-    onError: () => undefined,
-  });
 });
 
 afterAll(async () => {
-  await database?.close();
   await inlet?.close();
   await drop?.();
 });

@@ -2,30 +2,25 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Batch } from '../../src/domain/batch.ts';
 import { storeBatch } from '../../src/ingest/store-batch.ts';
-import { Database } from '../../src/store/database.ts';
+import type { Database } from '../../src/store/database.ts';
 import { findObject } from '../../src/store/objects.ts';
 import { handMadeBatch, object, seededRandom, shuffled } from '../support/batches.ts';
 import { TestInlet, testConfig } from '../support/inlet.ts';
 import { createTestDatabase } from '../support/postgres.ts';
 import { describeOnBothQueues } from '../support/queues.ts';
+import { openTestStore } from '../support/store.ts';
 
 describe('batches stored in any order', () => {
   let database: Database;
   let drop: () => Promise<void>;
 
   beforeAll(async () => {
-    const created = await createTestDatabase();
-    drop = created.drop;
-    database = new Database({
-      url: created.url,
-      poolSize: 16,
-      queryTimeoutMs: 20_000,
-      onError: () => undefined,
-    });
+    const store = await openTestStore();
+    drop = store.close;
+    database = store.database;
   });
 
   afterAll(async () => {
-    await database?.close();
     await drop?.();
   });
 

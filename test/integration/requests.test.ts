@@ -5,12 +5,12 @@ import { requestIdAt } from '../../src/domain/request-id.ts';
 import { listRequests } from '../../src/ingest/request-list.ts';
 import { storeBatch } from '../../src/ingest/store-batch.ts';
 import type { BatchQueue } from '../../src/queue/queue.ts';
-import { Database } from '../../src/store/database.ts';
+import type { Database } from '../../src/store/database.ts';
 import { handMadeBatch, object } from '../support/batches.ts';
 import type { RequestAnswer } from '../support/inlet.ts';
 import { eventually, TestInlet, testConfig } from '../support/inlet.ts';
-import { createTestDatabase } from '../support/postgres.ts';
 import { describeOnBothQueues, openProvider, whenConnected } from '../support/queues.ts';
+import { openTestStore } from '../support/store.ts';
 
 interface Page {
   readonly data: readonly Omit<RequestAnswer, 'data' | 'errors'>[];
@@ -25,15 +25,10 @@ describeOnBothQueues('requests', ({ redisUrl }) => {
   let drop: () => Promise<void>;
 
   beforeAll(async () => {
-    const created = await createTestDatabase();
-    drop = created.drop;
-    const config = testConfig({ databaseUrl: created.url, redisUrl });
-    database = new Database({
-      url: created.url,
-      poolSize: 2,
-      queryTimeoutMs: 20_000,
-      onError: () => undefined,
-    });
+    const store = await openTestStore();
+    drop = store.close;
+    database = store.database;
+    const config = testConfig({ databaseUrl: store.url, redisUrl });
     inlet = await TestInlet.start(config, { workers: 0 });
     queue = openProvider(config).openQueue();
     await whenConnected(() => queue.depth());
@@ -42,7 +37,6 @@ describeOnBothQueues('requests', ({ redisUrl }) => {
   afterAll(async () => {
     await queue?.close();
     await inlet?.close();
-    await database?.close();
     await drop?.();
   });
 

@@ -1,12 +1,12 @@
 /** A namespace's settings: set by themselves or along with data, and what they make of results. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { storeBatch } from '../../src/ingest/store-batch.ts';
-import { Database } from '../../src/store/database.ts';
+import type { Database } from '../../src/store/database.ts';
 import { handMadeBatch, object } from '../support/batches.ts';
 import type { ProblemAnswer } from '../support/inlet.ts';
 import { TestInlet, testConfig } from '../support/inlet.ts';
-import { createTestDatabase } from '../support/postgres.ts';
 import { describeOnBothQueues } from '../support/queues.ts';
+import { openTestStore } from '../support/store.ts';
 
 describeOnBothQueues('settings', ({ redisUrl }) => {
   let inlet: TestInlet;
@@ -14,20 +14,14 @@ describeOnBothQueues('settings', ({ redisUrl }) => {
   let drop: () => Promise<void>;
 
   beforeAll(async () => {
-    const created = await createTestDatabase();
-    drop = created.drop;
-    database = new Database({
-      url: created.url,
-      poolSize: 2,
-      queryTimeoutMs: 20_000,
-      onError: () => undefined,
-    });
-    inlet = await TestInlet.start(testConfig({ databaseUrl: created.url, redisUrl }), { workers: 2 });
+    const store = await openTestStore();
+    drop = store.close;
+    database = store.database;
+    inlet = await TestInlet.start(testConfig({ databaseUrl: store.url, redisUrl }), { workers: 2 });
   });
 
   afterAll(async () => {
     await inlet?.close();
-    await database?.close();
     await drop?.();
   });
 

@@ -4,6 +4,7 @@ import type { ListPage } from '../../src/store/object-lists.ts';
 import { createTestDatabase } from './postgres.ts';
 
 export interface TestStore {
+  readonly url: string;
   readonly database: Database;
   /** Another connection to it that keeps this many former versions. */
   withHistoryLimit(historyLimit: number): Database;
@@ -25,6 +26,7 @@ export async function openTestStore(): Promise<TestStore> {
     return database;
   };
   return {
+    url,
     database: open({}),
     withHistoryLimit: (historyLimit) => open({ historyLimit }),
     async close() {
