@@ -12,6 +12,9 @@ CREATE TABLE inlet.imports (
   stored_chunks integer NOT NULL DEFAULT 0
 );
 
+-- How many objects a file turned out to have, once all of it is in the queue.
+ALTER TABLE inlet.requests ADD COLUMN expected integer;
+
 COMMENT ON TABLE inlet.imports IS 'What imports have beside their row in inlet.requests';
 
 CREATE TABLE inlet.import_chunks (

@@ -25,6 +25,9 @@ const SAME_SIGNAL_MS = 1_000;
 /** A stop that hasn't ended after this many milliseconds is cut off; what was acknowledged is safe in the queue. */
 const STOP_TIMEOUT_MS = 28_000;
 
+/** How often it is looked whether npm is still there, in milliseconds. */
+const PARENT_CHECK_MS = 1_000;
+
 const CLIENT_HELP = `
 The key comes from INLET_API_KEY, or from where "inlet serve" has kept one (INLET_DATA_DIR).`;
 
@@ -168,9 +171,6 @@ async function run(
     if (!stopping.signal.aborted) throw error;
   });
 }
-
-/** How often it is looked whether npm is still there, in milliseconds. */
-const PARENT_CHECK_MS = 1_000;
 
 /**
  * Under `npm start` a shell stands between npm and this process, which signals sent to npm don't pass. Both are

@@ -14,7 +14,7 @@ export function requestSummary(request: RequestRecord) {
     completed_at: completedAt === undefined ? null : isoFromMicros(completedAt),
     counts: {
       objects: request.objects,
-      stored: completedAt === undefined ? 0 : request.objects - request.failed,
+      stored: request.stored,
       failed: request.failed,
     },
   };

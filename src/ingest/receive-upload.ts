@@ -101,7 +101,7 @@ async function transfer(
       throw new ProblemError('invalid_request', 'the file is empty: send an object on each line');
     }
     const stored = await patiently(signal, () =>
-      completeUpload(database, upload.requestId, upload.upload, sender.sent),
+      completeUpload(database, upload.requestId, upload.upload, sender.sent, objects),
     );
     if (!stored) throw refusal('running');
     return { objects, stored: stored.objects - stored.failed, failed: Math.max(rejected, stored.failed) };

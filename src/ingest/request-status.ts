@@ -47,6 +47,7 @@ export function queuedRequest(batch: QueuedBatch, position: number, id: string):
       namespace: request.namespace,
       status: batch.started ? 'ingesting' : 'queued',
       objects: request.ids.length,
+      stored: 0,
       failed: 0,
       acceptedAt: batch.acceptedAt,
       completedAt: undefined,

@@ -70,7 +70,7 @@ export async function beginUpload(
     await run('DELETE FROM inlet.import_chunks WHERE request_id = $1');
     await run('DELETE FROM inlet.failed_objects WHERE request_id = $1');
     await run(
-      `UPDATE inlet.requests SET status = 'uploading', objects = 0, failed = 0, accepted_at = ${TIME_FROM_MICROS('$2')}
+      `UPDATE inlet.requests SET status = 'uploading', objects = 0, expected = NULL, failed = 0, accepted_at = ${TIME_FROM_MICROS('$2')}
        WHERE request_id = $1`,
       acceptedAt,
     );
@@ -96,7 +96,7 @@ export async function releaseUpload(on: Queryable, requestId: string, upload: nu
 }
 
 /**
- * Says that all chunks of an upload are in the queue. Saying it again changes nothing.
+ * Says that all chunks of an upload are in the queue, and how many objects they hold. Saying it again changes nothing.
  * @returns how many objects have been stored, or kept as failed, by now; undefined where the upload is not the
  *   one that counts any more
  */
@@ -105,6 +105,7 @@ export async function completeUpload(
   requestId: string,
   upload: number,
   chunks: number,
+  objects: number,
 ): Promise<{ objects: number; failed: number } | undefined> {
   return database.transaction(async (transaction) => {
     const rows = await transaction.query({
@@ -114,9 +115,9 @@ export async function completeUpload(
     if (rows.length === 0) return undefined;
     const [counts] = await transaction.query<{ objects: number; failed: number }>({
       text: `UPDATE inlet.requests
-             SET status = CASE status WHEN 'uploading' THEN 'ingesting' ELSE status END
+             SET status = CASE status WHEN 'uploading' THEN 'ingesting' ELSE status END, expected = $2
              WHERE request_id = $1 RETURNING objects, failed`,
-      values: [requestId],
+      values: [requestId, objects],
     });
     await finishIfAllIn(transaction, requestId);
     return counts;

@@ -59,7 +59,11 @@ const UPSERT = `
   SELECT namespace, id, data, ${TIME_FROM_MICROS('$5')}, request_id FROM latest
   ON CONFLICT (namespace, id) DO UPDATE SET
     data = excluded.data,
-    revision = stored.revision + (stored.data IS DISTINCT FROM excluded.data)::int,
+    revision = stored.revision + (
+      stored.data IS DISTINCT FROM excluded.data
+      -- Numbers that are equal may still be written differently: 1.0 and 1.
+      OR stored.data::text IS DISTINCT FROM excluded.data::text
+    )::int,
     accepted_at = excluded.accepted_at,
     request_id = excluded.request_id,
     updated_at = now()

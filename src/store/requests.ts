@@ -23,8 +23,10 @@ export interface RequestRecord {
   readonly id: string;
   readonly namespace: string;
   readonly status: RequestStatus;
-  /** How many objects it has, so far. */
+  /** How many objects it has; of an import that is being uploaded, how many so far. */
   readonly objects: number;
+  /** How many of them have been stored, or overtaken by a later write. */
+  readonly stored: number;
   /** How many of them could not be stored. */
   readonly failed: number;
   readonly acceptedAt: number;
@@ -51,7 +53,8 @@ export async function recordRequests(
 }
 
 const COLUMNS = `
-  request_id, namespace, status, objects, failed, ids IS NULL AS is_import,
+  request_id, namespace, status, greatest(expected, objects) AS objects, objects - failed AS stored, failed,
+  ids IS NULL AS is_import,
   ${MICROS_OF('accepted_at')} AS accepted_at, ${MICROS_OF('completed_at')} AS completed_at`;
 
 interface Row {
@@ -59,6 +62,7 @@ interface Row {
   readonly namespace: string;
   readonly status: RequestStatus;
   readonly objects: number;
+  readonly stored: number;
   readonly failed: number;
   readonly accepted_at: string;
   readonly completed_at: string | null;
@@ -71,6 +75,7 @@ function fromRow(row: Row): RequestRecord {
     namespace: row.namespace,
     status: row.status,
     objects: row.objects,
+    stored: row.stored,
     failed: row.failed,
     acceptedAt: Number(row.accepted_at),
     completedAt: row.completed_at === null ? undefined : Number(row.completed_at),

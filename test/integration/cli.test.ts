@@ -1,7 +1,12 @@
 /** The inlet command as operators use it: usage, settings, migrations, roles, signals. */
 
+import { spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
 import { eventually, KEY } from '../support/inlet.ts';
 import { createTestDatabase, databaseUrl, query } from '../support/postgres.ts';
@@ -129,6 +134,31 @@ describe('migrations', () => {
     expect(code).toBe(1);
     expect(stderr).toMatch(/^inlet: The queue's tables have version 1.*inlet migrate.*\n$/);
   });
+});
+
+it('npm start, as the README has it, starts Inlet on its embedded database, and stops with npm', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'inlet-npm-start-'));
+  closers.push(() => rm(folder, { recursive: true, force: true }));
+  const { DATABASE_URL: _, REDIS_URL: __, ...environment } = process.env;
+  const npm = spawn('npm', ['start'], {
+    cwd: fileURLToPath(new URL('../..', import.meta.url)),
+    env: { ...environment, PORT: '0', INLET_DATA_DIR: folder },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let output = '';
+  npm.stdout.on('data', (chunk) => {
+    output += chunk;
+  });
+  const url = await eventually(async () => /"url":"(http[^"]+)","msg":"the API listens"/.exec(output)?.[1]);
+  const key = await eventually(async () => /^ +(sk_\S+)$/m.exec(output)?.[1]);
+  const response = await fetch(`${url}/v1/data/start`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+    body: '{"data":{"id":"a"}}',
+  });
+  expect(response.status).toBe(202);
+  npm.kill('SIGTERM');
+  await eventually(async () => (output.includes('"stopped"') ? true : undefined));
 });
 
 it('a port in use gets one line', async () => {

@@ -154,6 +154,15 @@ describe('history', () => {
     ]);
   });
 
+  it('keeps a number that is the same but was written differently', async () => {
+    const at = (time: number, text: string) =>
+      storeBatch(store.database, handMadeBatch(time, [{ namespace: 'digits', objects: [['x', text]] }]));
+    await at(1, '{"id": "x", "v": 1.0}');
+    await at(2, '{"id": "x", "v": 1}');
+    const page = await listRevisions(store.database, 'digits', 'x', undefined, 10);
+    expect(page?.items.map(({ data }) => data)).toEqual(['{"v": 1, "id": "x"}', '{"v": 1.0, "id": "x"}']);
+  });
+
   it('has nothing of an id that was never seen, and an empty page behind the last version', async () => {
     expect(await listRevisions(store.database, 'none', 'x', undefined, 10)).toBeUndefined();
     expect(await listRevisions(store.database, 'none', 'x', 5, 10)).toBeUndefined();

@@ -80,7 +80,7 @@ describe('a chunk', () => {
     await Promise.all([1, 2, 3].map(() => storeBatch(database, batch)));
     expect(await row()).toMatchObject({ status: 'uploading', objects: 4, failed: 2 });
     expect(await failedLines()).toEqual([2, 9]);
-    await completeUpload(database, requestId, upload, 1);
+    await completeUpload(database, requestId, upload, 1, 0);
     expect(await row()).toMatchObject({ status: 'failed', objects: 4, failed: 2 });
     await storeBatch(database, batch);
     expect(await row()).toMatchObject({ status: 'failed', objects: 4, failed: 2 });
@@ -90,7 +90,7 @@ describe('a chunk', () => {
   it('may hold nothing but lines that were rejected', async () => {
     const upload = await begin();
     await storeBatch(database, chunkBatch(upload, 0, [], [rejectedLine(1), rejectedLine(2)]));
-    await completeUpload(database, requestId, upload, 1);
+    await completeUpload(database, requestId, upload, 1, 0);
     expect(await row()).toMatchObject({ status: 'failed', objects: 2, failed: 2 });
     expect(await idsOf()).toEqual([]);
   });
@@ -106,8 +106,8 @@ describe('a chunk', () => {
     expect(await storeBatch(database, late)).toEqual({ requests: 0, objects: 0, failed: 0 });
     await storeBatch(database, chunkBatch(second, 0, [object('only')]));
     await storeBatch(database, late);
-    expect(await completeUpload(database, requestId, first, 1)).toBeUndefined();
-    await completeUpload(database, requestId, second, 1);
+    expect(await completeUpload(database, requestId, first, 1, 0)).toBeUndefined();
+    await completeUpload(database, requestId, second, 1, 0);
     expect(await row()).toMatchObject({ status: 'succeeded', objects: 1, failed: 0 });
     expect(await failedLines()).toEqual([]);
     expect(await idsOf()).toEqual(['only']);
@@ -125,7 +125,7 @@ describe('an import', () => {
       const chunks = [0, 1, 2, 3].map((chunk) => chunkBatch(upload, chunk, [object(`r${round}-${chunk}`)]));
       await Promise.all([
         ...chunks.map((batch) => storeBatch(database, batch)),
-        completeUpload(database, requestId, upload, chunks.length),
+        completeUpload(database, requestId, upload, chunks.length, 0),
       ]);
       expect(await row()).toMatchObject({ status: 'succeeded', objects: 4, completedAt: expect.any(Number) });
     }
@@ -138,7 +138,7 @@ describe('an import', () => {
     await storeBatch(database, chunkBatch(upload, 0, [object('a'), nul('x'), object('b'), object('a')]));
     await storeBatch(database, chunkBatch(upload, 2, [object('e'), object('x'), nul('y'), object('b')]));
     await storeBatch(database, chunkBatch(upload, 3, [object('a'), object('b')]));
-    await completeUpload(database, requestId, upload, 4);
+    await completeUpload(database, requestId, upload, 4, 0);
     expect(await idsOf()).toEqual(['a', 'b', 'd', 'e', 'x']);
   });
 
@@ -155,7 +155,7 @@ describe('an import', () => {
         ),
       );
     }
-    await completeUpload(database, requestId, upload, ids.length);
+    await completeUpload(database, requestId, upload, ids.length, 0);
     expect(await idsOf()).toEqual(ids.flat());
   });
 
@@ -163,7 +163,7 @@ describe('an import', () => {
     const clock = async () => 1;
     const upload = await begin();
     expect(await beginUpload(database, requestId, clock)).toEqual({ state: 'running' });
-    await completeUpload(database, requestId, upload, 7);
+    await completeUpload(database, requestId, upload, 7, 0);
     expect(await beginUpload(database, requestId, clock)).toEqual({ state: 'complete' });
     expect(await beginUpload(database, requestIdAt(newBatchId(), 0), clock)).toEqual({ state: 'unknown' });
   });
