@@ -49,9 +49,19 @@ export async function clientOptions(
     );
   }
   const path = join(environment['INLET_DATA_DIR'] ?? '.inlet', 'api-key');
-  const key = environment['INLET_API_KEY']?.trim() || (await readFile(path, 'utf8').catch(() => '')).trim();
+  const key = environment['INLET_API_KEY']?.trim() || (await keptKey(path));
   if (!key) throw new OperatorError(`INLET_API_KEY is not set, and there is no key in ${path}.`);
   return { url: base.replace(/\/+$/, ''), key };
+}
+
+async function keptKey(path: string): Promise<string> {
+  try {
+    return (await readFile(path, 'utf8')).trim();
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return '';
+    throw new OperatorError(`Cannot read the key in ${path}: ${message}`);
+  }
 }
 
 /**

@@ -72,7 +72,9 @@ export async function receiveUpload(deps: UploadDeps, incoming: IncomingUpload):
     return await transfer(deps, upload, incoming, AbortSignal.any([incoming.stopping, lost.signal]));
   } catch (error) {
     log.info({ requestId, err: error }, 'an upload broke off');
-    await releaseUpload(database, requestId, upload.upload).catch(() => undefined);
+    await releaseUpload(database, requestId, upload.upload).catch((err: unknown) => {
+      log.warn({ requestId, err }, 'could not let go of an upload: another can begin when its lease is over');
+    });
     throw error;
   } finally {
     clearInterval(renewing);

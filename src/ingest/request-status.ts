@@ -41,17 +41,15 @@ export function queuedRequest(batch: QueuedBatch, position: number, id: string):
   const request = batch.requests[position];
   // A chunk of an import is no request of its own.
   if (!request || request.import) return undefined;
-  return (
-    request && {
-      id,
-      namespace: request.namespace,
-      status: batch.started ? 'ingesting' : 'queued',
-      objects: request.ids.length,
-      stored: 0,
-      failed: 0,
-      acceptedAt: batch.acceptedAt,
-      completedAt: undefined,
-      isImport: false,
-    }
-  );
+  return {
+    id,
+    namespace: request.namespace,
+    status: batch.started ? 'ingesting' : 'queued',
+    objects: request.ids.length,
+    stored: 0,
+    failed: 0,
+    acceptedAt: batch.acceptedAt,
+    completedAt: undefined,
+    isImport: false,
+  };
 }

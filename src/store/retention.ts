@@ -1,5 +1,5 @@
 /**
- * Deletes what nobody will ask for any more: finished requests and former versions of objects. Never objects,
+ * Deletes what nobody will ask for any more: finished requests, abandoned imports and former versions of objects. Never objects,
  * and never objects that could not be stored: those wait for an operator.
  */
 import type { Queryable } from './database.ts';
@@ -43,9 +43,35 @@ export async function deleteExpired(
   times: RetentionTimes,
   stopping: AbortSignal,
 ): Promise<RetentionOutcome> {
-  const requests = await deleteOld(on, 'requests', times.requests, stopping);
+  const requests =
+    (await deleteOld(on, 'requests', times.requests, stopping)) +
+    (await deleteAbandoned(on, times.requests, stopping));
   const revisions = await deleteOld(on, 'revisions', times.revisions, stopping);
   return { requests, revisions };
+}
+
+/** Imports whose file never came, or never as a whole, and whose URL has long expired. */
+const ABANDONED = `
+  WITH abandoned AS (
+    SELECT request_id FROM inlet.imports
+    WHERE chunks IS NULL AND expires_at < now() - $2::bigint * interval '1 millisecond'
+      AND (alive_at IS NULL OR alive_at < now() - interval '1 hour')
+    LIMIT $1 FOR UPDATE SKIP LOCKED
+  ), requests AS (
+    DELETE FROM inlet.requests WHERE request_id IN (SELECT request_id FROM abandoned)
+  ), chunks AS (
+    DELETE FROM inlet.import_chunks WHERE request_id IN (SELECT request_id FROM abandoned)
+  )
+  DELETE FROM inlet.imports WHERE request_id IN (SELECT request_id FROM abandoned) RETURNING 1 AS deleted`;
+
+async function deleteAbandoned(on: Queryable, keepMs: number, stopping: AbortSignal): Promise<number> {
+  let total = 0;
+  while (!stopping.aborted) {
+    const deleted = await on.query({ text: ABANDONED, values: [STEP_ROWS, keepMs] });
+    total += deleted.length;
+    if (deleted.length < STEP_ROWS) break;
+  }
+  return total;
 }
 
 async function deleteOld(

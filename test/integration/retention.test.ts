@@ -50,7 +50,8 @@ describe('deleteExpired', () => {
   });
 
   beforeEach(async () => {
-    const text = 'TRUNCATE inlet.requests, inlet.revisions, inlet.failed_objects, inlet.objects';
+    const text = `TRUNCATE inlet.requests, inlet.revisions, inlet.failed_objects, inlet.objects,
+                           inlet.imports, inlet.import_chunks`;
     await store.database.query({ text });
   });
 
@@ -66,6 +67,36 @@ describe('deleteExpired', () => {
       },
     ]);
     expect(await deleteExpired(store.database, TIMES, never)).toEqual({ requests: 0, revisions: 0 });
+  });
+
+  it('deletes imports with all that they have, also those that were never completed', async () => {
+    await store.database.query({
+      text: `
+        INSERT INTO inlet.requests (request_id, namespace, status, accepted_at, completed_at, objects)
+        SELECT id, 'n', status, now(), completed_at, 0 FROM (VALUES
+          ('req_done_old', 'succeeded', now() - interval '31 days'), ('req_done_new', 'succeeded', now()),
+          ('req_left_old', 'uploading', NULL), ('req_left_new', 'queued', NULL),
+          ('req_alive', 'uploading', NULL), ('req_storing', 'ingesting', NULL)
+        ) AS r (id, status, completed_at);
+        INSERT INTO inlet.imports (request_id, expires_at, chunks, alive_at)
+        SELECT id, now() - age * interval '1 day', chunks, alive_at FROM (VALUES
+          ('req_done_old', 40, 1, NULL), ('req_done_new', 40, 1, NULL),
+          ('req_left_old', 31, NULL, now() - interval '31 days'), ('req_left_new', 29, NULL, NULL),
+          ('req_alive', 31, NULL, now()), ('req_storing', 31, 2, NULL)
+        ) AS i (id, age, chunks, alive_at);
+        INSERT INTO inlet.import_chunks (request_id, chunk, ids) SELECT request_id, 0, '[]' FROM inlet.imports`,
+    });
+    expect(await deleteExpired(store.database, TIMES, never)).toEqual({ requests: 2, revisions: 0 });
+    const kept = ['req_alive', 'req_done_new', 'req_left_new', 'req_storing'];
+    for (const table of ['requests', 'imports', 'import_chunks']) {
+      const rows = await store.database.query<{ request_id: string }>({
+        text: `SELECT request_id FROM inlet.${table} ORDER BY request_id`,
+      });
+      expect(
+        rows.map(({ request_id }) => request_id),
+        table,
+      ).toEqual(kept);
+    }
   });
 
   it('goes in steps of at most 1,000 rows, and stops between two when it has to', async () => {
