@@ -114,7 +114,8 @@ describe('deleteExpired', () => {
     expect(await deleteExpired(watched, TIMES, stop.signal)).toEqual({ requests: 2_000, revisions: 0 });
     expect(steps).toEqual([1_000, 1_000]);
     expect(await deleteExpired(watched, TIMES, never)).toEqual({ requests: 500, revisions: 2_500 });
-    expect(steps).toEqual([1_000, 1_000, 500, 1_000, 1_000, 500]);
+    // The 0: no import was abandoned.
+    expect(steps).toEqual([1_000, 1_000, 500, 0, 1_000, 1_000, 500]);
   });
 
   it('gets through more than it looks up at a time', async () => {
