@@ -26,6 +26,16 @@ export interface QueuedBatch {
   readonly started: boolean;
 }
 
+/** How much is in the queue. */
+export interface QueueLoad {
+  /** Batches that wait or are being worked on: of single requests, and chunks of imports. */
+  readonly depth: { readonly writes: number; readonly imports: number };
+  /** How long ago the oldest of them was made, in milliseconds; 0 where there is none. */
+  readonly oldestAgeMs: number;
+  /** The memory that the queue's server takes up and may take up before batches are refused; of Redis with a limit only. */
+  readonly memory: { readonly usedBytes: number; readonly limitBytes: number } | undefined;
+}
+
 /**
  * The queue can't be reached, did not answer in time or is full. What was being added may or may not have
  * been taken where the connection broke after it was sent; adding it once more does no harm.

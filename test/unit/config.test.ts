@@ -1,8 +1,15 @@
-import { describe, expect, it } from 'vitest';
-import { describeConfig, readConfig, SETTINGS } from '../../src/config.ts';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { SETTINGS } from '../../src/config/settings.ts';
+import { describeConfig, readConfig } from '../../src/config.ts';
 import { OperatorError } from '../../src/errors.ts';
 
 const SECRET = 's3cr3t';
+
+/** What these are is checked together with others, when they are numbers already. */
+const dependent = new Set(['INLET_BODY_MEMORY', 'INLET_QUEUE_LOW_MARK']);
 
 /** The message that the start stops with. */
 function refused(environment: Record<string, string>): string {
@@ -26,14 +33,20 @@ describe('readConfig', () => {
       dataDir: '.inlet',
       apiKeys: undefined,
       publicUrl: undefined,
+      trustProxy: undefined,
       bodyLimit: 10 * 1024 * 1024,
+      bodyMemory: 64 * 1024 * 1024,
       maxObjects: 10_000,
       workerPort: 8081,
       workerConcurrency: 4,
       historyLimit: 100,
       historyRetention: 90 * 24 * 3_600_000,
       requestRetention: 30 * 24 * 3_600_000,
+      queueHighMark: 10_000,
+      queueLowMark: 8_000,
       requireDurableQueue: false,
+      metricsAccess: 'open',
+      otlpEndpoint: undefined,
       logLevel: 'info',
     });
   });
@@ -58,14 +71,20 @@ describe('readConfig', () => {
         INLET_DATA_DIR: '/var/lib/inlet data',
         INLET_API_KEYS: 'one,two',
         INLET_PUBLIC_URL: 'https://inlet.example.com',
+        INLET_TRUST_PROXY: '10.0.0.7, fd00::/8,loopback',
         INLET_BODY_LIMIT: '1mb',
+        INLET_BODY_MEMORY: '2gb',
         INLET_MAX_OBJECTS: '1',
         INLET_WORKER_PORT: '65535',
         INLET_WORKER_CONCURRENCY: '64',
         INLET_HISTORY_LIMIT: '0',
         INLET_HISTORY_RETENTION: '12h',
         INLET_REQUEST_RETENTION: '90m',
+        INLET_QUEUE_HIGH_MARK: '5',
+        INLET_QUEUE_LOW_MARK: '4',
         INLET_REQUIRE_DURABLE_QUEUE: 'true',
+        INLET_METRICS_ACCESS: 'admin',
+        OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318',
         LOG_LEVEL: 'silent',
       }),
     ).toEqual({
@@ -77,14 +96,20 @@ describe('readConfig', () => {
       dataDir: '/var/lib/inlet data',
       apiKeys: ['one', 'two'],
       publicUrl: 'https://inlet.example.com',
+      trustProxy: ['10.0.0.7', 'fd00::/8', 'loopback'],
       bodyLimit: 1024 * 1024,
+      bodyMemory: 2 * 1024 ** 3,
       maxObjects: 1,
       workerPort: 65_535,
       workerConcurrency: 64,
       historyLimit: 0,
       historyRetention: 12 * 3_600_000,
       requestRetention: 90 * 60_000,
+      queueHighMark: 5,
+      queueLowMark: 4,
       requireDurableQueue: true,
+      metricsAccess: 'admin',
+      otlpEndpoint: 'http://collector:4318',
       logLevel: 'silent',
     });
   });
@@ -150,6 +175,27 @@ describe('readConfig', () => {
       'INLET_BODY_LIMIT',
       ['0', '1023', '65mb', '1gb', '1tb', '10 mb', '1.5mb', '-1mb', 'mb', '67108865', '10m'],
     ],
+    [
+      'INLET_TRUST_PROXY',
+      [
+        'true',
+        '1',
+        '*',
+        '0.0.0.0/0',
+        '::/0',
+        '10.0.0.0/33',
+        'fd00::/129',
+        '10.0.0',
+        'proxy',
+        '10.0.0.7,',
+        ',',
+      ],
+    ],
+    ['INLET_BODY_MEMORY', ['0', '17gb', '1mb', '10485759', '64 mb']],
+    ['INLET_QUEUE_HIGH_MARK', ['0', '-1', '1.5', 'high']],
+    ['INLET_QUEUE_LOW_MARK', ['10000', '20000', '-1', 'low']],
+    ['INLET_METRICS_ACCESS', ['closed', 'OPEN', 'true']],
+    ['OTEL_EXPORTER_OTLP_ENDPOINT', ['collector:4318', 'grpc://collector', '/v1/traces']],
     ['INLET_MAX_OBJECTS', ['0', '1000001', '-1', '1.5', 'many']],
     ['INLET_WORKER_PORT', ['-1', '65536', 'x']],
     ['INLET_WORKER_CONCURRENCY', ['0', '65', 'x']],
@@ -164,7 +210,7 @@ describe('readConfig', () => {
       const message = refused({ [variable]: value });
       expect(message).toMatch(new RegExp(`^${variable} is `));
       expect(message).toContain(`must be ${entry?.allowed}`);
-      if (!entry?.secret) expect(message).toContain(JSON.stringify(value));
+      if (!entry?.secret && !dependent.has(variable)) expect(message).toContain(JSON.stringify(value));
     }
   });
 
@@ -254,5 +300,59 @@ describe('SETTINGS', () => {
       'INLET_API_KEYS',
       'REDIS_URL',
     ]);
+  });
+});
+
+describe('a secret in a file', () => {
+  let folder: string;
+
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'inlet-config-'));
+  });
+
+  afterEach(() => {
+    rmSync(folder, { recursive: true });
+  });
+
+  function file(text: string): string {
+    const path = join(folder, 'secret');
+    writeFileSync(path, text);
+    return path;
+  }
+
+  it.each([
+    ['DATABASE_URL', 'databaseUrl', 'postgres://u:p@h/d', 'postgres://u:p@h/d'],
+    ['REDIS_URL', 'redisUrl', 'redis://:p@h', 'redis://:p@h'],
+    ['INLET_API_KEYS', 'apiKeys', 'one,two', ['one', 'two']],
+  ] as const)(
+    '%s is read from the file that its variable with _FILE names',
+    (variable, name, text, value) => {
+      const config = readConfig({ [`${variable}_FILE`]: file(`${text}\n`), [variable]: ' ' });
+      expect(config[name]).toEqual(value);
+      expect(describeConfig(config)[variable]).toBe('set');
+    },
+  );
+
+  it('is refused beside the variable itself', () => {
+    expect(refused({ REDIS_URL: 'redis://h', REDIS_URL_FILE: file('redis://h') })).toMatch(
+      /^REDIS_URL and REDIS_URL_FILE are both set/,
+    );
+  });
+
+  it('that is not there, or empty, stops the start with its path', () => {
+    expect(refused({ REDIS_URL_FILE: '/no/such/file' })).toMatch(
+      /^REDIS_URL_FILE is "\/no\/such\/file".*ENOENT/,
+    );
+    expect(refused({ REDIS_URL_FILE: file(' \n') })).toMatch(/^REDIS_URL_FILE is .*it is empty/);
+  });
+
+  it('that is not valid is not shown', () => {
+    const message = refused({ DATABASE_URL_FILE: file(`mysql://u:${SECRET}@h/d`) });
+    expect(message).toMatch(/^DATABASE_URL is a value \(not shown/);
+    expect(message).not.toContain(SECRET);
+  });
+
+  it('is there for secrets alone', () => {
+    expect(readConfig({ LOG_LEVEL_FILE: file('debug') }).logLevel).toBe('info');
   });
 });

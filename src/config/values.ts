@@ -1,0 +1,70 @@
+/** What the values of settings may look like, and what is made of them. */
+import { isIP } from 'node:net';
+import { z } from 'zod';
+
+/** A whole number from `least` to `most`. */
+export const wholeNumber = (least: number, most: number): z.ZodType<number, string> =>
+  z.string().regex(/^\d+$/).transform(Number).pipe(z.number().min(least).max(most));
+
+const UNITS: Readonly<Record<string, number>> = { b: 1, kb: 1024, mb: 1024 ** 2, gb: 1024 ** 3 };
+
+/** In bytes. */
+export const byteSize = (least: number, most: number): z.ZodType<number, string> =>
+  z
+    .string()
+    .regex(/^\d+(b|kb|mb|gb)?$/i)
+    .transform((text) => Number.parseInt(text, 10) * (UNITS[text.replace(/^\d+/, '').toLowerCase()] ?? 1))
+    .pipe(z.number().min(least).max(most));
+
+const DURATIONS: Readonly<Record<string, number>> = {
+  s: 1_000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 24 * 3_600_000,
+};
+
+/** In milliseconds. At most 100 years, which every clock and every sum can hold. */
+export const duration = z
+  .string()
+  .regex(/^\d+[smhd]$/i)
+  .transform((text) => Number.parseInt(text, 10) * (DURATIONS[text.slice(-1).toLowerCase()] ?? 0))
+  .pipe(
+    z
+      .number()
+      .min(1_000)
+      .max(36_500 * 24 * 3_600_000),
+  );
+
+/** "true" or "false". */
+export const flag = z.enum(['true', 'false']).transform((text) => text === 'true');
+
+/** A URL with one of these protocols (each with its colon). */
+export const url = (...protocols: string[]): z.ZodType<string, string> =>
+  z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol));
+
+/** Keys travel in a header; they can't hold a comma, which separates them here. */
+export const apiKeys = z
+  .string()
+  .transform((text) => text.split(',').map((key) => key.trim()))
+  .pipe(z.array(z.string().regex(/^[\x21-\x2b\x2d-\x7e]{1,512}$/)).min(1));
+
+/** The names that proxy-addr, which Fastify looks addresses up with, has for ranges. */
+const ADDRESS_RANGES: readonly string[] = ['loopback', 'linklocal', 'uniquelocal'];
+
+/** Addresses, ranges in CIDR notation, and names of ranges. */
+export const addressRanges = z
+  .string()
+  .transform((text) => text.split(',').map((range) => range.trim()))
+  .pipe(z.array(z.string().refine(isAddressRange)).min(1));
+
+function isAddressRange(text: string): boolean {
+  if (ADDRESS_RANGES.includes(text)) return true;
+  const [address = '', bits, ...more] = text.split('/');
+  const version = isIP(address);
+  if (version === 0 || more.length > 0) return false;
+  // A range of everything would let every client say where it comes from.
+  return (
+    bits === undefined ||
+    (/^\d{1,3}$/.test(bits) && Number(bits) >= 1 && Number(bits) <= (version === 4 ? 32 : 128))
+  );
+}
