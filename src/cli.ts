@@ -4,21 +4,17 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import type { Logger } from 'pino';
 import type { Running } from './closing.ts';
-import { clientOptions } from './commands/client.ts';
-import { importFile } from './commands/import.ts';
-import type { ListOptions } from './commands/requests.ts';
-import { listRequests, showRequest } from './commands/requests.ts';
+import { addImportCommand, addRequestsCommand } from './commands/client-commands.ts';
+import { addKeysCommand } from './commands/keys-command.ts';
 import { serve } from './commands/serve.ts';
 import { SETTINGS } from './config/settings.ts';
 import type { Config } from './config.ts';
 import { describeConfig, readConfig } from './config.ts';
 import { OperatorError } from './errors.ts';
+import { EXIT } from './exit.ts';
 import type { RuntimeConfig } from './runtime.ts';
 import { runMigrations, startApi, startWorker } from './runtime.ts';
 import { createLog } from './telemetry.ts';
-
-/** Exit codes: done, failed, wrong usage. */
-const EXIT = { done: 0, failed: 1, usage: 2 } as const;
 
 /** After a stop has begun, a second signal within this time is the same key press: npm and the terminal both send one. */
 const SAME_SIGNAL_MS = 1_000;
@@ -28,9 +24,6 @@ const STOP_TIMEOUT_MS = 28_000;
 
 /** How often it is looked whether npm is still there, in milliseconds. */
 const PARENT_CHECK_MS = 1_000;
-
-const CLIENT_HELP = `
-The key comes from INLET_API_KEY, or from where "inlet serve" has kept one (INLET_DATA_DIR).`;
 
 const program = new Command('inlet')
   .description(
@@ -54,7 +47,7 @@ program
   .description('run the API alone')
   .action(() =>
     run(async (config, log, stopping) =>
-      startApi(withDatabase(config, 'api'), requireKeys(config), log, stopping),
+      startApi(withDatabase(config, 'api'), config.apiKeys ?? [], log, stopping),
     ),
   );
 
@@ -77,50 +70,9 @@ program
     log.info({ applied }, applied > 0 ? 'the schema is up to date now' : 'the schema was up to date');
   });
 
-program
-  .command('import')
-  .description(
-    'upload a file of objects, one JSON object a line (plain, .gz, .br, .zst; "-" is standard input), and follow it to the end',
-  )
-  .argument('<file>', 'the file, or - for standard input')
-  .requiredOption('-n, --namespace <namespace>', 'where the objects go')
-  .option('--url <url>', 'the server (default INLET_URL, or this machine)')
-  .option('--json', 'print the outcome as JSON', false)
-  .addHelpText('after', CLIENT_HELP)
-  .action(async (file: string, options: { namespace: string; url?: string; json: boolean }) => {
-    const client = await clientOptions(options.url, process.env);
-    const allStored = await importFile(client, { file, ...options }, process);
-    process.exitCode = allStored ? EXIT.done : EXIT.failed;
-  });
-
-const requests = program.command('requests').description('look at requests').helpCommand(false);
-
-requests
-  .command('list')
-  .description("list a namespace's requests, newest first")
-  .requiredOption('-n, --namespace <namespace>', 'whose requests')
-  .option('--status <status>', 'only those that are queued, uploading, ingesting, succeeded or failed')
-  .option('--limit <count>', 'how many at most (1 to 500)')
-  .option('--cursor <cursor>', 'where to go on, from the page before')
-  .option('--url <url>', 'the server (default INLET_URL, or this machine)')
-  .option('--json', 'print the answer as JSON', false)
-  .addHelpText('after', CLIENT_HELP)
-  .action(async ({ url, ...options }: ListOptions & { url?: string }) =>
-    listRequests(await clientOptions(url, process.env), options, process.stdout),
-  );
-
-requests
-  .command('show')
-  .description('show what became of a request')
-  .argument('<request id>', 'like req_01h2m7qdmdjckc30e1mnq6xqfd')
-  .requiredOption('-n, --namespace <namespace>', 'whose request')
-  .option('--url <url>', 'the server (default INLET_URL, or this machine)')
-  .option('--json', 'print the answer as JSON', false)
-  .addHelpText('after', CLIENT_HELP)
-  .action(
-    async (requestId: string, { url, ...options }: { namespace: string; url?: string; json: boolean }) =>
-      showRequest(await clientOptions(url, process.env), { requestId, ...options }, process.stdout),
-  );
+addImportCommand(program);
+addRequestsCommand(program);
+addKeysCommand(program);
 
 try {
   await program.parseAsync();
@@ -196,11 +148,6 @@ function withDatabase(config: Config, command: string): RuntimeConfig {
     );
   }
   return { ...config, databaseUrl };
-}
-
-function requireKeys({ apiKeys }: Config): readonly string[] {
-  if (apiKeys) return apiKeys;
-  throw new OperatorError('INLET_API_KEYS is not set: without a key nobody could use the API.');
 }
 
 /** Tells what went wrong, and which exit code that is. */

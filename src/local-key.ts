@@ -1,7 +1,7 @@
-/** The API key that `inlet serve` makes for itself where none is set, so that a first start needs no setting. */
-import { randomBytes } from 'node:crypto';
+/** The API key that `inlet serve` makes for itself where there is none, so that a first start needs no setting. */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { createApiKey } from './domain/api-key.ts';
 
 export interface LocalKey {
   readonly key: string;
@@ -10,15 +10,22 @@ export interface LocalKey {
   readonly keep: (() => Promise<void>) | undefined;
 }
 
-/** Reads the key kept under `dataDir`, or makes one: `sk_` and 256 random bits, readable by the owner only. */
-export async function localKey(dataDir: string): Promise<LocalKey> {
+/**
+ * Reads the key that is kept under `dataDir`, or makes one that only the owner can read.
+ * @param isWanted asked before one is made: whether there is no other key
+ */
+export async function localKey(
+  dataDir: string,
+  isWanted: () => Promise<boolean>,
+): Promise<LocalKey | undefined> {
   const path = join(dataDir, 'api-key');
   const kept = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined;
     throw error;
   });
   if (kept?.trim()) return { key: kept.trim(), path, keep: undefined };
-  const key = `sk_${randomBytes(32).toString('base64url')}`;
+  if (!(await isWanted())) return undefined;
+  const key = createApiKey();
   const keep = async (): Promise<void> => {
     await mkdir(dataDir, { recursive: true });
     await writeFile(path, `${key}\n`, { mode: 0o600 });

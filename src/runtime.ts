@@ -1,9 +1,9 @@
 /** Builds what a role needs out of the modules, and closes it in reverse order. */
+import { openAccessControl } from './access/access.ts';
 import type { Running } from './closing.ts';
 import { Closing } from './closing.ts';
 import type { Config } from './config.ts';
 import { createBatchIds, requestIdAt } from './domain/request-id.ts';
-import { keyCheck } from './http/auth.ts';
 import { buildHealthServer, buildServer } from './http/server.ts';
 import { GroupCommit } from './ingest/group-commit.ts';
 import { receiveUpload } from './ingest/receive-upload.ts';
@@ -68,7 +68,7 @@ export async function runMigrations(
 
 /**
  * Starts the API.
- * @param keys the API keys that are let in
+ * @param keys API keys with access to everything, beside those of the database
  * @param stopping ends a wait for Postgres
  * @throws OperatorError where the schema is too old, the port is taken, or the queue isn't durable and must be
  */
@@ -92,12 +92,15 @@ export async function startApi(
     const groupCommit = new GroupCommit(queue, newBatchId);
     closing.add('requests in line', () => groupCommit.idle(), 5_000);
 
+    const access = await openAccessControl({ ...config, fixedKeys: keys, database, log });
+    closing.add('API keys', () => access.close());
+
     const uploads = { database, queue, newBatchId, maxLineBytes: config.bodyLimit, log };
     let url = '';
     const server = buildServer({
       log,
       newRequestId: () => requestIdAt(newBatchId(), 0),
-      isValidKey: keyCheck(keys),
+      ...access,
       submit: (submission) => groupCommit.submit(submission),
       bodyLimit: config.bodyLimit,
       maxObjects: config.maxObjects,

@@ -7,6 +7,9 @@ import type { LocalKey } from '../local-key.ts';
 import { localKey } from '../local-key.ts';
 import type { RuntimeConfig } from '../runtime.ts';
 import { runMigrations, startApi, startWorker } from '../runtime.ts';
+import { activeApiKeys } from '../store/api-keys.ts';
+import type { Queryable } from '../store/database.ts';
+import { withAdminDatabase } from './admin-database.ts';
 
 /** Starts the embedded Postgres unless there is another, applies migrations, and starts a worker and the API. */
 export async function serve(config: Config, log: Logger, stopping: AbortSignal): Promise<Running> {
@@ -17,7 +20,9 @@ export async function serve(config: Config, log: Logger, stopping: AbortSignal):
     await runMigrations(complete, log, stopping);
     const worker = await startWorker(complete, log, undefined, stopping);
     closing.add('worker', () => worker.close(), 15_000);
-    const made = config.apiKeys ? undefined : await localKey(config.dataDir);
+    const made = config.apiKeys
+      ? undefined
+      : await localKey(config.dataDir, () => withAdminDatabase(complete, hasNoKeys));
     const api = await startApi(complete, config.apiKeys ?? (made ? [made.key] : []), log, stopping);
     closing.add('API', () => api.close(), 15_000);
     if (made) await introduce(made, api.url);
@@ -34,6 +39,10 @@ async function embeddedDatabase({ dataDir }: Config, log: Logger, closing: Closi
   const embedded = await startEmbeddedPostgres({ dataDir, log });
   closing.add('embedded Postgres', () => embedded.stop(), 25_000);
   return embedded.url;
+}
+
+async function hasNoKeys(database: Queryable): Promise<boolean> {
+  return (await activeApiKeys(database)).length === 0;
 }
 
 /** Shows the key once, with a command that works when pasted. Not through the log, which must never hold a key. */

@@ -7,6 +7,11 @@ export interface NamespaceParams {
   Params: { namespace: string };
 }
 
+/** What a caller is told of a namespace that it may not see. */
+export function noSuchNamespace(): ProblemError {
+  return new ProblemError('not_found', 'there is no such namespace that this API key can see');
+}
+
 /** Answers 400 where the namespace of the path is none. */
 export function requireNamespace(
   request: FastifyRequest<NamespaceParams>,

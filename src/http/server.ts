@@ -5,8 +5,8 @@ import { fastify } from 'fastify';
 import { PROBLEMS, ProblemError } from '../errors.ts';
 import type { Log } from '../telemetry.ts';
 import { errorReporter } from '../telemetry.ts';
-import type { KeyCheck } from './auth.ts';
-import { requireKey } from './auth.ts';
+import type { AuthDeps } from './auth.ts';
+import { requireAccess } from './auth.ts';
 import { acceptJsonBytes } from './body.ts';
 import { limitBodyTime } from './body-time.ts';
 import { methodNotAllowed } from './method-not-allowed.ts';
@@ -41,9 +41,8 @@ export interface ServerDeps
     SettingsRouteDeps,
     ImportRouteDeps,
     UploadRouteDeps,
-    HealthRouteDeps {
-  readonly isValidKey: KeyCheck;
-}
+    HealthRouteDeps,
+    AuthDeps {}
 
 /** An id of 512 characters takes up to 6,144 when each of its four bytes is percent-encoded. */
 const MAX_PARAM_LENGTH = 8_192;
@@ -58,7 +57,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
   healthRoutes(app, deps);
   downloadRoute(app, deps);
   app.register(async (api) => {
-    api.addHook('onRequest', requireKey(deps.isValidKey));
+    requireAccess(api, deps);
     acceptJsonBytes(api);
     dataRoutes(api, deps);
     requestRoutes(api, deps);

@@ -92,10 +92,12 @@ describe('settings', () => {
     expect(stderr).toMatch(/^inlet: DATABASE_URL is not set.*\n$/);
   });
 
-  it('api without a key says so in one line', async () => {
-    const { code, stderr } = await runInlet(['api'], { DATABASE_URL: 'postgres://127.0.0.1:1/x' });
-    expect(code).toBe(1);
-    expect(stderr).toMatch(/^inlet: INLET_API_KEYS is not set.*\n$/);
+  it('api without any key starts, and says how to make one', async () => {
+    const inlet = start(['api'], { DATABASE_URL: await database(), PORT: '0' });
+    expect(await inlet.logged('no API key yet')).toMatchObject({
+      msg: expect.stringContaining('inlet keys create'),
+    });
+    await inlet.apiUrl();
   });
 });
 

@@ -58,7 +58,7 @@ it('shows what is wrong with its key', async () => {
   const client = new OpenAI({ baseURL: inlet.url, apiKey: 'sk_wrong' });
   const error = await apiError(client.post('/v1/data/users', { body: { data: { id: 'a' } } }));
   expect(error.status).toBe(401);
-  expect(error.message).toContain('API key is not known');
+  expect(error.message).toContain('API key is mistyped');
 });
 
 it('retries a 503 by itself, with the pause that it is told, to success', async () => {

@@ -1,25 +1,34 @@
 /** `POST /v1/data/{namespace}`: takes objects and answers when they are durably in the queue. */
 import type { FastifyInstance } from 'fastify';
+import type { Caller } from '../../access/caller.ts';
+import type { RateState } from '../../access/rate-limits.ts';
 import { readWrite } from '../../domain/objects.ts';
 import type { Submission } from '../../ingest/group-commit.ts';
+import { callerOf } from '../auth.ts';
 import { bodyText } from '../body.ts';
 import type { NamespaceParams } from '../namespace.ts';
 import { requireNamespace } from '../namespace.ts';
+import { applyRate } from '../rate-limit.ts';
 
 export interface DataRouteDeps {
   /** Resolves to the request id when the submission is durably in the queue. */
   readonly submit: (submission: Submission) => Promise<string>;
+  /** Counts objects against the caller's rate; undefined where it has none. */
+  readonly takeObjects: (caller: Caller, count: number) => Promise<RateState> | undefined;
   readonly bodyLimit: number;
   readonly maxObjects: number;
 }
 
-export function dataRoutes(app: FastifyInstance, { submit, bodyLimit, maxObjects }: DataRouteDeps): void {
+export function dataRoutes(app: FastifyInstance, deps: DataRouteDeps): void {
+  const { submit, takeObjects, bodyLimit, maxObjects } = deps;
   app.post<NamespaceParams>(
     '/v1/data/:namespace',
-    { onRequest: requireNamespace, bodyLimit },
+    { config: { access: { scope: 'write' } }, onRequest: requireNamespace, bodyLimit },
     async (request, reply) => {
       const text = await bodyText(request.body, request.headers['content-encoding'], bodyLimit);
       const write = readWrite(text, maxObjects);
+      const counted = takeObjects(callerOf(request), write.ids.length);
+      if (counted) applyRate(reply, await counted);
       const { namespace } = request.params;
       const bytes = Buffer.byteLength(write.objects) + Buffer.byteLength(write.schema ?? '');
       const requestId = await submit({ namespace, ...write, bytes });

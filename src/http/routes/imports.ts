@@ -6,7 +6,7 @@ import { isoFromMicros } from '../../domain/time.ts';
 import type { SettingsAccess } from '../../store/settings.ts';
 import { bodyText } from '../body.ts';
 import type { NamespaceParams } from '../namespace.ts';
-import { requireNamespace } from '../namespace.ts';
+import { noSuchNamespace, requireNamespace } from '../namespace.ts';
 
 export interface ImportRouteDeps {
   readonly newRequestId: () => string;
@@ -28,7 +28,8 @@ const URL_LIFETIME = 12 * 60 * 60;
 
 export function importRoutes(app: FastifyInstance, deps: ImportRouteDeps): void {
   const { newRequestId, createImport, putSettings, signingSecret, publicUrl, bodyLimit } = deps;
-  const options = { onRequest: requireNamespace, bodyLimit };
+  const config = { access: { scope: 'write', unseen: noSuchNamespace } } as const;
+  const options = { config, onRequest: requireNamespace, bodyLimit };
   // Both paths are the same; the second is the older one.
   for (const path of ['/v1/data/:namespace/requests/upload-url', '/v1/data/:namespace/import']) {
     app.post<NamespaceParams>(path, options, async (request, reply) => {

@@ -7,13 +7,15 @@ import { z } from 'zod';
 import { idMistake } from '../../domain/objects.ts';
 import { isoFromMicros } from '../../domain/time.ts';
 import { ProblemError } from '../../errors.ts';
-import type { Submission } from '../../ingest/group-commit.ts';
 import type { ListPage } from '../../store/object-lists.ts';
 import type { StoredObject } from '../../store/objects.ts';
 import type { Revision } from '../../store/revisions.ts';
+import { callerOf } from '../auth.ts';
 import type { NamespaceParams } from '../namespace.ts';
 import { requireNamespace } from '../namespace.ts';
 import { nextCursor, readPage, readQuery } from '../paging.ts';
+import { applyRate } from '../rate-limit.ts';
+import type { DataRouteDeps } from './data.ts';
 
 export interface ObjectRouteDeps {
   readonly findObject: (namespace: string, id: string) => Promise<StoredObject | undefined>;
@@ -27,8 +29,8 @@ export interface ObjectRouteDeps {
     before: number | undefined,
     limit: number,
   ) => Promise<ListPage<Revision> | undefined>;
-  /** Resolves to the request id when the submission is durably in the queue. */
-  readonly submit: (submission: Submission) => Promise<string>;
+  readonly submit: DataRouteDeps['submit'];
+  readonly takeObjects: DataRouteDeps['takeObjects'];
 }
 
 /** Most ids that can be asked for at once. */
@@ -46,7 +48,8 @@ const idsQuery = z.object({
 });
 
 export function objectRoutes(app: FastifyInstance, deps: ObjectRouteDeps): void {
-  const options = { onRequest: requireNamespace };
+  const options = { config: { access: { scope: 'read' } }, onRequest: requireNamespace } as const;
+  const writing = { config: { access: { scope: 'write' } }, onRequest: requireNamespace } as const;
 
   app.get<Params>(
     '/v1/data/:namespace/objects/:id',
@@ -88,19 +91,18 @@ export function objectRoutes(app: FastifyInstance, deps: ObjectRouteDeps): void 
     },
   );
 
-  app.delete<Params>(
-    '/v1/data/:namespace/objects/:id',
-    options,
-    async ({ params: { namespace, id } }, reply) => {
-      const mistake = idMistake(id) ?? (canExist(id) ? undefined : 'must not hold U+0000');
-      if (mistake) throw new ProblemError('invalid_request', `the id ${mistake}`);
-      const objects = JSON.stringify(id);
-      const bytes = Buffer.byteLength(objects);
-      const requestId = await deps.submit({ namespace, ids: [id], objects, bytes });
-      reply.code(202).header('x-request-id', requestId);
-      return { requestId, status: 'accepted' };
-    },
-  );
+  app.delete<Params>('/v1/data/:namespace/objects/:id', writing, async (request, reply) => {
+    const { namespace, id } = request.params;
+    const mistake = idMistake(id) ?? (canExist(id) ? undefined : 'must not hold U+0000');
+    if (mistake) throw new ProblemError('invalid_request', `the id ${mistake}`);
+    const counted = deps.takeObjects(callerOf(request), 1);
+    if (counted) applyRate(reply, await counted);
+    const objects = JSON.stringify(id);
+    const bytes = Buffer.byteLength(objects);
+    const requestId = await deps.submit({ namespace, ids: [id], objects, bytes });
+    reply.code(202).header('x-request-id', requestId);
+    return { requestId, status: 'accepted' };
+  });
 }
 
 /** Postgres can't hold U+0000, so nothing is stored under an id with it, and it can't be asked for one. */

@@ -8,7 +8,7 @@ import type { ObjectFailure } from '../../store/failed-objects.ts';
 import type { RequestRecord } from '../../store/requests.ts';
 import { REQUEST_STATUSES } from '../../store/requests.ts';
 import type { NamespaceParams } from '../namespace.ts';
-import { requireNamespace } from '../namespace.ts';
+import { noSuchNamespace, requireNamespace } from '../namespace.ts';
 import { nextCursor, readPage, readQuery } from '../paging.ts';
 import { requestSummary, resultText } from '../request-text.ts';
 
@@ -32,7 +32,7 @@ const statusQuery = z.object({ status: z.enum(REQUEST_STATUSES).optional() });
 export function requestRoutes(app: FastifyInstance, deps: RequestRouteDeps): void {
   app.get<NamespaceParams>(
     '/v1/data/:namespace/requests',
-    { onRequest: requireNamespace },
+    { config: { access: { scope: 'read', unseen: noSuchNamespace } }, onRequest: requireNamespace },
     async ({ params: { namespace }, query }) => {
       const { limit, after } = readPage(query);
       const { status } = readQuery(statusQuery, query);
@@ -52,7 +52,7 @@ export function requestRoutes(app: FastifyInstance, deps: RequestRouteDeps): voi
 
   app.get<RequestParams>(
     '/v1/data/:namespace/requests/:requestId',
-    { onRequest: requireNamespace },
+    { config: { access: { scope: 'read', unseen: noSuchRequest } }, onRequest: requireNamespace },
     async ({ params: { namespace, requestId }, query }, reply) => {
       const { results } = readQuery(resultsQuery, query);
       const found = await deps.findRequest(namespace, requestId);

@@ -27,7 +27,7 @@ const URL_LIFETIME_S = 3_600;
 export function downloadUrlRoute(app: FastifyInstance, deps: ResultRouteDeps): void {
   app.get<RequestParams>(
     '/v1/data/:namespace/requests/:requestId/results/download-url',
-    { onRequest: requireNamespace },
+    { config: { access: { scope: 'read', unseen: noSuchRequest } }, onRequest: requireNamespace },
     async ({ params: { namespace, requestId } }, reply) => {
       const request = await deps.findRequest(namespace, requestId);
       if (!request) throw noSuchRequest();

@@ -17,16 +17,20 @@ const PATH = '/v1/data/:namespace/settings';
 export function settingsRoutes(app: FastifyInstance, deps: SettingsRouteDeps): void {
   const { findSettings, putSettings, bodyLimit } = deps;
 
-  app.put<NamespaceParams>(PATH, { onRequest: requireNamespace, bodyLimit }, async (request) => {
-    const text = await bodyText(request.body, request.headers['content-encoding'], bodyLimit);
-    const { namespace } = request.params;
-    await putSettings({ namespace, schema: readSettings(text), requestId: request.id });
-    return { namespace, status: 'updated' };
-  });
+  app.put<NamespaceParams>(
+    PATH,
+    { config: { access: { scope: 'write' } }, onRequest: requireNamespace, bodyLimit },
+    async (request) => {
+      const text = await bodyText(request.body, request.headers['content-encoding'], bodyLimit);
+      const { namespace } = request.params;
+      await putSettings({ namespace, schema: readSettings(text), requestId: request.id });
+      return { namespace, status: 'updated' };
+    },
+  );
 
   app.get<NamespaceParams>(
     PATH,
-    { onRequest: requireNamespace },
+    { config: { access: { scope: 'read' } }, onRequest: requireNamespace },
     async ({ params: { namespace } }, reply) => {
       const settings = await findSettings(namespace);
       if (!settings) {

@@ -1,0 +1,71 @@
+/** `inlet keys …` on the command line: options and help. What they do is in keys.ts. */
+import type { Command } from 'commander';
+import { readConfig } from '../config.ts';
+import type { Scope } from '../domain/api-key.ts';
+import { SCOPES } from '../domain/api-key.ts';
+import { withAdminDatabase } from './admin-database.ts';
+import { parseExpiry, parseName, parseNamespaces, parseRate, parseScopes } from './key-options.ts';
+import type { CreateKeyOptions } from './keys.ts';
+import { createKey, listKeys, revokeKey } from './keys.ts';
+
+const DEFAULT_SCOPES: readonly Scope[] = ['read', 'write'];
+
+const HELP = `
+Works on DATABASE_URL, or on the embedded Postgres of an "inlet serve" that runs under INLET_DATA_DIR.`;
+
+export function addKeysCommand(program: Command): void {
+  const keys = program
+    .command('keys')
+    .description('make, list and revoke API keys (kept in the database, beside those of INLET_API_KEYS)')
+    .helpCommand(false);
+
+  keys
+    .command('create')
+    .description('make an API key and print it, this once')
+    .requiredOption('--name <name>', 'what it is for', parseName)
+    .option(
+      '--scopes <scopes>',
+      `what it may do: ${SCOPES.join(', ')}, separated by commas (default: ${DEFAULT_SCOPES.join()})`,
+      parseScopes,
+    )
+    .option('--namespaces <list>', 'where, separated by commas (default: *, which is all)', parseNamespaces)
+    .option('--rate <rate>', 'most requests for each second, like 100/s (default: no limit)', parseRate)
+    .option('--object-rate <rate>', 'most written objects for each second (default: no limit)', parseRate)
+    .option(
+      '--expires <date>',
+      'until when, like 2030-01-31, 2030-01-31T12:00:00Z or 90d (default: for ever)',
+      (text: string) => parseExpiry(text),
+    )
+    .option('--json', 'print it as JSON', false)
+    .addHelpText('after', HELP)
+    .action(
+      ({
+        scopes = DEFAULT_SCOPES,
+        ...options
+      }: Omit<CreateKeyOptions, 'scopes'> & { scopes?: readonly Scope[] }) =>
+        withAdminDatabase(readConfig(process.env), (database) =>
+          createKey(database, { scopes, ...options }, process),
+        ),
+    );
+
+  keys
+    .command('list')
+    .description('list all API keys of the database, with when they were last used')
+    .option('--json', 'print them as JSON', false)
+    .addHelpText('after', HELP)
+    .action(({ json }: { json: boolean }) =>
+      withAdminDatabase(readConfig(process.env), (database) => listKeys(database, json, process.stdout)),
+    );
+
+  keys
+    .command('revoke')
+    .description('revoke an API key, for good')
+    .argument('<key id>', 'as "inlet keys list" shows it')
+    .option('--json', 'print the outcome as JSON', false)
+    .addHelpText('after', HELP)
+    .action((id: string, { json }: { json: boolean }) =>
+      withAdminDatabase(readConfig(process.env), (database) =>
+        revokeKey(database, { id, json }, process.stdout),
+      ),
+    );
+}

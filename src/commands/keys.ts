@@ -1,0 +1,121 @@
+/** `inlet keys create`, `list` and `revoke`: API keys beside those of the settings. */
+import type { Scope } from '../domain/api-key.ts';
+import { createApiKey, createApiKeyId, hashApiKey } from '../domain/api-key.ts';
+import { OperatorError } from '../errors.ts';
+import type { ListedApiKey } from '../store/api-keys.ts';
+import { insertApiKey, listApiKeys, revokeApiKey } from '../store/api-keys.ts';
+import type { Queryable } from '../store/database.ts';
+import type { Screen } from './progress.ts';
+
+export interface CreateKeyOptions {
+  readonly name: string;
+  readonly scopes: readonly Scope[];
+  /** Undefined: all of them. */
+  readonly namespaces: readonly string[] | undefined;
+  readonly rate: number | undefined;
+  readonly objectRate: number | undefined;
+  readonly expires: Date | undefined;
+  readonly json: boolean;
+}
+
+interface Output {
+  readonly stdout: Screen;
+  readonly stderr: Screen;
+}
+
+/** Makes a key and prints it: the key alone on standard output, so that a script can take it, and the rest beside. */
+export async function createKey(
+  database: Queryable,
+  { json, rate, objectRate, expires, ...rights }: CreateKeyOptions,
+  { stdout, stderr }: Output,
+): Promise<void> {
+  const key = createApiKey();
+  const created = {
+    id: createApiKeyId(),
+    ...rights,
+    requestRate: rate,
+    objectRate,
+    expiresAt: expires,
+  };
+  await insertApiKey(database, { ...created, hash: hashApiKey(key) });
+  if (json) {
+    stdout.write(`${JSON.stringify({ key, ...rightsJson(created) })}\n`);
+    return;
+  }
+  stdout.write(`${key}\n`);
+  stderr.write(
+    `\nThis key is shown only now. It is ${created.id} (${created.name}): ${rightsText(created)}.\n` +
+      'Every API process knows it within seconds.\n',
+  );
+}
+
+/** Prints all keys, the newest first; never a key itself, which nobody has. */
+export async function listKeys(database: Queryable, json: boolean, stdout: Screen): Promise<void> {
+  const keys = await listApiKeys(database);
+  if (json) {
+    stdout.write(`${JSON.stringify({ data: keys.map(keyJson) })}\n`);
+    return;
+  }
+  if (keys.length === 0) stdout.write('no keys (those of INLET_API_KEYS are not listed here)\n');
+  for (const key of keys) {
+    const used = key.lastUsedAt ? `last used ${key.lastUsedAt.toISOString()}` : 'never used';
+    stdout.write(`${key.id}  ${statusOf(key).padEnd(7)}  ${key.name}: ${rightsText(key)}; ${used}\n`);
+  }
+}
+
+/** Revokes a key. @throws OperatorError where there is none with this id that could be revoked */
+export async function revokeKey(
+  database: Queryable,
+  { id, json }: { readonly id: string; readonly json: boolean },
+  stdout: Screen,
+): Promise<void> {
+  if (!(await revokeApiKey(database, id))) {
+    throw new OperatorError(
+      `There is no key ${JSON.stringify(id)} that could be revoked: "inlet keys list" shows their ids.`,
+    );
+  }
+  stdout.write(
+    json
+      ? `${JSON.stringify({ id, status: 'revoked' })}\n`
+      : `${id} is revoked; no API process takes it any more within seconds\n`,
+  );
+}
+
+type Rights = Omit<ListedApiKey, 'createdAt' | 'revokedAt' | 'lastUsedAt'>;
+
+function statusOf({ revokedAt, expiresAt }: ListedApiKey): 'active' | 'expired' | 'revoked' {
+  if (revokedAt) return 'revoked';
+  return expiresAt && expiresAt.getTime() <= Date.now() ? 'expired' : 'active';
+}
+
+function rightsText({ scopes, namespaces, requestRate, objectRate, expiresAt }: Rights): string {
+  return [
+    scopes.join(', '),
+    namespaces ? `namespaces ${namespaces.join(', ')}` : 'all namespaces',
+    ...(requestRate === undefined ? [] : [`${requestRate} requests/s`]),
+    ...(objectRate === undefined ? [] : [`${objectRate} objects/s`]),
+    ...(expiresAt ? [`expires ${expiresAt.toISOString()}`] : []),
+  ].join('; ');
+}
+
+function rightsJson({ id, name, scopes, namespaces, requestRate, objectRate, expiresAt }: Rights) {
+  return {
+    id,
+    name,
+    scopes,
+    namespaces: namespaces ?? null,
+    request_rate: requestRate ?? null,
+    object_rate: objectRate ?? null,
+    expires_at: expiresAt?.toISOString() ?? null,
+  };
+}
+
+function keyJson(key: ListedApiKey) {
+  return {
+    ...rightsJson(key),
+    status: statusOf(key),
+    created_at: key.createdAt.toISOString(),
+    revoked_at: key.revokedAt?.toISOString() ?? null,
+    last_used_at: key.lastUsedAt?.toISOString() ?? null,
+  };
+}
