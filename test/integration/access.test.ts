@@ -1,0 +1,140 @@
+/** What a key may do: scopes and namespaces on every route, and guessing. */
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { createApiKey } from '../../src/domain/api-key.ts';
+import type { ProblemAnswer } from '../support/inlet.ts';
+import { eventually, KEY, TestInlet, testConfig } from '../support/inlet.ts';
+import type { MadeKey } from '../support/keys.ts';
+import { bearer, makeKey } from '../support/keys.ts';
+import { createTestDatabase } from '../support/postgres.ts';
+
+let inlet: TestInlet;
+let drop: () => Promise<void>;
+let requestId: string;
+let reader: MadeKey;
+let writer: MadeKey;
+let admin: MadeKey;
+let elsewhere: MadeKey;
+
+beforeAll(async () => {
+  const database = await createTestDatabase();
+  drop = database.drop;
+  inlet = await TestInlet.start(
+    testConfig({ databaseUrl: database.url, redisUrl: inject('redisUrl') ?? undefined }),
+  );
+  [reader, writer, admin, elsewhere] = await Promise.all([
+    makeKey(database.url, '--namespaces', 'mine,also', '--scopes', 'read'),
+    makeKey(database.url, '--namespaces', 'mine', '--scopes', 'write'),
+    makeKey(database.url, '--scopes', 'admin'),
+    makeKey(database.url, '--namespaces', 'theirs', '--scopes', 'read,write,admin'),
+  ]);
+  requestId = await inlet.write('mine', '{"data":{"id":"a"}}');
+  await inlet.done('mine', requestId);
+  for (const key of [reader, writer, admin, elsewhere]) {
+    await eventually(async () => (await call('GET', '/v1/data/x/objects', key)).status !== 401 || undefined);
+  }
+});
+
+afterAll(async () => {
+  await inlet?.close();
+  await drop?.();
+});
+
+function call(method: string, path: string, key: MadeKey, body?: string): Promise<Response> {
+  const type = body === undefined ? {} : { 'content-type': 'application/json' };
+  return fetch(inlet.url + path, {
+    method,
+    headers: { ...bearer(key), ...type },
+    ...(body === undefined ? {} : { body }),
+  });
+}
+
+/** Every call with a key: method, path, the scope that it needs, and what a key of another namespace is told. */
+const CALLS: readonly [
+  method: string,
+  rest: string,
+  scope: 'read' | 'write',
+  foreign: number,
+  body?: string,
+][] = [
+  ['POST', '', 'write', 403, '{"data":{"id":"b"}}'],
+  ['GET', '/objects', 'read', 403],
+  ['GET', '/objects?id=a', 'read', 403],
+  ['GET', '/objects/a', 'read', 403],
+  ['HEAD', '/objects/a', 'read', 403],
+  ['GET', '/objects/a/revisions', 'read', 403],
+  ['DELETE', '/objects/b', 'write', 403],
+  ['GET', '/requests', 'read', 404],
+  ['GET', '/requests/REQUEST', 'read', 404],
+  ['GET', '/requests/REQUEST/results/download-url', 'read', 404],
+  ['POST', '/requests/upload-url', 'write', 404],
+  ['POST', '/import', 'write', 404],
+  ['PUT', '/settings', 'write', 403, '{"schema":{}}'],
+  ['GET', '/settings', 'read', 403],
+];
+
+describe.each(CALLS)('%s /v1/data/{namespace}%s', (method, rest, scope, foreign, body) => {
+  const path = (namespace: string) => `/v1/data/${namespace}${rest.replace('REQUEST', requestId)}`;
+
+  it(`needs the scope ${scope}`, async () => {
+    const [right, wrong] = scope === 'read' ? [reader, writer] : [writer, reader];
+    expect((await call(method, path('mine'), right, body)).status).toBeLessThan(300);
+    for (const key of [wrong, admin]) {
+      const refused = await call(method, path('mine'), key, body);
+      expect(refused.status).toBe(403);
+      if (method !== 'HEAD')
+        expect(((await refused.json()) as ProblemAnswer).detail).toContain(`needs ${scope}`);
+    }
+  });
+
+  it(`is answered with ${foreign} where the key can't see the namespace`, async () => {
+    expect((await call(method, path('mine'), elsewhere, body)).status).toBe(foreign);
+  });
+});
+
+it("another's request looks like one that there isn't", async () => {
+  const unknown = 'req_01h2m7qdmdjckc30e1mnq6xqfd';
+  const answers = await Promise.all(
+    [`mine/requests/${requestId}`, `mine/requests/${unknown}`, `theirs/requests/${unknown}`].map(
+      async (path) => {
+        const response = await call('GET', `/v1/data/${path}`, elsewhere);
+        const { requestId: _, ...answer } = (await response.json()) as ProblemAnswer;
+        return answer;
+      },
+    ),
+  );
+  expect(answers[0]).toEqual(answers[1]);
+  expect(answers[0]).toEqual(answers[2]);
+});
+
+describe('keys that are not right', () => {
+  it.each([
+    ['revoked or of another server', () => createApiKey(), /revoked/],
+    ['mistyped', () => `${createApiKey().slice(0, -1)}_`, /mistyped/],
+  ])('%s: the answer says which', async (_what, key, detail) => {
+    const response = await call('GET', '/v1/data/mine/objects', { id: '', key: key() });
+    expect(response.status).toBe(401);
+    expect(response.headers.get('www-authenticate')).toBe('Bearer');
+    expect(((await response.json()) as ProblemAnswer).detail).toMatch(detail);
+  });
+});
+
+it('an address that guesses keys is slowed down, and whoever shares it with a key goes on', async () => {
+  // An instance of its own, because all tests come from one address.
+  const own = await TestInlet.start(inlet.config, { workers: 0 });
+  try {
+    const ask = (key: string) =>
+      fetch(`${own.url}/v1/data/mine/objects`, { headers: { authorization: `Bearer ${key}` } });
+    const statuses: number[] = [];
+    for (let guess = 0; guess < 70; guess += 1) statuses.push((await ask(`guess-${guess}`)).status);
+    expect(statuses.slice(0, 60)).toEqual(Array.from({ length: 60 }, () => 401));
+    expect(statuses.slice(60)).toEqual(Array.from({ length: 10 }, () => 429));
+    const refused = await ask('guess');
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+    expect((await ask(createApiKey())).status).toBe(429);
+    // This one is short enough to be guessed, so not even the right one is tried.
+    expect((await ask(KEY)).status).toBe(429);
+    expect((await ask(reader.key)).status).toBe(200);
+  } finally {
+    await own.close();
+  }
+});
