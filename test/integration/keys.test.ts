@@ -1,6 +1,9 @@
 /** API keys from their making to their end, in every process. */
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
-import { createApiKey } from '../../src/domain/api-key.ts';
+import { createApiKey, isApiKey } from '../../src/domain/api-key.ts';
 import { eventually, KEY, prepare, TestInlet, testConfig } from '../support/inlet.ts';
 import type { MadeKey } from '../support/keys.ts';
 import { bearer, makeKey } from '../support/keys.ts';
@@ -237,3 +240,40 @@ describe.skipIf(inject('redisUrl') === null)('while Postgres is away', () => {
     expect((await write(late.url, createApiKey())).status).toBe(401);
   });
 });
+
+describe('with inlet serve and its embedded Postgres', () => {
+  async function serve(dataDir: string): Promise<InletProcess> {
+    const inlet = new InletProcess(['serve'], { INLET_DATA_DIR: dataDir, PORT: '0' });
+    closers.push(() => inlet.close());
+    await inlet.apiUrl();
+    return inlet;
+  }
+
+  it('a key is made at the first start where there is none, and others beside it while it runs', async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), 'inlet-keys-'));
+    closers.push(() => rm(dataDir, { recursive: true, force: true }));
+    const first = await serve(dataDir);
+    const local = { id: '', key: (await eventually(() => keptKey(dataDir))).trim() };
+    expect(isApiKey(local.key)).toBe(true);
+    const url = await first.apiUrl();
+    await becomes(url, local, 200);
+    const { code, stdout } = await runInlet(['keys', 'create', '--name', 'beside'], {
+      INLET_DATA_DIR: dataDir,
+    });
+    expect(code).toBe(0);
+    const made = { id: '', key: stdout.trim() };
+    await becomes(url, made, 200);
+    await first.kill('SIGTERM');
+
+    // Without the file the first key is void, and the other one is enough.
+    await rm(join(dataDir, 'api-key'));
+    const second = await (await serve(dataDir)).apiUrl();
+    await becomes(second, made, 200);
+    expect(await statusWith(second, local)).toBe(401);
+    expect(await keptKey(dataDir)).toBeUndefined();
+  });
+});
+
+function keptKey(dataDir: string): Promise<string | undefined> {
+  return readFile(join(dataDir, 'api-key'), 'utf8').catch(() => undefined);
+}
