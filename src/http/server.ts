@@ -96,14 +96,19 @@ function baseServer({ newRequestId, log }: BaseDeps): FastifyInstance {
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     // Of the whole request: uploads take as long as they take. Bodies have a limit of their own, below.
     requestTimeout: 0,
+    // Node would answer with an empty 400; below it gets the same as any other mistake.
+    http: { requireHostHeader: false },
     // While the server closes, what still comes in over open connections is answered like anything else.
     return503OnClosing: false,
     frameworkErrors: (error, request, reply) => sendProblem(reply, request, fail(error, request)),
     clientErrorHandler: (error, socket) => refuse(error, socket, newRequestId()),
   });
+  // Node would answer an Expect header that it doesn't know with an empty 417; a server may pass over it (RFC 9110, 10.1.1).
+  app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id);
-    done();
+    if (request.headers.host !== undefined || request.raw.httpVersion === '1.0') done();
+    else done(new ProblemError('invalid_request', 'the Host header is missing'));
   });
   limitBodyTime(app, BODY_TIMEOUT_MS, ({ raw, id }) =>
     refuse({ name: '', message: '', code: 'ERR_HTTP_REQUEST_TIMEOUT' }, raw.socket, id),
