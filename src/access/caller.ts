@@ -1,17 +1,11 @@
 /** Who calls, and what that caller may do. */
-import type { Scope } from '../domain/api-key.ts';
+import type { ApiKeyRights } from '../domain/api-key.ts';
 
-export interface Caller {
-  /** The key's id, which is no secret. */
+/** The rights of its key, whose id is no secret. */
+export interface Caller extends Omit<ApiKeyRights, 'namespaces' | 'expiresAt'> {
   readonly id: string;
-  readonly name: string;
-  readonly scopes: readonly Scope[];
   /** Undefined: all of them. */
   readonly namespaces: ReadonlySet<string> | undefined;
-  /** Requests for each second; undefined: no limit. */
-  readonly requestRate: number | undefined;
-  /** Written objects for each second; undefined: no limit. */
-  readonly objectRate: number | undefined;
 }
 
 /** Whether a caller may see a namespace at all. */

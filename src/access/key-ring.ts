@@ -3,22 +3,9 @@
  * hashes are held.
  */
 import { timingSafeEqual } from 'node:crypto';
-import type { Scope } from '../domain/api-key.ts';
+import type { ActiveApiKey } from '../domain/api-key.ts';
 import { hashApiKey, isApiKey, resemblesApiKey, SCOPES } from '../domain/api-key.ts';
 import type { Caller } from './caller.ts';
-
-/** A key of the database, as the ring needs it. */
-export interface KeptKey {
-  readonly id: string;
-  readonly name: string;
-  /** SHA-256 of the key. */
-  readonly hash: Buffer;
-  readonly scopes: readonly Scope[];
-  readonly namespaces: readonly string[] | undefined;
-  readonly requestRate: number | undefined;
-  readonly objectRate: number | undefined;
-  readonly expiresAt: Date | undefined;
-}
 
 /**
  * Why a key isn't let in:
@@ -83,7 +70,7 @@ export class KeyRing {
   }
 
   /** Takes these as the keys of the database from now on. */
-  replace(keys: readonly KeptKey[]): void {
+  replace(keys: readonly ActiveApiKey[]): void {
     const before = this.#kept;
     this.#kept = new Entries(keys.map((key) => keptEntry(key, before?.find(key.hash)?.usedAt ?? 0)));
   }
@@ -123,7 +110,7 @@ function fixedEntry(key: string, index: number): Entry {
   return { hash: hashApiKey(key), caller, expiresAt: Number.POSITIVE_INFINITY, usedAt: 0 };
 }
 
-function keptEntry({ hash, expiresAt, namespaces, ...rights }: KeptKey, usedAt: number): Entry {
+function keptEntry({ hash, expiresAt, namespaces, ...rights }: ActiveApiKey, usedAt: number): Entry {
   return {
     hash,
     caller: { ...rights, namespaces: namespaces && new Set(namespaces) },

@@ -84,11 +84,7 @@ export class KeyWatch {
     });
     this.#listener = client;
     client.on('notification', () => void this.#read());
-    client.once('end', () => {
-      if (this.#closed || this.#listener !== client) return;
-      this.#listener = undefined;
-      this.#reconnect = setTimeout(() => void this.#listen(), RECONNECT_MS).unref();
-    });
+    client.once('end', () => this.#listenAgain(client));
     try {
       await client.connect();
       await client.query(`LISTEN ${pg.escapeIdentifier(API_KEYS_CHANNEL)}`);
@@ -97,7 +93,15 @@ export class KeyWatch {
     } catch (error) {
       onError(error as Error);
       await client.end().catch(onError);
+      this.#listenAgain(client);
     }
+  }
+
+  /** Once for each connection that broke, or was never made. */
+  #listenAgain(broken: pg.Client): void {
+    if (this.#closed || this.#listener !== broken) return;
+    this.#listener = undefined;
+    this.#reconnect = setTimeout(() => void this.#listen(), RECONNECT_MS).unref();
   }
 
   async #noteUse(): Promise<void> {

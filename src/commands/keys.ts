@@ -1,5 +1,5 @@
 /** `inlet keys create`, `list` and `revoke`: API keys beside those of the settings. */
-import type { Scope } from '../domain/api-key.ts';
+import type { ApiKeyRights } from '../domain/api-key.ts';
 import { createApiKey, createApiKeyId, hashApiKey } from '../domain/api-key.ts';
 import { OperatorError } from '../errors.ts';
 import type { ListedApiKey } from '../store/api-keys.ts';
@@ -7,11 +7,7 @@ import { insertApiKey, listApiKeys, revokeApiKey } from '../store/api-keys.ts';
 import type { Queryable } from '../store/database.ts';
 import type { Screen } from './progress.ts';
 
-export interface CreateKeyOptions {
-  readonly name: string;
-  readonly scopes: readonly Scope[];
-  /** Undefined: all of them. */
-  readonly namespaces: readonly string[] | undefined;
+export interface CreateKeyOptions extends Pick<ApiKeyRights, 'name' | 'scopes' | 'namespaces'> {
   readonly rate: number | undefined;
   readonly objectRate: number | undefined;
   readonly expires: Date | undefined;
@@ -81,7 +77,7 @@ export async function revokeKey(
   );
 }
 
-type Rights = Omit<ListedApiKey, 'createdAt' | 'revokedAt' | 'lastUsedAt'>;
+type Rights = ApiKeyRights & { readonly id: string };
 
 function statusOf({ revokedAt, expiresAt }: ListedApiKey): 'active' | 'expired' | 'revoked' {
   if (revokedAt) return 'revoked';

@@ -17,6 +17,26 @@ const FORM = new RegExp(`^${PREFIX}[0-9A-Za-z]{${RANDOM_LENGTH + CHECKSUM_LENGTH
 export const SCOPES = ['read', 'write', 'admin'] as const;
 export type Scope = (typeof SCOPES)[number];
 
+/** What a key is for, and what it may do. */
+export interface ApiKeyRights {
+  readonly name: string;
+  readonly scopes: readonly Scope[];
+  /** Undefined: all of them. */
+  readonly namespaces: readonly string[] | undefined;
+  /** Requests for each second; undefined: no limit. */
+  readonly requestRate: number | undefined;
+  /** Written objects for each second; undefined: no limit. */
+  readonly objectRate: number | undefined;
+  readonly expiresAt: Date | undefined;
+}
+
+/** A key that may be used, as it is held in memory. */
+export interface ActiveApiKey extends ApiKeyRights {
+  readonly id: string;
+  /** SHA-256 of the key. */
+  readonly hash: Buffer;
+}
+
 /** Makes a new key. */
 export function createApiKey(): string {
   const random = Array.from({ length: RANDOM_LENGTH }, () => ALPHABET[randomInt(ALPHABET.length)]).join('');

@@ -1,31 +1,9 @@
 /** The table of API keys: by the hash of each, never the key itself. */
-import type { Scope } from '../domain/api-key.ts';
+import type { ActiveApiKey, ApiKeyRights, Scope } from '../domain/api-key.ts';
 import type { Queryable } from './database.ts';
 
 /** The channel on which the table's trigger tells that a key was made, changed or revoked. */
 export const API_KEYS_CHANNEL = 'inlet_api_keys';
-
-/** What a key may do. */
-interface ApiKeyRights {
-  readonly name: string;
-  readonly scopes: readonly Scope[];
-  /** Undefined: all of them. */
-  readonly namespaces: readonly string[] | undefined;
-  /** Requests for each second; undefined: no limit. */
-  readonly requestRate: number | undefined;
-  /** Written objects for each second; undefined: no limit. */
-  readonly objectRate: number | undefined;
-  readonly expiresAt: Date | undefined;
-}
-
-export interface NewApiKey extends ApiKeyRights {
-  readonly id: string;
-  /** SHA-256 of the key. */
-  readonly hash: Buffer;
-}
-
-/** A key that may be used, as API processes hold it. */
-export type ActiveApiKey = NewApiKey;
 
 /** A key as it is listed: also one that was revoked or has expired. */
 export interface ListedApiKey extends ApiKeyRights {
@@ -61,7 +39,7 @@ function rightsOf(row: Row): ApiKeyRights {
 }
 
 /** Keeps a new key. */
-export async function insertApiKey(on: Queryable, key: NewApiKey): Promise<void> {
+export async function insertApiKey(on: Queryable, key: ActiveApiKey): Promise<void> {
   await on.query({
     text: `INSERT INTO inlet.api_keys
              (key_id, name, hash, scopes, namespaces, request_rate, object_rate, expires_at)

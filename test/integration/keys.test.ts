@@ -13,6 +13,10 @@ import { InletProcess, runInlet } from '../support/process.ts';
 /** What operators are promised by "within seconds", in milliseconds. */
 const WITHIN_SECONDS_MS = 10_000;
 
+/** The connections over which processes are told of changed keys. */
+const LISTENING = `SELECT FROM pg_stat_activity
+  WHERE application_name = 'inlet keys' AND datname = current_database() AND query LIKE 'LISTEN%'`;
+
 let closers: (() => Promise<unknown>)[];
 
 beforeEach(() => {
@@ -173,10 +177,7 @@ describe('a key', () => {
     const made = await makeKey(databaseUrl);
     for (const url of urls) await becomes(url, made, 200);
     await eventually(async () => {
-      const listening = await query(
-        databaseUrl,
-        `SELECT FROM pg_stat_activity WHERE application_name = 'inlet keys' AND datname = current_database()`,
-      );
+      const listening = await query(databaseUrl, LISTENING);
       return listening.length === 2 || undefined;
     });
   });
@@ -238,6 +239,11 @@ describe.skipIf(inject('redisUrl') === null)('while Postgres is away', () => {
     await postgres.start();
     await becomes(late.url, made, 200);
     expect((await write(late.url, createApiKey())).status).toBe(401);
+    // Both listen again, the one whose connection broke and the one that never had any.
+    await eventually(async () => {
+      const listening = await query(postgres.url, LISTENING);
+      return listening.length === 2 || undefined;
+    });
   });
 });
 

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import type { KeptKey } from '../../src/access/key-ring.ts';
 import { KeyRing } from '../../src/access/key-ring.ts';
+import type { ActiveApiKey } from '../../src/domain/api-key.ts';
 import { createApiKey, hashApiKey } from '../../src/domain/api-key.ts';
 
-function kept(key: string, rest: Partial<KeptKey> = {}): KeptKey {
+function kept(key: string, rest: Partial<ActiveApiKey> = {}): ActiveApiKey {
   return {
     id: 'key_1',
     name: 'one',
