@@ -54,10 +54,15 @@ export function requestIdAt(batchId: BatchId, position: number): string {
 export function locateRequest(id: string): { batchId: BatchId; position: number } | undefined {
   if (!PATTERN.test(id)) return undefined;
   const ulid = id.slice(PREFIX.length);
-  let position = 0;
-  for (const character of ulid.slice(-POSITION_LENGTH))
-    position = position * 32 + ALPHABET.indexOf(character);
-  return { batchId: ulid.slice(0, -POSITION_LENGTH) + FIRST_POSITION, position };
+  return {
+    batchId: ulid.slice(0, -POSITION_LENGTH) + FIRST_POSITION,
+    position: decode(ulid.slice(-POSITION_LENGTH)),
+  };
+}
+
+/** When a batch got its id: milliseconds since 1970 on the clock of the machine that made it. */
+export function batchTime(id: BatchId): number {
+  return decode(id.slice(0, TIME_LENGTH));
 }
 
 function encode(value: number, length: number): string {
@@ -68,6 +73,12 @@ function encode(value: number, length: number): string {
     rest = Math.floor(rest / 32);
   }
   return text;
+}
+
+function decode(digits: string): number {
+  let value = 0;
+  for (const digit of digits) value = value * 32 + ALPHABET.indexOf(digit);
+  return value;
 }
 
 function increment(digits: number[]): void {

@@ -1,5 +1,6 @@
 /** What the two backends have to bring; everything else about the queue is the same for both. */
-import type { Queue, Worker, WorkerOptions } from 'bullmq';
+import type { JobType, Queue, Worker, WorkerOptions } from 'bullmq';
+import type { QueueLoad } from './queue.ts';
 
 /** How long a producer waits for the queue's server, in milliseconds, before it says that it is away. */
 export const PRODUCER_TIMEOUT_MS = 4_000;
@@ -8,13 +9,21 @@ export const PRODUCER_TIMEOUT_MS = 4_000;
  * Chunks of imports have a queue of their own beside that of all other batches, and workers of their own: so
  * single writes find a free worker however large the files are that are being imported.
  */
-export const LANES = ['writes', 'imports'] as const;
-export type Lane = (typeof LANES)[number];
+export type Lane = 'writes' | 'imports';
 
 /** The name of a lane's BullMQ queue. */
 export function laneName(queueName: string, lane: Lane): string {
   return lane === 'writes' ? queueName : `${queueName}-${lane}`;
 }
+
+/** The states of jobs that aren't done. */
+export const PENDING = [
+  'waiting',
+  'prioritized',
+  'delayed',
+  'active',
+  'failed',
+] as const satisfies readonly JobType[];
 
 type JobProcessor = NonNullable<ConstructorParameters<typeof Worker>[1]>;
 
@@ -25,6 +34,13 @@ export interface Backend {
   createWorker(lane: Lane, processor: JobProcessor, options: Omit<WorkerOptions, 'connection'>): Worker;
 }
 
+/** What waits in a lane, or is being worked on. */
+export interface LaneLoad {
+  readonly count: number;
+  /** Ids of jobs, of which one is that of the oldest; empty where there are none. */
+  readonly oldest: readonly string[];
+}
+
 export interface Producer {
   /** Whether a call has a chance now; where not, it should fail at once instead of being queued. */
   isConnected(): boolean;
@@ -33,6 +49,10 @@ export interface Producer {
   clock(): Promise<number>;
   /** Whether the server has room for more batches. */
   hasRoom(): Promise<boolean>;
+  /** Counts a lane's jobs; cheap, however many there are. */
+  laneLoad(lane: Lane, queue: Queue): Promise<LaneLoad>;
+  /** As in `QueueLoad`. */
+  memory(): Promise<QueueLoad['memory']>;
   /** As `BatchQueue.weaknesses`. */
   weaknesses(): Promise<readonly string[]>;
   close(): Promise<void>;

@@ -1,23 +1,18 @@
 /** The queue on BullMQ, the same for both backends. One batch is one job; the job's id is the batch's. */
-import type { Job, JobType, Queue } from 'bullmq';
+import type { Job, Queue } from 'bullmq';
 import type { Batch, BatchPayload } from '../domain/batch.ts';
 import { PAYLOAD_VERSION, readPayload } from '../domain/batch.ts';
 import type { BatchId } from '../domain/request-id.ts';
-import type { Backend, Lane, Producer } from './backend.ts';
-import { LANES } from './backend.ts';
+import { batchTime } from '../domain/request-id.ts';
+import type { Backend, Lane, LaneLoad, Producer } from './backend.ts';
+import { PENDING } from './backend.ts';
 import type { OnQueueError, RunJob } from './bullmq-consumer.ts';
 import { BullmqConsumer, NO_LIMIT } from './bullmq-consumer.ts';
-import type { BatchQueue, QueuedBatch, QueueProvider, UnstampedBatch } from './queue.ts';
+import type { BatchQueue, QueuedBatch, QueueLoad, QueueProvider, UnstampedBatch } from './queue.ts';
 import { QueueUnavailableError } from './queue.ts';
 import { keepSchedule } from './schedule.ts';
 
 const JOB_NAME = 'batch';
-
-/**
- * The states of jobs that aren't done. On Postgres BullMQ reads one after the other, and a job may go from one
- * that is still to be read to one that was: a list of them therefore reads all of them twice.
- */
-const PENDING: JobType[] = ['waiting', 'prioritized', 'delayed', 'active', 'failed'];
 
 const JOB_OPTIONS = {
   attempts: NO_LIMIT,
@@ -86,19 +81,28 @@ class BullmqQueue implements BatchQueue {
   }
 
   async batchIds(): Promise<readonly BatchId[]> {
+    // On Postgres BullMQ reads one state after the other, and a job may go from one that is still to be read to one
+    // that was: therefore all of them are read twice.
     const jobs = await this.#call('writes', (queue) => queue.getRanges([...PENDING, ...PENDING], 0, -1));
-    return jobs
-      .filter((id) => id.startsWith(JOB_ID_PREFIX))
-      .map((id) => id.slice(JOB_ID_PREFIX.length))
-      .sort()
-      .reverse();
+    return batchIdsOf(jobs).sort().reverse();
   }
 
-  async depth(): Promise<number> {
-    const counts = await Promise.all(
-      LANES.map((lane) => this.#call(lane, (queue) => queue.getJobCounts(...PENDING))),
-    );
-    return counts.flatMap((count) => Object.values(count)).reduce((sum, count) => sum + count, 0);
+  async load(): Promise<QueueLoad> {
+    const laneLoad = (lane: Lane): Promise<LaneLoad> =>
+      this.#call(lane, (queue) => this.#producer.laneLoad(lane, queue));
+    const [writes, imports, memory] = await Promise.all([
+      laneLoad('writes'),
+      laneLoad('imports'),
+      this.#call('writes', () => this.#producer.memory()),
+    ]);
+    const now = Date.now();
+    const times = batchIdsOf([...writes.oldest, ...imports.oldest]).map(batchTime);
+    return {
+      depth: { writes: writes.count, imports: imports.count },
+      // 0 as well where the clock of the machine that made the batch is ahead.
+      oldestAgeMs: Math.max(0, now - Math.min(now, ...times)),
+      memory,
+    };
   }
 
   clock(): Promise<number> {
@@ -162,6 +166,10 @@ const JOB_ID_PREFIX = 'batch-';
 
 function jobId(id: BatchId): string {
   return JOB_ID_PREFIX + id;
+}
+
+function batchIdsOf(jobIds: readonly string[]): BatchId[] {
+  return jobIds.filter((id) => id.startsWith(JOB_ID_PREFIX)).map((id) => id.slice(JOB_ID_PREFIX.length));
 }
 
 function batchOf(job: Job): Batch {

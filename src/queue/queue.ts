@@ -77,10 +77,10 @@ export interface BatchQueue {
    */
   batchIds(): Promise<readonly BatchId[]>;
   /**
-   * How many batches wait or are being worked on.
+   * How much is in the queue. Cheap enough to be asked once a second by every process, however full it is.
    * @throws QueueUnavailableError
    */
-  depth(): Promise<number>;
+  load(): Promise<QueueLoad>;
   /**
    * How many chunks of imports wait for a worker.
    * @throws QueueUnavailableError

@@ -4,6 +4,7 @@
  * before that.
  */
 import type { Redis } from 'ioredis';
+import type { QueueLoad } from './queue.ts';
 
 /** How old the last look may be, in milliseconds. */
 const FRESH_MS = 100;
@@ -25,22 +26,28 @@ export class MemoryWatch {
     const now = performance.now();
     if (now - this.#lookedAt > FRESH_MS) {
       this.#lookedAt = now;
-      this.#hasRoom = hasRoom(await this.#client.info('memory'));
+      const load = await this.load();
+      this.#hasRoom = load === undefined || load.usedBytes < load.limitBytes;
     }
     return this.#hasRoom;
+  }
+
+  /** What Redis takes up now; undefined where it has no limit. */
+  async load(): Promise<QueueLoad['memory']> {
+    return memoryLoad(await this.#client.info('memory'));
   }
 }
 
 /**
- * Whether `INFO memory` leaves room: below nine tenths of `maxmemory`, less where that would leave workers too
- * little, but at least up to half of it.
+ * Reads `INFO memory`. Batches are refused from nine tenths of `maxmemory` on, earlier where that would leave
+ * workers too little, but not before half of it.
  */
-export function hasRoom(info: string): boolean {
+export function memoryLoad(info: string): QueueLoad['memory'] {
   const max = field(info, 'maxmemory');
   // No limit is set: Redis takes what the machine has.
-  if (max === 0) return true;
-  const mark = Math.max(max / 2, Math.min(max * 0.9, max - RESERVE_BYTES));
-  return field(info, 'used_memory') < mark;
+  if (max === 0) return undefined;
+  const limitBytes = Math.max(max / 2, Math.min(max * 0.9, max - RESERVE_BYTES));
+  return { usedBytes: field(info, 'used_memory'), limitBytes: Math.floor(limitBytes) };
 }
 
 function field(info: string, name: string): number {

@@ -1,8 +1,8 @@
 /** The Redis (or Valkey) backend. */
 import { createRedisBackend, Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
-import type { Backend, Producer } from './backend.ts';
-import { laneName, PRODUCER_TIMEOUT_MS } from './backend.ts';
+import type { Backend, LaneLoad, Producer } from './backend.ts';
+import { laneName, PENDING, PRODUCER_TIMEOUT_MS } from './backend.ts';
 import { MemoryWatch } from './redis-memory.ts';
 
 export interface RedisBackendOptions {
@@ -56,11 +56,29 @@ function openProducer({ url, queueName, prefix, onError }: RedisBackendOptions):
       return Number(seconds) * 1_000_000 + Number(micros);
     },
     hasRoom: () => memory.hasRoom(),
+    laneLoad: (_lane, queue) => laneLoad(queue),
+    memory: () => memory.load(),
     weaknesses: () => weaknesses(client),
     async close() {
       client.disconnect();
     },
   };
+}
+
+/** How many of each state's jobs are looked at for the oldest. */
+const LOOKED_AT = 100;
+
+/**
+ * Lists have those at their end that came first, and the sorted set of delayed ones those at its beginning that
+ * are due first: that is where to look. A batch that failed stands in line anew, so it isn't seen between the end
+ * of its delay and its next turn, or behind a hundred others that failed.
+ */
+async function laneLoad(queue: Queue): Promise<LaneLoad> {
+  const [counts, oldest] = await Promise.all([
+    queue.getJobCounts(...PENDING),
+    queue.getRanges([...PENDING], 0, LOOKED_AT - 1, true),
+  ]);
+  return { count: Object.values(counts).reduce((sum, count) => sum + count, 0), oldest };
 }
 
 /** Reconnects soon at first, and at least every second: an API that answers 503 wants to know at once. */

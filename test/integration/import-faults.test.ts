@@ -5,7 +5,7 @@ import { lines, newImport, upload, uploaded } from '../support/imports.ts';
 import { eventually, KEY, TestInlet, testConfig } from '../support/inlet.ts';
 import { createTestDatabase, query } from '../support/postgres.ts';
 import { InletProcess } from '../support/process.ts';
-import { describeOnBothQueues, openProvider, whenConnected } from '../support/queues.ts';
+import { depthOf, describeOnBothQueues, openProvider, whenConnected } from '../support/queues.ts';
 
 describeOnBothQueues('an import', ({ redisUrl }) => {
   let databaseUrl: string;
@@ -117,9 +117,9 @@ describeOnBothQueues('an import', ({ redisUrl }) => {
     const sent = uploaded(upload_url, lines(100_000)).finally(() => {
       answered = true;
     });
-    await eventually(async () => ((await whenConnected(() => queue.depth())) >= 64 ? true : undefined));
+    await eventually(async () => ((await whenConnected(() => depthOf(queue))) >= 64 ? true : undefined));
     await new Promise((resolve) => setTimeout(resolve, 500));
-    expect(await queue.depth()).toBeLessThanOrEqual(66);
+    expect(await depthOf(queue)).toBeLessThanOrEqual(66);
     expect(answered).toBe(false);
     await inlet.addWorker();
     await sent;

@@ -2,12 +2,13 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { Batch } from '../../src/domain/batch.ts';
+import { batchTime, createBatchIds } from '../../src/domain/request-id.ts';
 import type { BatchConsumer, BatchHandler, BatchQueue, QueueProvider } from '../../src/queue/queue.ts';
 import { HandedBackError } from '../../src/queue/queue.ts';
 import { handMadeBatch, newBatchId, object, seededRandom, shuffled } from '../support/batches.ts';
 import { eventually, testConfig } from '../support/inlet.ts';
 import { createTestDatabase } from '../support/postgres.ts';
-import { describeOnBothQueues, openProvider, whenConnected } from '../support/queues.ts';
+import { depthOf, describeOnBothQueues, openProvider, whenConnected } from '../support/queues.ts';
 
 describeOnBothQueues('the queue', ({ redisUrl }) => {
   let databaseUrl: string;
@@ -30,7 +31,7 @@ describeOnBothQueues('the queue', ({ redisUrl }) => {
     provider = openProvider(testConfig({ databaseUrl, redisUrl }), `test-${randomUUID()}`);
     queue = provider.openQueue();
     consumers = [];
-    await whenConnected(() => queue.depth());
+    await whenConnected(() => depthOf(queue));
   });
 
   afterEach(async () => {
@@ -45,8 +46,13 @@ describeOnBothQueues('the queue', ({ redisUrl }) => {
   }
 
   async function emptied(): Promise<void> {
-    await eventually(async () => ((await queue.depth()) === 0 ? true : undefined));
+    await eventually(async () => ((await depthOf(queue)) === 0 ? true : undefined));
   }
+
+  const chunkOf = (batch: Batch, chunk: number): Batch => {
+    const part = { requestId: 'req_1', upload: 1, chunk, lines: [1], rejected: [] };
+    return { ...batch, requests: batch.requests.map((request) => ({ ...request, import: part })) };
+  };
 
   const sample = (): Batch => handMadeBatch(0, [{ namespace: 'n', objects: [object('a')] }]);
 
@@ -55,7 +61,7 @@ describeOnBothQueues('the queue', ({ redisUrl }) => {
     const batch = handMadeBatch(0, [{ namespace: 'n', objects: [['a', text]] }]);
     const seen: Batch[] = [];
     await queue.add(batch);
-    expect(await queue.depth()).toBe(1);
+    expect(await depthOf(queue)).toBe(1);
     consume(async (received) => {
       seen.push(received);
     });
@@ -113,11 +119,53 @@ describeOnBothQueues('the queue', ({ redisUrl }) => {
     expect(await queue.batchIds()).toEqual([]);
   });
 
+  it('tells how much is in it, and how old the oldest of it is, whatever state it is in', async () => {
+    expect(await queue.load()).toEqual({
+      depth: { writes: 0, imports: 0 },
+      oldestAgeMs: 0,
+      memory: undefined,
+    });
+    const made = (secondsAgo: number): Batch => ({
+      ...sample(),
+      id: createBatchIds(() => Date.now() - secondsAgo * 1_000)(),
+    });
+    const [oldest, second, third] = [made(3_000), made(2_000), made(1_000)];
+    const age = async (): Promise<number> => Math.floor((await queue.load()).oldestAgeMs / 1_000);
+    for (const batch of [oldest, second, third, sample()]) await queue.add(batch);
+    await queue.add(chunkOf(made(500), 0));
+    expect((await queue.load()).depth).toEqual({ writes: 4, imports: 1 });
+    expect(await age()).toBe(3_000);
+
+    let mended = false;
+    const done: string[] = [];
+    consume(async ({ id, requests: [request] }) => {
+      // The oldest fails and is due again, the third is in hand when the second is done, and so is the chunk.
+      if (id === oldest.id && !mended) throw new Error('not now');
+      if (id === third.id || request?.import) await eventually(async () => mended || undefined);
+      done.push(id);
+    }, 1);
+    await eventually(async () => done.includes(second.id) || undefined);
+    expect((await queue.load()).depth).toEqual({ writes: 3, imports: 1 });
+    expect(await age()).toBe(3_000);
+    mended = true;
+    await emptied();
+    expect(await age()).toBe(0);
+  });
+
+  it('finds the oldest in a long line', async () => {
+    const oldest = sample();
+    const batches = [oldest, ...Array.from({ length: 300 }, sample)];
+    for (const batch of batches) await queue.add(batch);
+    const { depth, oldestAgeMs } = await queue.load();
+    expect(depth.writes).toBe(301);
+    expect(Math.abs(Date.now() - batchTime(oldest.id) - oldestAgeMs)).toBeLessThan(50);
+  });
+
   it('takes a batch that is added twice once', async () => {
     const batch = sample();
     await queue.add(batch);
     await queue.add(batch);
-    expect(await queue.depth()).toBe(1);
+    expect(await depthOf(queue)).toBe(1);
   });
 
   it('keeps a batch whose handler fails, and hands it out again', async () => {
@@ -150,16 +198,11 @@ describeOnBothQueues('the queue', ({ redisUrl }) => {
   });
 
   it('lets no batch wait for chunks of imports', async () => {
-    const chunk = (n: number) => {
-      const batch = sample();
-      const part = { requestId: 'req_1', upload: 1, chunk: n, lines: [1], rejected: [] };
-      return { ...batch, requests: batch.requests.map((request) => ({ ...request, import: part })) };
-    };
-    const chunks = [0, 1, 2].map(chunk);
+    const chunks = [0, 1, 2].map((n) => chunkOf(sample(), n));
     const writes = [sample(), sample()];
     for (const batch of [...chunks, ...writes]) await queue.add(batch);
     expect(await queue.importBacklog()).toBe(3);
-    expect(await queue.depth()).toBe(5);
+    expect(await depthOf(queue)).toBe(5);
     const seen: string[] = [];
     let release: (() => void) | undefined;
     const held = new Promise<void>((resolve) => {
@@ -223,7 +266,7 @@ describeOnBothQueues('the queue', ({ redisUrl }) => {
     await eventually(async () => (begun ? true : undefined));
     await consumer.close(5_000);
     expect(finished).toBe(true);
-    expect(await queue.depth()).toBe(0);
+    expect(await depthOf(queue)).toBe(0);
   });
 
   it('shares batches among consumers, each batch going to one', async () => {

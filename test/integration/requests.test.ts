@@ -9,7 +9,7 @@ import type { Database } from '../../src/store/database.ts';
 import { handMadeBatch, object } from '../support/batches.ts';
 import type { RequestAnswer } from '../support/inlet.ts';
 import { eventually, TestInlet, testConfig } from '../support/inlet.ts';
-import { describeOnBothQueues, openProvider, whenConnected } from '../support/queues.ts';
+import { depthOf, describeOnBothQueues, openProvider, whenConnected } from '../support/queues.ts';
 import { openTestStore } from '../support/store.ts';
 
 interface Page {
@@ -31,7 +31,7 @@ describeOnBothQueues('requests', ({ redisUrl }) => {
     const config = testConfig({ databaseUrl: store.url, redisUrl });
     inlet = await TestInlet.start(config, { workers: 0 });
     queue = openProvider(config).openQueue();
-    await whenConnected(() => queue.depth());
+    await whenConnected(() => depthOf(queue));
   });
 
   afterAll(async () => {
@@ -131,7 +131,7 @@ describeOnBothQueues('requests', ({ redisUrl }) => {
     expect(all.map(({ status }) => status)).toEqual(['succeeded', 'succeeded']);
     expect(await list('both', 'status=queued')).toEqual([]);
     expect(ids(await list('both', 'status=succeeded'))).toEqual(expected);
-    await withWorker(() => eventually(async () => (await queue.depth()) === 0 || undefined));
+    await withWorker(() => eventually(async () => (await depthOf(queue)) === 0 || undefined));
   });
 
   it('that failed are found by their status, with counts', async () => {

@@ -2,7 +2,7 @@
 import { describe, inject } from 'vitest';
 import { bullmqProvider } from '../../src/queue/bullmq.ts';
 import { postgresBackend } from '../../src/queue/postgres.ts';
-import type { QueueProvider } from '../../src/queue/queue.ts';
+import type { BatchQueue, QueueProvider } from '../../src/queue/queue.ts';
 import { redisBackend } from '../../src/queue/redis.ts';
 import type { RuntimeConfig } from '../../src/runtime.ts';
 import { eventually } from './inlet.ts';
@@ -33,6 +33,12 @@ export function openProvider(
     ? redisBackend({ url: redisUrl, prefix: redisPrefix, queueName, onError })
     : postgresBackend({ url: databaseUrl, queueName, onError });
   return bullmqProvider(backend, onError);
+}
+
+/** How many batches wait or are being worked on. */
+export async function depthOf(queue: BatchQueue): Promise<number> {
+  const { depth } = await queue.load();
+  return depth.writes + depth.imports;
 }
 
 /** Makes a call until it succeeds: a producer that was just made isn't connected yet, and fails at once. */

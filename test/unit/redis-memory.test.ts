@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { hasRoom } from '../../src/queue/redis-memory.ts';
+import { memoryLoad } from '../../src/queue/redis-memory.ts';
 
 const MB = 1024 * 1024;
 
@@ -8,7 +8,7 @@ function info(used: number, max: number): string {
 }
 
 it('a Redis without a limit always has room', () => {
-  expect(hasRoom(info(900 * MB, 0))).toBe(true);
+  expect(memoryLoad(info(900 * MB, 0))).toBeUndefined();
 });
 
 it.each([
@@ -16,6 +16,5 @@ it.each([
   ['all but 16 MiB of a smaller one', 100 * MB, 84 * MB],
   ['half of a very small one', 24 * MB, 12 * MB],
 ])('%s is the mark', (_what, max, mark) => {
-  expect(hasRoom(info(mark - 1, max))).toBe(true);
-  expect(hasRoom(info(mark, max))).toBe(false);
+  expect(memoryLoad(info(5 * MB, max))).toEqual({ usedBytes: 5 * MB, limitBytes: mark });
 });

@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { createBatchIds, locateRequest, MAX_POSITIONS, requestIdAt } from '../../src/domain/request-id.ts';
+import {
+  batchTime,
+  createBatchIds,
+  locateRequest,
+  MAX_POSITIONS,
+  requestIdAt,
+} from '../../src/domain/request-id.ts';
 
 /** A clock that shows each of `times` once. */
 function clockOf(...times: number[]): () => number {
@@ -23,6 +29,10 @@ describe('createBatchIds', () => {
     [2 ** 48 - 1, '7zzzzzzzzz'],
   ])('begins with the time, %d ms being %s', (time, text) => {
     expect(createBatchIds(() => time)().slice(0, 10)).toBe(text);
+  });
+
+  it.each([0, 31, 1469922850259, 2 ** 48 - 1])('keeps the time, %d ms', (time) => {
+    expect(batchTime(createBatchIds(() => time)())).toBe(time);
   });
 
   it('rises with the clock', () => {
