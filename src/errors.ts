@@ -16,6 +16,7 @@ export const PROBLEMS = {
   headers_too_large: { status: 431, title: 'Request header fields too large' },
   internal_error: { status: 500, title: 'Internal server error' },
   unavailable: { status: 503, title: 'Service unavailable' },
+  queue_full: { status: 503, title: 'Queue full' },
 } as const;
 
 export type ProblemCode = keyof typeof PROBLEMS;

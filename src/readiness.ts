@@ -4,44 +4,63 @@ import type { Readiness } from './http/routes/health.ts';
 import type { BatchQueue } from './queue/queue.ts';
 import type { Database } from './store/database.ts';
 
-/** How long an answer to `/readyz` is given again, in milliseconds: anybody may ask, as often as they like. */
+/** For how long the parts are not looked at again, in milliseconds: anybody may ask, as often as they like. */
 const READINESS_AGE_MS = 1_000;
 
-/** Tells how the parts are, and whether those that are needed are up. */
+/** What readiness needs to know of a process that takes writes. */
+interface WriteState {
+  /** Why none are taken at the moment though the queue is up; undefined where they are. */
+  readonly warning: () => string | undefined;
+  /** Whether they are refused while the queue has a weakness. */
+  readonly requireDurable: boolean;
+}
+
+/**
+ * Tells how the parts are, and whether those that are needed are up. A process that refuses writes because the
+ * queue is full, or not durable enough, stays ready: a load balancer that took it out would stop reads and deletes
+ * too, and all other processes have the same queue.
+ * @param writes undefined where the process takes none
+ */
 export function readiness(
   queue: BatchQueue,
   database: Database,
   needed: readonly Part[],
+  writes?: WriteState,
 ): () => Promise<Readiness> {
-  let known: Promise<Readiness> | undefined;
+  let known: Promise<Parts> | undefined;
   let since = 0;
-  return () => {
+  return async () => {
     const now = performance.now();
     if (!known || now - since > READINESS_AGE_MS) {
       since = now;
-      known = findReadiness(queue, database, needed);
+      known = lookAtParts(queue, database);
     }
-    return known;
+    const { up, weaknesses } = await known;
+    const full = writes?.warning();
+    const refused = !up.queue || full !== undefined || (writes?.requireDurable && weaknesses.length > 0);
+    return {
+      queue: up.queue ? 'up' : 'down',
+      store: up.store ? 'up' : 'down',
+      ready: needed.every((part) => up[part]),
+      ...(writes ? { writes: refused ? 'refused' : 'accepted' } : {}),
+      warnings: full === undefined ? weaknesses : [...weaknesses, full],
+    };
   };
 }
 
 type Part = 'queue' | 'store';
 
-async function findReadiness(
-  queue: BatchQueue,
-  database: Database,
-  needed: readonly Part[],
-): Promise<Readiness> {
-  const [queueUp, storeUp, warnings] = await Promise.all([
+interface Parts {
+  readonly up: Readonly<Record<Part, boolean>>;
+  /** Of the queue. */
+  readonly weaknesses: readonly string[];
+}
+
+async function lookAtParts(queue: BatchQueue, database: Database): Promise<Parts> {
+  const [queueUp, storeUp, weaknesses] = await Promise.all([
     queue.isUp(),
     withDeadline(database.isUp(), 2_000).catch(() => false),
     queue.weaknesses().catch(() => []),
   ]);
-  const up = { queue: queueUp, store: storeUp };
-  return {
-    queue: queueUp ? 'up' : 'down',
-    store: storeUp ? 'up' : 'down',
-    ready: needed.every((part) => up[part]),
-    warnings,
-  };
+  return { up: { queue: queueUp, store: storeUp }, weaknesses };
 }

@@ -4,18 +4,20 @@ import type { Running } from './closing.ts';
 import { Closing } from './closing.ts';
 import type { Config } from './config.ts';
 import { createBatchIds, requestIdAt } from './domain/request-id.ts';
+import { keepDurable } from './durability.ts';
 import { buildHealthServer, buildServer } from './http/server.ts';
 import { GroupCommit } from './ingest/group-commit.ts';
 import { receiveUpload } from './ingest/receive-upload.ts';
 import { requestReads } from './ingest/request-reads.ts';
 import { storeBatch } from './ingest/store-batch.ts';
 import { batchHandler } from './ingest/worker.ts';
+import { WriteGate } from './ingest/write-gate.ts';
 import { bullmqProvider } from './queue/bullmq.ts';
 import { migratePostgresQueue, postgresBackend, requireCurrentQueueSchema } from './queue/postgres.ts';
 import type { QueueProvider } from './queue/queue.ts';
 import { redisBackend } from './queue/redis.ts';
 import { readiness } from './readiness.ts';
-import { checkDurability, listen, retryWhileUnavailable } from './startup.ts';
+import { listen, retryWhileUnavailable } from './startup.ts';
 import { Database } from './store/database.ts';
 import { faultKind } from './store/faults.ts';
 import { createImport } from './store/imports.ts';
@@ -86,7 +88,9 @@ export async function startApi(
 
     const queue = queueProvider(config, log).openQueue();
     closing.add('queue', () => queue.close());
-    await checkDurability(queue, config.requireDurableQueue, log);
+    await keepDurable(queue, config.requireDurableQueue, log);
+    const gate = new WriteGate(queue, { high: config.queueHighMark, low: config.queueLowMark }, log);
+    closing.add('write gate', () => gate.close());
 
     const newBatchId = createBatchIds();
     const groupCommit = new GroupCommit(queue, newBatchId);
@@ -102,6 +106,7 @@ export async function startApi(
       newRequestId: () => requestIdAt(newBatchId(), 0),
       ...access,
       submit: (submission) => groupCommit.submit(submission),
+      writeRefusal: () => gate.refusal,
       bodyLimit: config.bodyLimit,
       maxObjects: config.maxObjects,
       ...requestReads(database, queue),
@@ -116,7 +121,10 @@ export async function startApi(
         `${config.publicUrl ?? url}/v1/data/${namespace}/objects/${encodeURIComponent(id)}`,
       createImport: (created) => createImport(database, created),
       receiveUpload: (incoming) => receiveUpload(uploads, incoming),
-      readiness: readiness(queue, database, config.redisUrl ? ['queue'] : ['queue', 'store']),
+      readiness: readiness(queue, database, config.redisUrl ? ['queue'] : ['queue', 'store'], {
+        warning: () => gate.warning,
+        requireDurable: config.requireDurableQueue,
+      }),
     });
     closing.add('API', () => server.close(), HTTP_GRACE_MS);
     url = await listen(server, config.host, config.port, 'PORT');

@@ -1,53 +1,12 @@
 /** What a start has to wait for, and to refuse. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
-import { withDeadline } from './closing.ts';
 import { OperatorError } from './errors.ts';
-import type { BatchQueue } from './queue/queue.ts';
 import { faultKind } from './store/faults.ts';
 import type { Log } from './telemetry.ts';
 
 /** How long a start waits for Postgres before it gives up, in milliseconds. */
 const DATABASE_TIMEOUT_MS = 60_000;
-
-/** How long a start waits for the queue, in milliseconds; without it writes get 503. */
-const QUEUE_TIMEOUT_MS = 3_000;
-
-/**
- * Names in the log what makes the queue less durable than an acknowledgement promises.
- * @param required whether to refuse such a queue instead
- * @throws OperatorError where the queue isn't durable, or doesn't tell, and must be
- */
-export async function checkDurability(queue: BatchQueue, required: boolean, log: Log): Promise<void> {
-  const weaknesses = await withDeadline(firstWeaknesses(queue), 2 * QUEUE_TIMEOUT_MS).catch(
-    (err: unknown) => {
-      if (required) {
-        throw new OperatorError(
-          `The queue cannot be reached, so its durability (INLET_REQUIRE_DURABLE_QUEUE) cannot be checked: ${(err as Error).message}`,
-        );
-      }
-      log.warn({ err }, 'the queue cannot be reached: writes get 503 until it is back');
-      return [];
-    },
-  );
-  if (weaknesses.length > 0 && required) {
-    throw new OperatorError(`${weaknesses.join('. ')}. INLET_REQUIRE_DURABLE_QUEUE does not allow that.`);
-  }
-  for (const weakness of weaknesses) log.warn(`acknowledged writes could be lost: ${weakness}`);
-}
-
-/** The first connection takes a moment. */
-async function firstWeaknesses(queue: BatchQueue): Promise<readonly string[]> {
-  const deadline = performance.now() + QUEUE_TIMEOUT_MS;
-  for (;;) {
-    try {
-      return await queue.weaknesses();
-    } catch (error) {
-      if (performance.now() > deadline) throw error;
-      await delay(50);
-    }
-  }
-}
 
 /**
  * Starts listening.

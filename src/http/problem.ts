@@ -2,7 +2,7 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { InvalidWriteError, TooManyObjectsError } from '../domain/objects.ts';
 import { PROBLEMS, ProblemError } from '../errors.ts';
-import { QueueUnavailableError } from '../queue/queue.ts';
+import { QueueNotDurableError, QueueUnavailableError } from '../queue/queue.ts';
 import { faultKind } from '../store/faults.ts';
 import { UploadBrokenError } from './upload-stream.ts';
 
@@ -63,6 +63,12 @@ export function problemFrom(error: unknown): ProblemError {
   }
   if (error instanceof TooManyObjectsError) return new ProblemError('too_large', error.message);
   if (error instanceof UploadBrokenError) return new ProblemError('invalid_request', error.message);
+  if (error instanceof QueueNotDurableError) {
+    return unavailable(
+      'the queue could lose what is acknowledged (INLET_REQUIRE_DURABLE_QUEUE): nothing is taken until its settings are mended',
+      error,
+    );
+  }
   if (error instanceof QueueUnavailableError) {
     return unavailable('the queue cannot take requests at the moment: try again', error);
   }

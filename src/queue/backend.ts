@@ -53,6 +53,8 @@ export interface Producer {
   laneLoad(lane: Lane, queue: Queue): Promise<LaneLoad>;
   /** As in `QueueLoad`. */
   memory(): Promise<QueueLoad['memory']>;
+  /** Calls back whenever a connection was made or is lost, if there is one that all calls go over. */
+  onConnectionChange(listener: (isConnected: boolean) => void): void;
   /** As `BatchQueue.weaknesses`. */
   weaknesses(): Promise<readonly string[]>;
   close(): Promise<void>;

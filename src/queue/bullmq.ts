@@ -8,7 +8,15 @@ import type { Backend, Lane, LaneLoad, Producer } from './backend.ts';
 import { PENDING } from './backend.ts';
 import type { OnQueueError, RunJob } from './bullmq-consumer.ts';
 import { BullmqConsumer, NO_LIMIT } from './bullmq-consumer.ts';
-import type { BatchQueue, QueuedBatch, QueueLoad, QueueProvider, UnstampedBatch } from './queue.ts';
+import { DurabilityWatch } from './durability.ts';
+import type {
+  BatchQueue,
+  DurabilityOptions,
+  QueuedBatch,
+  QueueLoad,
+  QueueProvider,
+  UnstampedBatch,
+} from './queue.ts';
 import { QueueUnavailableError } from './queue.ts';
 import { keepSchedule } from './schedule.ts';
 
@@ -52,6 +60,7 @@ class BullmqQueue implements BatchQueue {
   readonly #producer: Producer;
   readonly #onError: OnQueueError;
   readonly #queues = new Map<Lane, Queue>();
+  #durability: DurabilityWatch | undefined;
 
   constructor(producer: Producer, onError: OnQueueError) {
     this.#producer = producer;
@@ -69,7 +78,8 @@ class BullmqQueue implements BatchQueue {
         objects: batch.objects,
       };
       if (!isWanted()) throw new QueueUnavailableError('nobody waits for the batch any more');
-      await queue.add(JOB_NAME, payload, { ...JOB_OPTIONS, jobId: jobId(batch.id) });
+      const send = () => queue.add(JOB_NAME, payload, { ...JOB_OPTIONS, jobId: jobId(batch.id) });
+      await (this.#durability ? this.#durability.guard(send) : send());
     });
   }
 
@@ -125,7 +135,15 @@ class BullmqQueue implements BatchQueue {
     return this.#call('writes', () => this.#producer.weaknesses());
   }
 
+  async watchDurability(options: DurabilityOptions): Promise<void> {
+    const watch = new DurabilityWatch(() => this.weaknesses(), options);
+    this.#durability = watch;
+    this.#producer.onConnectionChange((isConnected) => watch.connectionChanged(isConnected));
+    await watch.check();
+  }
+
   async close(): Promise<void> {
+    this.#durability?.close();
     await Promise.all([...this.#queues.values()].map((queue) => queue.close()));
     await this.#producer.close();
   }

@@ -102,6 +102,8 @@ function openProducer({ url, queueName, onError }: PostgresBackendOptions): Prod
     hasRoom: async () => true,
     laneLoad: (lane) => laneLoad(pool, laneName(queueName, lane)),
     memory: async () => undefined,
+    // A pool's connections come and go all the time: what is found every few seconds has to do.
+    onConnectionChange: () => undefined,
     async weaknesses() {
       const result = await pool.query<{ name: string }>(
         `SELECT name FROM pg_settings

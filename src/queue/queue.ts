@@ -36,12 +36,27 @@ export interface QueueLoad {
   readonly memory: { readonly usedBytes: number; readonly limitBytes: number } | undefined;
 }
 
+/** What to do about what makes the queue less durable than an acknowledgement promises. */
+export interface DurabilityOptions {
+  /** Whether batches are refused while there is anything, and over a connection that was not looked at yet. */
+  readonly required: boolean;
+  /** What was found before; undefined where nothing could be. */
+  readonly known: readonly string[] | undefined;
+  /** Told of all that there is now, whenever that has changed. Must not throw. */
+  readonly onChange: (weaknesses: readonly string[]) => void;
+}
+
 /**
  * The queue can't be reached, did not answer in time or is full. What was being added may or may not have
  * been taken where the connection broke after it was sent; adding it once more does no harm.
  */
 export class QueueUnavailableError extends UnavailableError {
-  override readonly name = 'QueueUnavailableError';
+  override readonly name: string = 'QueueUnavailableError';
+}
+
+/** The queue's server could lose what it was given, and that is not allowed. Nothing was added. */
+export class QueueNotDurableError extends QueueUnavailableError {
+  override readonly name = 'QueueNotDurableError';
 }
 
 /** Thrown by a handler that gives its batch back because the process stops; the batch is then due at once. */
@@ -90,6 +105,11 @@ export interface BatchQueue {
   isUp(): Promise<boolean>;
   /** What makes the queue less durable than an acknowledgement promises, a line each; empty when nothing. */
   weaknesses(): Promise<readonly string[]>;
+  /**
+   * Looks at the weaknesses now, again after each reconnect, and every few seconds. Where durability is required,
+   * `add` throws a {@link QueueNotDurableError} from now on while there are any. Resolves after the first look.
+   */
+  watchDurability(options: DurabilityOptions): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -58,6 +58,10 @@ function openProducer({ url, queueName, prefix, onError }: RedisBackendOptions):
     hasRoom: () => memory.hasRoom(),
     laneLoad: (_lane, queue) => laneLoad(queue),
     memory: () => memory.load(),
+    onConnectionChange(listener) {
+      client.on('ready', () => listener(true));
+      client.on('close', () => listener(false));
+    },
     weaknesses: () => weaknesses(client),
     async close() {
       client.disconnect();

@@ -42,8 +42,8 @@ export class TestInlet {
   }
 
   /** Starts the API and as many workers as are asked for. */
-  static async start(config: RuntimeConfig, { workers = 1 } = {}): Promise<TestInlet> {
-    const inlet = new TestInlet(config, await startApi(config, [KEY], log));
+  static async start(config: RuntimeConfig, { workers = 1, apiLog = log } = {}): Promise<TestInlet> {
+    const inlet = new TestInlet(config, await startApi(config, [KEY], apiLog));
     for (let i = 0; i < workers; i += 1) await inlet.addWorker();
     return inlet;
   }

@@ -20,8 +20,11 @@ export interface TestRedis {
   readonly pid: number;
   /** Sends a signal. Returns when the process is gone, except after SIGSTOP and SIGCONT. */
   kill(signal: NodeJS.Signals): Promise<void>;
-  /** Starts it again after `kill`, on the same port and data, and waits until it answers. */
-  start(): Promise<void>;
+  /**
+   * Starts it again after `kill`, on the same port and data, and waits until it answers.
+   * @param args as those of `startRedis`, over which they win
+   */
+  start(args?: readonly string[]): Promise<void>;
   /** Ends it and removes its data. May be called again, and after `kill`. */
   stop(): Promise<void>;
 }
@@ -54,9 +57,9 @@ export async function startRedis(
   let child: ChildProcess;
   let callOff = async () => {};
 
-  async function start(): Promise<void> {
+  async function start(args: readonly string[] = []): Promise<void> {
     // A session of its own, so that Ctrl-C reaches the tests alone and they end it in order.
-    child = spawn(program, [...place, ...durable, ...rest], { detached: true, stdio: 'ignore' });
+    child = spawn(program, [...place, ...durable, ...rest, ...args], { detached: true, stdio: 'ignore' });
     await once(child, 'spawn');
     callOff = reapAfterDeath(pid(), 'KILL', folder);
     await waitFor('Redis to answer', () => {

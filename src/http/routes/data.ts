@@ -9,8 +9,10 @@ import { bodyText } from '../body.ts';
 import type { NamespaceParams } from '../namespace.ts';
 import { requireNamespace } from '../namespace.ts';
 import { applyRate } from '../rate-limit.ts';
+import type { WriteRefusalDeps } from '../write-refusal.ts';
+import { refuseWhileFull } from '../write-refusal.ts';
 
-export interface DataRouteDeps {
+export interface DataRouteDeps extends WriteRefusalDeps {
   /** Resolves to the request id when the submission is durably in the queue. */
   readonly submit: (submission: Submission) => Promise<string>;
   /** Counts objects against the caller's rate; undefined where it has none. */
@@ -21,9 +23,10 @@ export interface DataRouteDeps {
 
 export function dataRoutes(app: FastifyInstance, deps: DataRouteDeps): void {
   const { submit, takeObjects, bodyLimit, maxObjects } = deps;
+  const onRequest = [requireNamespace, refuseWhileFull(deps)];
   app.post<NamespaceParams>(
     '/v1/data/:namespace',
-    { config: { access: { scope: 'write' } }, onRequest: requireNamespace, bodyLimit },
+    { config: { access: { scope: 'write' } }, onRequest, bodyLimit },
     async (request, reply) => {
       const text = await bodyText(request.body, request.headers['content-encoding'], bodyLimit);
       const write = readWrite(text, maxObjects);

@@ -6,7 +6,9 @@ export interface Readiness {
   readonly store: 'up' | 'down';
   /** Whether that is enough for what this process does. */
   readonly ready: boolean;
-  /** What makes the queue less durable than an acknowledgement promises. */
+  /** Whether writes are taken, where this process takes any. While only they are refused it is ready all the same. */
+  readonly writes?: 'accepted' | 'refused';
+  /** What makes the queue less durable than an acknowledgement promises, and why writes are refused. */
   readonly warnings: readonly string[];
 }
 
@@ -18,12 +20,13 @@ export function healthRoutes(app: FastifyInstance, { readiness }: HealthRouteDep
   app.get('/healthz', () => ({ status: 'ok' }));
 
   app.get('/readyz', async (_request, reply) => {
-    const { ready, queue, store, warnings } = await readiness();
+    const { ready, queue, store, writes, warnings } = await readiness();
     reply.code(ready ? 200 : 503).header('cache-control', 'no-store');
     return {
       status: ready ? 'ready' : 'not_ready',
       queue,
       store,
+      ...(writes ? { writes } : {}),
       ...(warnings.length > 0 ? { warnings } : {}),
     };
   });

@@ -5,8 +5,10 @@ import { isSigned } from '../../domain/signature.ts';
 import { ProblemError } from '../../errors.ts';
 import type { IncomingUpload, ReceivedCounts } from '../../ingest/receive-upload.ts';
 import { UploadBrokenError, uploadStream } from '../upload-stream.ts';
+import type { WriteRefusalDeps } from '../write-refusal.ts';
+import { refuseWhileFull } from '../write-refusal.ts';
 
-export interface UploadRouteDeps {
+export interface UploadRouteDeps extends WriteRefusalDeps {
   readonly signingSecret: () => Promise<Buffer>;
   /** Resolves when all of the file is durably in the queue. */
   readonly receiveUpload: (incoming: IncomingUpload) => Promise<ReceivedCounts>;
@@ -25,7 +27,8 @@ const LINGER_MS = 5_000;
 
 const MEDIA_TYPE = /^application\/(?:json|x-ndjson)\s*(?:;\s*charset="?utf-?8"?\s*)?$/i;
 
-export function uploadRoutes(app: FastifyInstance, { signingSecret, receiveUpload }: UploadRouteDeps): void {
+export function uploadRoutes(app: FastifyInstance, deps: UploadRouteDeps): void {
+  const { signingSecret, receiveUpload } = deps;
   const running = new Set<AbortController>();
   app.addHook('preClose', async () => {
     const reason = new ProblemError('unavailable', 'the server stops: send the file again', {
@@ -42,15 +45,19 @@ export function uploadRoutes(app: FastifyInstance, { signingSecret, receiveUploa
     '/v1/data/:namespace/requests/:requestId/upload',
     {
       config: { takesAnyTime: true },
-      onRequest: async ({ url, query }) => {
-        const path = url.split('?')[0] ?? '';
-        if (!isSigned(await signingSecret(), path, query)) {
-          throw new ProblemError(
-            'forbidden',
-            'this upload URL was altered or has expired: ask for a new one',
-          );
-        }
-      },
+      onRequest: [
+        async ({ url, query }) => {
+          const path = url.split('?')[0] ?? '';
+          if (!isSigned(await signingSecret(), path, query)) {
+            throw new ProblemError(
+              'forbidden',
+              'this upload URL was altered or has expired: ask for a new one',
+            );
+          }
+        },
+        // Uploads that have begun go on: they don't let more of their file wait in the queue than a few chunks.
+        refuseWhileFull(deps),
+      ],
     },
     async ({ params: { namespace, requestId }, headers, raw }, reply) => {
       const type = headers['content-type'];

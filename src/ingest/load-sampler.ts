@@ -1,0 +1,44 @@
+/** Asks once a second how much is in the queue, for backpressure and metrics. */
+import type { BatchQueue, QueueLoad } from '../queue/queue.ts';
+
+const INTERVAL_MS = 1_000;
+
+export class LoadSampler {
+  readonly #queue: Pick<BatchQueue, 'load'>;
+  readonly #onSample: (load: QueueLoad) => void;
+  #latest: QueueLoad | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #isClosed = false;
+  #current: Promise<void>;
+
+  /** Begins at once. @param onSample called with each answer of the queue; must not throw */
+  constructor(queue: Pick<BatchQueue, 'load'>, onSample: (load: QueueLoad) => void) {
+    this.#queue = queue;
+    this.#onSample = onSample;
+    this.#current = this.#sample();
+  }
+
+  /** The last sample; undefined before the first one, and while the queue does not answer. */
+  get latest(): QueueLoad | undefined {
+    return this.#latest;
+  }
+
+  /** Resolves when nothing is on its way any more. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    await this.#current;
+  }
+
+  /** The next one comes after this one's answer, so there are never two at a time, however slow the queue is. */
+  async #sample(): Promise<void> {
+    // A queue that is away is reported by those who wanted something of it; here it is asked again.
+    this.#latest = await this.#queue.load().catch(() => undefined);
+    if (this.#isClosed) return;
+    if (this.#latest) this.#onSample(this.#latest);
+    this.#timer = setTimeout(() => {
+      this.#current = this.#sample();
+    }, INTERVAL_MS);
+    this.#timer.unref();
+  }
+}
