@@ -1,5 +1,6 @@
 /** The API as the command's client commands call it: over HTTP, with a key, like any other client. */
 import { readFile } from 'node:fs/promises';
+import type { IncomingHttpHeaders } from 'node:http';
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { join } from 'node:path';
@@ -9,7 +10,7 @@ import { OperatorError } from '../errors.ts';
 
 /** How often a call is tried where the server is away or asks to come back later. */
 const TRIES = 5;
-const LONGEST_PAUSE_MS = 30_000;
+const LONGEST_PAUSE_MS = 60_000;
 
 /** How long a single call may take, in milliseconds. Uploads are not bounded. */
 const CALL_TIMEOUT_MS = 60_000;
@@ -19,11 +20,14 @@ export class ApiError extends OperatorError {
   readonly status: number;
   /** Whether asking again would change anything. */
   readonly retryable: boolean;
+  /** How long to wait first, in milliseconds, where the server says so. */
+  readonly retryAfterMs: number | undefined;
 
-  constructor(status: number, detail: string, retryable: boolean) {
+  constructor(status: number, detail: string, retryable: boolean, retryAfterMs: number | undefined) {
     super(`the server answered ${status}: ${detail}`);
     this.status = status;
     this.retryable = retryable;
+    this.retryAfterMs = retryAfterMs;
   }
 }
 
@@ -78,11 +82,11 @@ export async function call<T>({ url, key }: ClientOptions, method: 'GET' | 'POST
       });
       const text = await response.text();
       if (response.ok) return JSON.parse(text) as T;
-      throw apiError(response.status, text, response.headers.get('x-should-retry'));
+      throw apiError(response.status, text, Object.fromEntries(response.headers));
     } catch (error) {
       const known = error instanceof ApiError ? error : unreachable(url, error);
       if (attempt === TRIES || (known instanceof ApiError && !known.retryable)) throw known;
-      await pause(Math.min(500 * 2 ** attempt, LONGEST_PAUSE_MS));
+      await pauseBefore(attempt, known);
     }
   }
 }
@@ -95,7 +99,7 @@ export async function call<T>({ url, key }: ClientOptions, method: 'GET' | 'POST
 export async function upload(url: string, headers: Record<string, string>, body: Readable): Promise<void> {
   const send = url.startsWith('https:') ? httpsRequest : httpRequest;
   const request = send(url, { method: 'PUT', headers });
-  const answered = new Promise<{ status: number; text: string; shouldRetry: string | undefined }>(
+  const answered = new Promise<{ status: number; text: string; headers: IncomingHttpHeaders }>(
     (resolve, reject) => {
       request.on('error', reject);
       request.on('response', (response) => {
@@ -106,8 +110,7 @@ export async function upload(url: string, headers: Record<string, string>, body:
         });
         response.on('error', reject);
         response.on('end', () => {
-          const shouldRetry = response.headers['x-should-retry'];
-          resolve({ status: response.statusCode ?? 0, text, shouldRetry: shouldRetry?.toString() });
+          resolve({ status: response.statusCode ?? 0, text, headers: response.headers });
         });
       });
     },
@@ -115,9 +118,9 @@ export async function upload(url: string, headers: Record<string, string>, body:
   // A server that refuses answers before it has read everything: the answer says more than the broken pipe.
   const sent = pipeline(body, request).catch((error: unknown) => error);
   try {
-    const { status, text, shouldRetry } = await answered;
+    const { status, text, headers: answerHeaders } = await answered;
     body.destroy();
-    if (status < 200 || status > 299) throw apiError(status, text, shouldRetry ?? null);
+    if (status < 200 || status > 299) throw apiError(status, text, answerHeaders);
   } catch (error) {
     throw error instanceof ApiError ? error : unreachable(url, error);
   } finally {
@@ -125,7 +128,7 @@ export async function upload(url: string, headers: Record<string, string>, body:
   }
 }
 
-function apiError(status: number, text: string, shouldRetry: string | null): ApiError {
+function apiError(status: number, text: string, headers: IncomingHttpHeaders): ApiError {
   let detail = text.slice(0, 500);
   try {
     detail = (JSON.parse(text) as { detail?: string }).detail ?? detail;
@@ -133,7 +136,14 @@ function apiError(status: number, text: string, shouldRetry: string | null): Api
     // Not one of Inlet's answers (a proxy's, say): shown as it is.
   }
   const passing = status === 408 || status === 429 || status >= 500;
-  return new ApiError(status, detail, shouldRetry === null ? passing : shouldRetry === 'true');
+  const shouldRetry = headers['x-should-retry'];
+  const seconds = Number.parseInt(headers['retry-after'] ?? '', 10);
+  return new ApiError(
+    status,
+    detail,
+    shouldRetry === undefined ? passing : shouldRetry === 'true',
+    Number.isNaN(seconds) ? undefined : seconds * 1_000,
+  );
 }
 
 function unreachable(url: string, error: unknown): OperatorError {
@@ -142,7 +152,10 @@ function unreachable(url: string, error: unknown): OperatorError {
   return new OperatorError(`Cannot reach ${new URL(url).origin}: ${reason}`, { cause: error });
 }
 
-function pause(ms: number): Promise<void> {
+/** Waits before the next try: as long as the server asks for, or twice as long each time. */
+export function pauseBefore(attempt: number, error: unknown): Promise<void> {
+  const asked = error instanceof ApiError ? error.retryAfterMs : undefined;
+  const ms = Math.min(asked ?? 500 * 2 ** attempt, LONGEST_PAUSE_MS);
   return new Promise((resolve) => {
     setTimeout(resolve, ms);
   });

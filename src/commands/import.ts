@@ -5,7 +5,7 @@ import type { Readable } from 'node:stream';
 import { Transform } from 'node:stream';
 import { OperatorError } from '../errors.ts';
 import type { ClientOptions } from './client.ts';
-import { ApiError, call, upload } from './client.ts';
+import { ApiError, call, pauseBefore, upload } from './client.ts';
 import type { Screen } from './progress.ts';
 import { count, ProgressReport } from './progress.ts';
 import type { RequestAnswer } from './requests.ts';
@@ -14,7 +14,7 @@ import { isDone, requestPath } from './requests.ts';
 /** How often the server is asked how far it is, in milliseconds. */
 const POLL_MS = 500;
 
-/** How often a file is uploaded anew after the connection broke. */
+/** How often a file is sent where the connection breaks, or the server asks to come back later. */
 const UPLOAD_TRIES = 3;
 
 /** How many failed objects are shown. */
@@ -68,7 +68,7 @@ export async function importFile(
   }
 }
 
-/** Uploads the file, anew where the connection breaks and it can be read once more; resolves to its size. */
+/** Uploads the file, anew where that may help and it can be read once more; resolves to its size. */
 async function send(
   file: string,
   url: string,
@@ -101,6 +101,7 @@ async function send(
     } catch (error) {
       const mayRetry = file !== '-' && (!(error instanceof ApiError) || error.retryable);
       if (!mayRetry || attempt === UPLOAD_TRIES) throw error;
+      await pauseBefore(attempt, error);
     } finally {
       source.destroy();
     }
