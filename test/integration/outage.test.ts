@@ -107,7 +107,7 @@ describe.skipIf(inject('redisUrl') === null)('Redis', () => {
     expect((await inlet.done('outage', requestId)).status).toBe('succeeded');
   });
 
-  it('nearly full: writes get 503 while workers can still drain it, and are taken again by itself', async () => {
+  it('filled faster than anybody looks: the queue itself refuses, workers drain it, and writes are taken again', async () => {
     const redis = await startRedis({ args: ['--maxmemory', '24mb'] });
     closers.push(() => redis.stop());
     const database = await createTestDatabase();
@@ -115,16 +115,24 @@ describe.skipIf(inject('redisUrl') === null)('Redis', () => {
     const config = testConfig({ databaseUrl: database.url, redisUrl: redis.url });
     const inlet = await TestInlet.start(config, { workers: 0 });
     closers.push(() => inlet.close());
+    const client = new Redis(redis.url);
+    closers.push(() => client.quit());
     const accepted: string[] = [];
     const padding = 'x'.repeat(500_000);
     for (let n = 0; ; n += 1) {
       const response = await inlet.post('full', JSON.stringify({ data: { id: `o${n}`, padding } }));
       const { requestId } = (await response.json()) as { requestId: string };
-      if (response.status === 503) break;
+      if (response.status === 503) {
+        expect(Number(response.headers.get('retry-after'))).toBeGreaterThan(0);
+        break;
+      }
       accepted.push(requestId);
       expect(n, 'it is refused before it is full').toBeLessThan(40);
     }
     expect(accepted.length).toBeGreaterThan(5);
+    // Workers have what is left.
+    const used = Number(/^used_memory:(\d+)/m.exec(await client.info('memory'))?.[1]);
+    expect(used).toBeLessThan(16 * 1024 ** 2);
     await inlet.addWorker();
     for (const requestId of accepted) await inlet.done('full', requestId);
     await inlet.done('outage', await writeWhenBack(inlet, 'after'));
