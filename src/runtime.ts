@@ -90,7 +90,7 @@ export async function startApi(
     closing.add('queue', () => queue.close());
     await keepDurable(queue, config.requireDurableQueue, log);
     const gate = new WriteGate(queue, { high: config.queueHighMark, low: config.queueLowMark }, log);
-    closing.add('write gate', () => gate.close());
+    closing.add('write gate', async () => gate.close());
 
     const newBatchId = createBatchIds();
     const groupCommit = new GroupCommit(queue, newBatchId);

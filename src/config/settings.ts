@@ -178,7 +178,8 @@ export const SETTINGS = {
     variable: 'INLET_REQUIRE_DURABLE_QUEUE',
     default: 'false',
     allowed: '"true" or "false"',
-    description: 'Refuse to start on a queue that could lose acknowledged writes, and writes while it could, instead of warning',
+    description:
+      'Refuse to start on a queue that could lose acknowledged writes, and writes while it could, instead of warning',
     parse: flag,
   }),
   metricsAccess: setting({

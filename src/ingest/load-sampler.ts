@@ -9,13 +9,12 @@ export class LoadSampler {
   #latest: QueueLoad | undefined;
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
-  #current: Promise<void>;
 
   /** Begins at once. @param onSample called with each answer of the queue; must not throw */
   constructor(queue: Pick<BatchQueue, 'load'>, onSample: (load: QueueLoad) => void) {
     this.#queue = queue;
     this.#onSample = onSample;
-    this.#current = this.#sample();
+    void this.#sample();
   }
 
   /** The last sample; undefined before the first one, and while the queue does not answer. */
@@ -23,22 +22,20 @@ export class LoadSampler {
     return this.#latest;
   }
 
-  /** Resolves when nothing is on its way any more. */
-  async close(): Promise<void> {
+  /** Asks no more, and takes no notice of an answer that is still to come. */
+  close(): void {
     this.#isClosed = true;
     clearTimeout(this.#timer);
-    await this.#current;
   }
 
   /** The next one comes after this one's answer, so there are never two at a time, however slow the queue is. */
   async #sample(): Promise<void> {
     // A queue that is away is reported by those who wanted something of it; here it is asked again.
-    this.#latest = await this.#queue.load().catch(() => undefined);
+    const load = await this.#queue.load().catch(() => undefined);
     if (this.#isClosed) return;
-    if (this.#latest) this.#onSample(this.#latest);
-    this.#timer = setTimeout(() => {
-      this.#current = this.#sample();
-    }, INTERVAL_MS);
+    this.#latest = load;
+    if (load) this.#onSample(load);
+    this.#timer = setTimeout(() => void this.#sample(), INTERVAL_MS);
     this.#timer.unref();
   }
 }

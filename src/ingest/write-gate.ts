@@ -44,8 +44,8 @@ export class WriteGate {
     return this.#sampler.latest;
   }
 
-  close(): Promise<void> {
-    return this.#sampler.close();
+  close(): void {
+    this.#sampler.close();
   }
 
   #update(load: QueueLoad): void {

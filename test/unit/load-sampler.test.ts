@@ -17,9 +17,9 @@ beforeEach(() => {
   answer = async () => LOAD;
 });
 
-afterEach(async () => {
+afterEach(() => {
   vi.useRealTimers();
-  await sampler.close();
+  sampler.close();
 });
 
 function start(): void {
@@ -72,7 +72,7 @@ it('goes on when the queue is away and comes back, and knows nothing meanwhile',
 it('asks no more when it is closed', async () => {
   start();
   await vi.advanceTimersByTimeAsync(1_500);
-  await sampler.close();
+  sampler.close();
   await vi.advanceTimersByTimeAsync(5_000);
   expect(asked).toBe(2);
 });

@@ -30,9 +30,9 @@ beforeEach(() => {
   gate = new WriteGate(queue, { high: 5, low: 3 }, log);
 });
 
-afterEach(async () => {
+afterEach(() => {
   vi.useRealTimers();
-  await gate.close();
+  gate.close();
 });
 
 function depth(writes: number, memory?: QueueLoad['memory']): QueueLoad {
