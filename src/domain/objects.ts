@@ -1,4 +1,5 @@
 /** The rules for what a write may hold, and the reading of its body. */
+import { isLongerThan } from './characters.ts';
 import { memberSpan } from './json-text.ts';
 import { checkSchema } from './schema.ts';
 import type { Issue } from './storable.ts';
@@ -7,7 +8,8 @@ import { findUnstorable, Issues } from './storable.ts';
 /** Longest id, in Unicode characters. (Postgres refuses index rows above about 2,700 bytes.) */
 export const MAX_ID_LENGTH = 512;
 
-const NAMESPACE = /^[A-Za-z0-9_-]{1,128}$/;
+/** What a namespace may be called. */
+export const NAMESPACE_PATTERN = /^[A-Za-z0-9_-]{1,128}$/;
 
 /** A write's objects as they go into the queue. */
 export interface Write {
@@ -37,7 +39,7 @@ export class TooManyObjectsError extends Error {
 }
 
 export function isNamespace(text: string): boolean {
-  return NAMESPACE.test(text);
+  return NAMESPACE_PATTERN.test(text);
 }
 
 /**
@@ -180,10 +182,7 @@ export function idMistake(id: unknown): string | undefined {
   if (id === undefined) return 'is missing: every object needs an "id"';
   if (typeof id !== 'string') return 'must be a string';
   if (id === '') return 'must not be empty';
-  // Code units are counted first: the exact count is needed only for ids that might be too long.
-  if (id.length > MAX_ID_LENGTH && [...id].length > MAX_ID_LENGTH) {
-    return `must have at most ${MAX_ID_LENGTH} characters`;
-  }
+  if (isLongerThan(id, MAX_ID_LENGTH)) return `must have at most ${MAX_ID_LENGTH} characters`;
   return undefined;
 }
 

@@ -7,6 +7,7 @@
  * in the queue before any row of it exists.
  */
 import { randomBytes } from 'node:crypto';
+import { z } from 'zod';
 
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
 const TIME_LENGTH = 10;
@@ -15,6 +16,9 @@ const POSITION_LENGTH = 3;
 const FIRST_POSITION = '000';
 const PREFIX = 'req_';
 const PATTERN = /^req_[0-7][0-9a-hjkmnp-tv-z]{25}$/;
+
+/** What a request id looks like, for the API's document. */
+export const REQUEST_ID = z.string().regex(PATTERN);
 
 /** Most requests that a batch has room for: three characters of five bits. */
 export const MAX_POSITIONS = 32 ** POSITION_LENGTH;

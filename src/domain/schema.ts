@@ -1,18 +1,22 @@
 /** The rules for a namespace's schema: what each field of its objects is, and how it is shown. */
 import { z } from 'zod';
+import { isLongerThan } from './characters.ts';
 import { escapePointer } from './json-text.ts';
 import type { Issues } from './storable.ts';
 import { findUnstorable } from './storable.ts';
 
 /** Most fields of a schema: it travels with every request that brings it, and is read for every answer. */
 const MAX_FIELDS = 1_000;
-/** Longest field name and text in a schema, in UTF-16 code units. */
+/** Longest field name and text in a schema, in Unicode characters. */
 const MAX_SCHEMA_TEXT = 512;
 
-const TEXT = z.string().max(MAX_SCHEMA_TEXT);
+const TEXT = z
+  .string()
+  .refine(isShort, `must have at most ${MAX_SCHEMA_TEXT} characters`)
+  .meta({ maxLength: MAX_SCHEMA_TEXT });
 
 /** Members that aren't known are refused: a misspelt `content_type` would otherwise just have no effect. */
-const FIELD = z.strictObject({
+export const FIELD = z.strictObject({
   content_type: z
     .enum(['image_url', 'video_url', 'audio_url', 'website_url', 'datetime', 'metadata', 'card'])
     .optional(),
@@ -53,6 +57,9 @@ const FIELD = z.strictObject({
   namespace_ref: TEXT.optional(),
 });
 
+/** A schema as a whole, for the API's document; {@link checkSchema} is what checks it. */
+export const FIELDS = z.record(TEXT, FIELD).meta({ maxProperties: MAX_FIELDS });
+
 /**
  * Finds what is wrong with a schema. The value is only looked at: what is kept is its text.
  * @param schema the parsed value
@@ -64,7 +71,7 @@ export function checkSchema(schema: unknown, text: string, issues: Issues): void
     issues.add(() => '/schema', 'must be an object with a member for each field');
     return;
   }
-  // Not z.record: it passes over a field that is named __proto__.
+  // Not FIELDS: z.record passes over a field that is named __proto__.
   const fields = Object.entries(schema);
   if (fields.length > MAX_FIELDS) {
     issues.add(() => '/schema', `has ${fields.length} fields, and the limit is ${MAX_FIELDS}`);
@@ -72,11 +79,15 @@ export function checkSchema(schema: unknown, text: string, issues: Issues): void
   }
   for (const [name, field] of fields) {
     const path = ['schema', name];
-    if (name.length > MAX_SCHEMA_TEXT) {
+    if (!isShort(name)) {
       issues.add(() => pointer(path), `a field's name has at most ${MAX_SCHEMA_TEXT} characters`);
     } else addIssues(FIELD.safeParse(field).error, path, issues);
   }
   findUnstorable(text, 0, issues, '/schema');
+}
+
+function isShort(text: string): boolean {
+  return !isLongerThan(text, MAX_SCHEMA_TEXT);
 }
 
 function addIssues(error: z.ZodError | undefined, path: readonly string[], issues: Issues): void {

@@ -1,10 +1,17 @@
 /** The reading of a body that sets a namespace's settings. */
+import { z } from 'zod';
 import { escapePointer, memberSpan } from './json-text.ts';
 import { isObject, parseJson, throwIssues } from './objects.ts';
-import { checkSchema } from './schema.ts';
+import { checkSchema, FIELDS } from './schema.ts';
 import { Issues } from './storable.ts';
 
 const EMPTY_SCHEMA = '{}';
+
+/** What {@link readSettings} reads, for the API's document. */
+export const SETTINGS_BODY = z.strictObject({ schema: FIELDS.optional() });
+
+/** What {@link readUploadOptions} reads, for the API's document. */
+export const UPLOAD_OPTIONS = z.object({ schema: FIELDS.optional() });
 
 /**
  * Reads the body that asks for an upload URL, `{}` or `{"schema": {FIELD: {…}, …}}`. Other members are ignored,

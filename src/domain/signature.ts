@@ -1,5 +1,23 @@
 /** Signed paths: whoever holds the URL may use it until it expires, without a key. */
 import { createHmac, timingSafeEqual } from 'node:crypto';
+import { z } from 'zod';
+
+const EXPIRES = /^\d{1,12}$/;
+
+/** What signs a path, for the API's document; {@link isSigned} is what checks it. */
+export const SIGNED_QUERY = z.object({
+  expires: z
+    .string()
+    .regex(EXPIRES)
+    .meta({
+      description: 'Until when the URL may be used, in seconds since 1970.',
+      examples: ['1795374000'],
+    }),
+  signature: z.string().meta({
+    description: 'What shows that this server has made the URL, for this path and this time.',
+    examples: ['p3nTnVyTrVgGfeFRCcV5cpyvyt0QfrLrBkNGw6ZWvVs'],
+  }),
+});
 
 /**
  * Signs a path.
@@ -22,8 +40,7 @@ export function isSigned(
   now = Date.now() / 1000,
 ): boolean {
   const { expires, signature } = query;
-  if (typeof expires !== 'string' || typeof signature !== 'string' || !/^\d{1,12}$/.test(expires))
-    return false;
+  if (typeof expires !== 'string' || typeof signature !== 'string' || !EXPIRES.test(expires)) return false;
   const expected = Buffer.from(signatureOf(secret, path, expires));
   const given = Buffer.from(signature);
   return given.length === expected.length && timingSafeEqual(given, expected) && Number(expires) > now;
