@@ -1,11 +1,11 @@
 #!/usr/bin/env node
 /** The inlet command: arguments, roles, signals; the only place that ends the process. */
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import type { Logger } from 'pino';
 import type { Running } from './closing.ts';
 import { addImportCommand, addRequestsCommand } from './commands/client-commands.ts';
 import { addKeysCommand } from './commands/keys-command.ts';
+import { addOpenApiCommand } from './commands/openapi.ts';
 import { serve } from './commands/serve.ts';
 import { SETTINGS } from './config/settings.ts';
 import type { Config } from './config.ts';
@@ -15,6 +15,7 @@ import { EXIT } from './exit.ts';
 import type { RuntimeConfig } from './runtime.ts';
 import { runMigrations, startApi, startWorker } from './runtime.ts';
 import { createLog } from './telemetry.ts';
+import { packageVersion } from './version.ts';
 
 /** After a stop has begun, a second signal within this time is the same key press: npm and the terminal both send one. */
 const SAME_SIGNAL_MS = 1_000;
@@ -73,6 +74,7 @@ program
 addImportCommand(program);
 addRequestsCommand(program);
 addKeysCommand(program);
+addOpenApiCommand(program);
 
 try {
   await program.parseAsync();
@@ -167,9 +169,4 @@ function settingsHelp(): string {
     return `  ${variable.padEnd(28)} ${description.replaceAll('`', '')}${shown}`;
   });
   return `\nSettings, as environment variables:\n${rows.join('\n')}\n`;
-}
-
-function packageVersion(): string {
-  const file = new URL('../package.json', import.meta.url);
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }

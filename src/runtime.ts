@@ -5,6 +5,7 @@ import { Closing } from './closing.ts';
 import type { Config } from './config.ts';
 import { createBatchIds, requestIdAt } from './domain/request-id.ts';
 import { keepDurable } from './durability.ts';
+import { openApiDocument } from './http/openapi/document.ts';
 import { buildHealthServer, buildServer } from './http/server.ts';
 import { GroupCommit } from './ingest/group-commit.ts';
 import { receiveUpload } from './ingest/receive-upload.ts';
@@ -30,6 +31,7 @@ import { sharedSecret } from './store/secrets.ts';
 import { settingsAccess } from './store/settings.ts';
 import type { Log } from './telemetry.ts';
 import { errorReporter } from './telemetry.ts';
+import { packageVersion } from './version.ts';
 
 const QUEUE_NAME = 'inlet';
 const RETENTION_QUEUE_NAME = 'inlet-retention';
@@ -101,6 +103,7 @@ export async function startApi(
 
     const uploads = { database, queue, newBatchId, maxLineBytes: config.bodyLimit, log };
     let url = '';
+    const publicUrl = (): string => config.publicUrl ?? url;
     const server = buildServer({
       log,
       newRequestId: () => requestIdAt(newBatchId(), 0),
@@ -112,13 +115,13 @@ export async function startApi(
       ...requestReads(database, queue),
       ...settingsAccess(database),
       signingSecret: sharedSecret(database, 'signed URLs'),
-      publicUrl: () => config.publicUrl ?? url,
+      publicUrl,
+      openApiDocument: () => openApiDocument(publicUrl(), packageVersion()),
       findObject: (namespace, id) => findObject(database, namespace, id),
       findObjects: (namespace, ids) => findObjects(database, namespace, ids),
       listObjects: (namespace, after, limit) => listObjects(database, namespace, after, limit),
       listRevisions: (namespace, id, before, limit) => listRevisions(database, namespace, id, before, limit),
-      objectUrl: (namespace, id) =>
-        `${config.publicUrl ?? url}/v1/data/${namespace}/objects/${encodeURIComponent(id)}`,
+      objectUrl: (namespace, id) => `${publicUrl()}/v1/data/${namespace}/objects/${encodeURIComponent(id)}`,
       createImport: (created) => createImport(database, created),
       receiveUpload: (incoming) => receiveUpload(uploads, incoming),
       readiness: readiness(queue, database, config.redisUrl ? ['queue'] : ['queue', 'store'], {

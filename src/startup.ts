@@ -36,8 +36,13 @@ export async function listen(
   }
   const address = server.server.address();
   const actual = typeof address === 'object' && address ? address.port : port;
+  return localUrl(host, actual);
+}
+
+/** The URL at which a server that listens on an address is reached from this machine. */
+export function localUrl(host: string, port: number): string {
   const shown = host === '0.0.0.0' || host === '::' ? 'localhost' : host.includes(':') ? `[${host}]` : host;
-  return `http://${shown}:${actual}`;
+  return `http://${shown}:${port}`;
 }
 
 /**

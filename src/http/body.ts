@@ -35,6 +35,9 @@ const DECOMPRESSORS: ReadonlyMap<string, Decompress> = new Map([
   ...(zstd ? [['zstd', zstd as Decompress] as const] : []),
 ]);
 
+/** The values of `Content-Encoding` that bodies may have. */
+export const BODY_ENCODINGS = servedEncodings(DECOMPRESSORS);
+
 const JSON_TYPE = /^application\/json\s*(?:;\s*charset="?utf-?8"?\s*)?$/i;
 
 /** Makes `request.body` the raw bytes of `application/json` bodies; all other media types get 415. */
@@ -75,12 +78,17 @@ export function encodingName(
   const name = header?.trim().toLowerCase();
   if (!name || name === 'identity') return undefined;
   if (known.has(name)) return name;
-  const served = [...known.keys()].filter((other) => other !== 'x-gzip');
+  const served = servedEncodings(known);
   throw new ProblemError(
     'unsupported_media_type',
     `Content-Encoding "${name}" is not served: send one of ${served.join(', ')}, or none`,
     { headers: { 'accept-encoding': served.join(', ') } },
   );
+}
+
+/** The names that clients are told of: `x-gzip` is an old one of gzip. */
+export function servedEncodings(known: ReadonlyMap<string, unknown>): readonly string[] {
+  return [...known.keys()].filter((name) => name !== 'x-gzip');
 }
 
 async function decompress(body: Buffer, encoding: string | undefined, limit: number): Promise<Buffer> {

@@ -9,18 +9,18 @@ const METHODS: readonly HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 
  * @returns a function that answers all other methods of those paths; call it after the last route
  */
 export function methodNotAllowed(app: FastifyInstance): () => void {
-  const allowed = new Map<string, Set<string>>();
-  app.addHook('onRoute', ({ url, method }) => {
-    const methods = allowed.get(url) ?? new Set();
-    for (const one of Array.isArray(method) ? method : [method]) methods.add(one);
-    allowed.set(url, methods);
+  const urls = new Set<string>();
+  app.addHook('onRoute', ({ url }) => {
+    urls.add(url);
   });
   return () => {
-    for (const [url, methods] of [...allowed]) {
-      const allow = [...methods].sort().join(', ');
+    for (const url of [...urls]) {
+      // Asked for, because the hook isn't told of every method of a plugin's root.
+      const served = METHODS.filter((method) => app.hasRoute({ url, method }));
+      const allow = served.sort().join(', ');
       app.route({
         url,
-        method: METHODS.filter((method) => !methods.has(method)),
+        method: METHODS.filter((method) => !served.includes(method)),
         // Before the body is read: whatever it is, the method is wrong.
         onRequest: () => {
           throw new ProblemError('method_not_allowed', `this path answers to ${allow}`, {

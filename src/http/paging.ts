@@ -13,9 +13,13 @@ export interface Page {
 }
 
 /** The query parameters of every list. */
-const pageQuery = z.object({
-  limit: z.coerce.number().int().min(1).max(MAX_LIMIT).default(DEFAULT_LIMIT),
-  cursor: z.string().max(8_192).optional(),
+export const pageQuery = z.object({
+  limit: z.coerce.number().int().min(1).max(MAX_LIMIT).default(DEFAULT_LIMIT).meta({
+    description: 'How many entries the page has at most.',
+  }),
+  cursor: z.string().max(8_192).optional().meta({
+    description: 'Where the page begins: `next_cursor` of the one before. Without it, it is the first.',
+  }),
 });
 
 /**

@@ -13,6 +13,9 @@ import { methodNotAllowed } from './method-not-allowed.ts';
 import { problemBody, problemFrom, sendProblem } from './problem.ts';
 import type { DataRouteDeps } from './routes/data.ts';
 import { dataRoutes } from './routes/data.ts';
+import { docsRoutes } from './routes/docs.ts';
+import type { DocumentRouteDeps } from './routes/document.ts';
+import { documentRoute } from './routes/document.ts';
 import type { HealthRouteDeps } from './routes/health.ts';
 import { healthRoutes } from './routes/health.ts';
 import type { ImportRouteDeps } from './routes/imports.ts';
@@ -42,7 +45,8 @@ export interface ServerDeps
     ImportRouteDeps,
     UploadRouteDeps,
     HealthRouteDeps,
-    AuthDeps {}
+    AuthDeps,
+    DocumentRouteDeps {}
 
 /** An id of 512 characters takes up to 6,144 when each of its four bytes is percent-encoded. */
 const MAX_PARAM_LENGTH = 8_192;
@@ -55,6 +59,8 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
   const app = baseServer(deps);
   const answerOtherMethods = methodNotAllowed(app);
   healthRoutes(app, deps);
+  documentRoute(app, deps);
+  docsRoutes(app, deps);
   downloadRoute(app, deps);
   app.register(async (api) => {
     requireAccess(api, deps);

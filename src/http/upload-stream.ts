@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 import { PassThrough, pipeline, Readable } from 'node:stream';
 import * as zlib from 'node:zlib';
 import { ProblemError } from '../errors.ts';
-import { encodingName, isZlib } from './body.ts';
+import { encodingName, isZlib, servedEncodings } from './body.ts';
 
 /** The client has gone before all of its file was there; nobody is left to be told. */
 export class UploadBrokenError extends Error {
@@ -34,6 +34,9 @@ const DECODERS: ReadonlyMap<string, Decode> = new Map([
   ['br', through(zlib.createBrotliDecompress)],
   ...(createZstdDecompress ? [['zstd', through(createZstdDecompress)] as const] : []),
 ]);
+
+/** The values of `Content-Encoding` that uploads may have. */
+export const UPLOAD_ENCODINGS = servedEncodings(DECODERS);
 
 /**
  * Makes what opens an upload's body.

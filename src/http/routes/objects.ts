@@ -40,11 +40,17 @@ interface Params {
   Params: { namespace: string; id: string };
 }
 
-const idsQuery = z.object({
+export const idsQuery = z.object({
   id: z
-    .union([z.string().transform((id) => [id]), z.array(z.string())])
-    .refine((ids) => ids.length <= MAX_IDS, `at most ${MAX_IDS} can be asked for at once`)
-    .optional(),
+    .preprocess(
+      (id) => (typeof id === 'string' ? [id] : id),
+      z.array(z.string()).max(MAX_IDS, `at most ${MAX_IDS} can be asked for at once`),
+    )
+    .optional()
+    .meta({
+      description:
+        'Lists these objects alone, as `?id=a&id=b`. All of them are in the one answer: there are no pages.',
+    }),
 });
 
 export function objectRoutes(app: FastifyInstance, deps: ObjectRouteDeps): void {

@@ -25,9 +25,17 @@ export interface RequestParams {
 const MAX_ANSWER_BYTES = 5 * 1024 * 1024;
 
 /** `results=false` leaves them out, and most errors: for who only wants to know how far a request is. */
-const resultsQuery = z.object({ results: z.enum(['true', 'false']).default('true') });
+export const resultsQuery = z.object({
+  results: z.enum(['true', 'false']).default('true').meta({
+    description: '`false` leaves the results out, and all but the first errors.',
+  }),
+});
 
-const statusQuery = z.object({ status: z.enum(REQUEST_STATUSES).optional() });
+export const statusQuery = z.object({
+  status: z.enum(REQUEST_STATUSES).optional().meta({
+    description: 'Lists those alone that are at this point.',
+  }),
+});
 
 export function requestRoutes(app: FastifyInstance, deps: RequestRouteDeps): void {
   app.get<NamespaceParams>(

@@ -1,0 +1,17 @@
+/** `inlet openapi`: prints the API's document. It needs no database. */
+import type { Command } from 'commander';
+import { readConfig } from '../config.ts';
+import { openApiDocument } from '../http/openapi/document.ts';
+import { localUrl } from '../startup.ts';
+import { packageVersion } from '../version.ts';
+
+export function addOpenApiCommand(program: Command): void {
+  program
+    .command('openapi')
+    .description('print what the API can do, as OpenAPI 3.1 (its server is INLET_PUBLIC_URL)')
+    .action(() => {
+      const { publicUrl, host, port } = readConfig(process.env);
+      const document = openApiDocument(publicUrl ?? localUrl(host, port), packageVersion());
+      process.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
+    });
+}

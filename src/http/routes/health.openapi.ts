@@ -1,0 +1,82 @@
+/** `/healthz`, `/readyz` and `/metrics` in the API's document. */
+import { z } from 'zod';
+import type { Operations } from '../openapi/operation.ts';
+import { json } from '../openapi/operation.ts';
+import { named } from '../openapi/schemas.ts';
+
+const PART = z.enum(['up', 'down']);
+
+const readiness = named(
+  'Readiness',
+  z.strictObject({
+    status: z.enum(['ready', 'not_ready']),
+    queue: PART,
+    store: PART.meta({ description: 'The database.' }),
+    warnings: z.array(z.string()).min(1).optional().meta({
+      description: 'What makes the queue less durable than an acknowledgement promises.',
+    }),
+  }),
+  'Whether the process can take work, and how the parts are that it needs.',
+);
+
+const METRICS = `# HELP http_server_requests_total Requests by route and status.
+# TYPE http_server_requests_total counter
+http_server_requests_total{route="/v1/data/:namespace",status="202"} 1
+`;
+
+export const healthOperations = {
+  'GET /healthz': {
+    id: 'getHealth',
+    tag: 'Service',
+    summary: 'Whether the process is alive',
+    description: 'Answers as long as the process does.',
+    access: 'open',
+    answers: {
+      200: {
+        description: 'It is alive.',
+        content: json(
+          named('Health', z.strictObject({ status: z.literal('ok') }), 'The process is alive.'),
+          'Alive',
+          { status: 'ok' },
+        ),
+      },
+    },
+  },
+
+  'GET /readyz': {
+    id: 'getReadiness',
+    tag: 'Service',
+    summary: 'Whether the process can take work',
+    description: 'With its queue on Redis, the API takes writes also while the database is down.',
+    access: 'open',
+    answers: {
+      200: {
+        description: 'It can take work.',
+        content: json(readiness, 'Ready', { status: 'ready', queue: 'up', store: 'up' }),
+      },
+      503: {
+        description: 'It cannot.',
+        content: json(readiness, 'Not ready', { status: 'not_ready', queue: 'down', store: 'up' }),
+      },
+    },
+  },
+
+  'GET /metrics': {
+    id: 'getMetrics',
+    tag: 'Service',
+    summary: 'Metrics for Prometheus',
+    description: 'Needs an API key with the scope `admin` where `INLET_METRICS_ACCESS` is `admin`.',
+    access: 'metrics',
+    answers: {
+      200: {
+        description: "The metrics in Prometheus's text format.",
+        content: {
+          'text/plain': {
+            schema: z.string(),
+            examples: { example: { summary: 'One metric', value: METRICS } },
+          },
+        },
+      },
+    },
+  },
+} satisfies Operations;
