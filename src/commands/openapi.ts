@@ -12,6 +12,10 @@ export function addOpenApiCommand(program: Command): void {
     .action(() => {
       const { publicUrl, host, port } = readConfig(process.env);
       const document = openApiDocument(publicUrl ?? localUrl(host, port), packageVersion());
+      // A reader that has seen enough, like head, is no error.
+      process.stdout.once('error', (error: NodeJS.ErrnoException) => {
+        if (error.code !== 'EPIPE') throw error;
+      });
       process.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
     });
 }

@@ -67,12 +67,12 @@ const DESCRIPTIONS: Readonly<Record<ProblemCode, Description>> = {
   },
   forbidden: {
     name: 'Forbidden',
-    when: 'The API key does not have the right to do this.',
+    when: 'The API key does not have the right to do this, or not in this namespace.',
     detail: 'this API key has the scopes read, and this call needs write',
   },
   not_found: {
     name: 'NotFound',
-    when: 'There is no such thing, or none that the API key may see.',
+    when: 'There is nothing of this name.',
     detail: 'this namespace has no such request',
   },
   method_not_allowed: {
@@ -134,10 +134,10 @@ const ALWAYS: readonly ProblemCode[] = [
 const OF_KEYS: readonly ProblemCode[] = ['unauthorized', 'forbidden', 'rate_limited', 'unavailable'];
 
 const BY_ACCESS: Readonly<Record<Operation['access'], readonly ProblemCode[]>> = {
-  read: [...OF_KEYS, 'not_found'],
-  write: [...OF_KEYS, 'not_found'],
+  read: OF_KEYS,
+  write: OF_KEYS,
   metrics: OF_KEYS,
-  signed: ['forbidden', 'not_found', 'unavailable'],
+  signed: ['forbidden', 'unavailable'],
   open: [],
 };
 

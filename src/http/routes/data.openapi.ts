@@ -59,7 +59,6 @@ export const dataOperations = {
     },
     answers: { 202: accepted },
     problems: {
-      not_found: 'The API key cannot see this namespace.',
       too_large:
         'The body is larger than the limit, once decompressed, or has more objects than one request may.',
       unsupported_media_type:

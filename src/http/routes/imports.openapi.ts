@@ -63,7 +63,7 @@ const createUpload = {
     },
   },
   problems: {
-    not_found: 'The API key cannot see this namespace.',
+    not_found: 'The API key may not see this namespace.',
     too_large: 'The body is larger than the limit, once decompressed.',
     unsupported_media_type:
       'The body is not `application/json` in UTF-8, or comes in a `Content-Encoding` that is not served.',

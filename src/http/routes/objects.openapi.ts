@@ -92,6 +92,7 @@ export const objectOperations = {
     description: 'The object as it is stored now.',
     access: 'read',
     answers: { 200: { description: 'The object.', content: json(storedObject, 'An object', STORED) } },
+    problems: { not_found: 'The namespace has no object with this id, or none any more.' },
   },
 
   'DELETE /v1/data/{namespace}/objects/{id}': {
@@ -104,7 +105,6 @@ export const objectOperations = {
     access: 'write',
     answers: { 202: accepted },
     problems: {
-      not_found: 'The API key cannot see this namespace.',
       too_large: 'A body came along that is larger than the limit.',
       unsupported_media_type: 'A body came along in a `Content-Type` that is not served.',
     },
@@ -141,6 +141,7 @@ export const objectOperations = {
         ),
       },
     },
+    problems: { not_found: 'The namespace has never had an object with this id.' },
   },
 } satisfies Operations;
 

@@ -82,6 +82,8 @@ const request = named(
   'A request, with its results and what could not be stored.',
 );
 
+export const NO_SUCH_REQUEST = 'The namespace has no such request, or the API key may not see it.';
+
 const SUMMARY = {
   namespace: EXAMPLE.namespace,
   request_id: EXAMPLE.requestId,
@@ -114,6 +116,7 @@ export const requestOperations = {
         ),
       },
     },
+    problems: { not_found: 'The API key may not see this namespace.' },
   },
 
   'GET /v1/data/{namespace}/requests/{requestId}': {
@@ -130,6 +133,7 @@ export const requestOperations = {
       },
     },
     problems: {
+      not_found: NO_SUCH_REQUEST,
       too_large: 'The results are larger than 5 MiB: leave them out (`results=false`), or download them.',
     },
   },

@@ -5,7 +5,7 @@ import { SIGNED_QUERY } from '../../domain/signature.ts';
 import { NAMESPACE } from '../../domain/write-schema.ts';
 import type { Operations } from '../openapi/operation.ts';
 import { EXAMPLE, named, TIME } from '../openapi/schemas.ts';
-import { RESULT_EXAMPLE, requestStatus } from './requests.openapi.ts';
+import { NO_SUCH_REQUEST, RESULT_EXAMPLE, requestStatus } from './requests.openapi.ts';
 
 const HEAD = { namespace: EXAMPLE.namespace, request_id: EXAMPLE.requestId };
 
@@ -62,6 +62,7 @@ export const resultOperations = {
         },
       },
     },
+    problems: { not_found: NO_SUCH_REQUEST },
   },
 
   'GET /v1/data/{namespace}/requests/{requestId}/results/download': {

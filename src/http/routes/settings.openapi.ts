@@ -54,7 +54,6 @@ export const settingsOperations = {
       },
     },
     problems: {
-      not_found: 'The API key cannot see this namespace.',
       too_large: 'The body is larger than the limit, once decompressed.',
       unsupported_media_type:
         'The body is not `application/json` in UTF-8, or comes in a `Content-Encoding` that is not served.',
@@ -81,6 +80,6 @@ export const settingsOperations = {
         ),
       },
     },
-    problems: { not_found: 'The namespace has no settings, or the API key cannot see it.' },
+    problems: { not_found: 'The namespace has no settings.' },
   },
 } satisfies Operations;
