@@ -15,7 +15,7 @@ import { EXIT } from './exit.ts';
 import type { RuntimeConfig } from './runtime.ts';
 import { runMigrations, startApi, startWorker } from './runtime.ts';
 import { createLog } from './telemetry.ts';
-import { packageVersion } from './version.ts';
+import { VERSION } from './version.ts';
 
 /** After a stop has begun, a second signal within this time is the same key press: npm and the terminal both send one. */
 const SAME_SIGNAL_MS = 1_000;
@@ -30,7 +30,7 @@ const program = new Command('inlet')
   .description(
     'Self-hosted ingestion API: takes JSON objects, answers at once, and upserts them into Postgres.',
   )
-  .version(packageVersion(), '-V, --version', 'print the version')
+  .version(VERSION, '-V, --version', 'print the version')
   .helpOption('-h, --help', 'print this help')
   .helpCommand(false)
   .exitOverride()
@@ -88,7 +88,7 @@ async function run(
 ): Promise<void> {
   const config = readConfig(process.env);
   const log = createLog(config.logLevel);
-  log.info({ version: packageVersion(), settings: describeConfig(config) }, 'inlet starts');
+  log.info({ version: VERSION, settings: describeConfig(config) }, 'inlet starts');
   const stopping = new AbortController();
   let stoppingSince: number | undefined;
   const started = start(config, log, stopping.signal);

@@ -31,7 +31,7 @@ import { sharedSecret } from './store/secrets.ts';
 import { settingsAccess } from './store/settings.ts';
 import type { Log } from './telemetry.ts';
 import { errorReporter } from './telemetry.ts';
-import { packageVersion } from './version.ts';
+import { VERSION } from './version.ts';
 
 const QUEUE_NAME = 'inlet';
 const RETENTION_QUEUE_NAME = 'inlet-retention';
@@ -116,7 +116,7 @@ export async function startApi(
       ...settingsAccess(database),
       signingSecret: sharedSecret(database, 'signed URLs'),
       publicUrl,
-      openApiDocument: () => openApiDocument(publicUrl(), packageVersion()),
+      openApiDocument: () => openApiDocument(publicUrl(), VERSION),
       findObject: (namespace, id) => findObject(database, namespace, id),
       findObjects: (namespace, ids) => findObjects(database, namespace, ids),
       listObjects: (namespace, after, limit) => listObjects(database, namespace, after, limit),

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { readConfig } from '../config.ts';
 import { openApiDocument } from '../http/openapi/document.ts';
 import { localUrl } from '../startup.ts';
-import { packageVersion } from '../version.ts';
+import { VERSION } from '../version.ts';
 
 export function addOpenApiCommand(program: Command): void {
   program
@@ -11,7 +11,7 @@ export function addOpenApiCommand(program: Command): void {
     .description('print what the API can do, as OpenAPI 3.1 (its server is INLET_PUBLIC_URL)')
     .action(() => {
       const { publicUrl, host, port } = readConfig(process.env);
-      const document = openApiDocument(publicUrl ?? localUrl(host, port), packageVersion());
+      const document = openApiDocument(publicUrl ?? localUrl(host, port), VERSION);
       // A reader that has seen enough, like head, is no error.
       process.stdout.once('error', (error: NodeJS.ErrnoException) => {
         if (error.code !== 'EPIPE') throw error;

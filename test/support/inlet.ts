@@ -4,6 +4,7 @@ import { type Config, readConfig } from '../../src/config.ts';
 import type { RunningApi, RuntimeConfig } from '../../src/runtime.ts';
 import { runMigrations, startApi, startWorker } from '../../src/runtime.ts';
 import { createLog } from '../../src/telemetry.ts';
+import { checkAnswersOf } from './answers.ts';
 
 export const KEY = 'sk_test_0123456789abcdef';
 
@@ -39,6 +40,7 @@ export class TestInlet {
     this.config = config;
     this.#api = api;
     this.#closers.push(() => api.close());
+    checkAnswersOf(api.url);
   }
 
   /** Starts the API and as many workers as are asked for. */

@@ -3,6 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { checkAnswersOf } from './answers.ts';
 import { eventually } from './inlet.ts';
 
 /** The built command; `npm test` builds it first. */
@@ -65,7 +66,9 @@ export class InletProcess {
 
   /** The URL at which the API listens, once it does. */
   async apiUrl(): Promise<string> {
-    return String((await this.logged('the API listens'))['url']);
+    const url = String((await this.logged('the API listens'))['url']);
+    checkAnswersOf(url);
+    return url;
   }
 
   async ended(): Promise<Ended> {

@@ -71,7 +71,7 @@ export function openApiDocument(publicUrl: string, version: string): OpenApiDocu
         [KEY_SCHEME]: { type: 'http', scheme: 'bearer', description: 'An API key.' },
       },
       parameters: pathParameters(),
-      responses: problemResponses(),
+      responses: problemResponses(Object.values(OPERATIONS)),
       schemas: componentSchemas(),
     },
   };

@@ -7,6 +7,7 @@ import { PROBLEMS, ProblemError } from '../../errors.ts';
 import { problemBody } from '../problem.ts';
 import { commonHeaders, headerObjects, PROBLEM_HEADERS } from './headers.ts';
 import type { Operation } from './operation.ts';
+import { DESCRIPTIONS } from './problem-descriptions.ts';
 import { EXAMPLE, named, schemaOf } from './schemas.ts';
 
 const CODES = Object.keys(PROBLEMS) as ProblemCode[];
@@ -46,82 +47,6 @@ const PROBLEM = named(
   'An error, as in RFC 9457. `message` and `error` repeat what it says, because some generated SDKs show only those.',
 );
 
-interface Description {
-  /** Its name among the components. */
-  readonly name: string;
-  readonly when: string;
-  /** A `detail`, as an example. */
-  readonly detail: string;
-}
-
-const DESCRIPTIONS: Readonly<Record<ProblemCode, Description>> = {
-  invalid_request: {
-    name: 'InvalidRequest',
-    when: 'The request breaks a rule. `errors` names each place, where it is the body or a query parameter.',
-    detail: '/data/0/id: must be a string',
-  },
-  unauthorized: {
-    name: 'Unauthorized',
-    when: 'No API key came along, or one that is not known (any more).',
-    detail: 'send an API key: Authorization: Bearer YOUR_KEY',
-  },
-  forbidden: {
-    name: 'Forbidden',
-    when: 'The API key does not have the right to do this, or not in this namespace.',
-    detail: 'this API key has the scopes read, and this call needs write',
-  },
-  not_found: {
-    name: 'NotFound',
-    when: 'There is nothing of this name.',
-    detail: 'this namespace has no such request',
-  },
-  method_not_allowed: {
-    name: 'MethodNotAllowed',
-    when: 'The path is served, with other methods than this one: `Allow` names them.',
-    detail: 'this path answers to GET, HEAD',
-  },
-  request_timeout: {
-    name: 'RequestTimeout',
-    when: 'The request took too long to arrive.',
-    detail: 'the request took too long to arrive',
-  },
-  conflict: {
-    name: 'Conflict',
-    when: 'It cannot be done as things are.',
-    detail: 'the file of this request is complete: ask for a new upload URL',
-  },
-  too_large: {
-    name: 'TooLarge',
-    when: 'The body is larger than the limit, once decompressed.',
-    detail: 'the body is larger than the limit',
-  },
-  unsupported_media_type: {
-    name: 'UnsupportedMediaType',
-    when: 'The body comes in a `Content-Type` or a `Content-Encoding` that is not served.',
-    detail: 'send the body as Content-Type: application/json',
-  },
-  rate_limited: {
-    name: 'RateLimited',
-    when: 'Too much has come with this API key, or too many calls without a valid one from this address.',
-    detail: 'this API key may send 10 requests per second: try again in 1 second',
-  },
-  headers_too_large: {
-    name: 'HeadersTooLarge',
-    when: 'The headers are larger than 16 KiB.',
-    detail: 'the headers are larger than 16 KiB',
-  },
-  internal_error: {
-    name: 'InternalError',
-    when: 'A bug of the server, whose log tells more.',
-    detail: 'something went wrong on our side',
-  },
-  unavailable: {
-    name: 'Unavailable',
-    when: 'The queue or the database is away, or more has come than can be taken. Nothing was taken: try again.',
-    detail: 'the queue cannot take requests at the moment: try again',
-  },
-};
-
 /** The errors that every operation has, whoever may call it. */
 const ALWAYS: readonly ProblemCode[] = [
   'invalid_request',
@@ -141,36 +66,59 @@ const BY_ACCESS: Readonly<Record<Operation['access'], readonly ProblemCode[]>> =
   open: [],
 };
 
-/** Every error as a component of the document. */
-export function problemResponses(): Readonly<Record<string, unknown>> {
+/** The errors of operations as components of the document, by name. */
+export function problemResponses(operations: readonly Operation[]): Readonly<Record<string, unknown>> {
+  const all = operations.flatMap(codesByStatus).map((codes) => [nameOf(codes), responseOf(codes)] as const);
+  return Object.fromEntries(all.sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** The errors of an operation, by status: references to the components, with its own words where it has some. */
+export function problemsOf(operation: Operation): Readonly<Record<number, unknown>> {
+  const { problems = {} } = operation;
   return Object.fromEntries(
-    CODES.map((code) => {
-      const { name, when, detail } = DESCRIPTIONS[code];
-      const value: unknown = JSON.parse(problemBody(new ProblemError(code, detail), EXAMPLE.requestId));
-      const response = {
-        description: when,
-        headers: { ...commonHeaders(), ...headerObjects(PROBLEM_HEADERS[code] ?? {}) },
-        content: {
-          'application/problem+json': {
-            schema: schemaOf(PROBLEM),
-            examples: { example: { summary: PROBLEMS[code].title, value } },
-          },
-        },
-      };
-      return [name, response];
+    codesByStatus(operation).map((codes) => {
+      const reference = { $ref: `#/components/responses/${nameOf(codes)}` };
+      const hasOwnWords = codes.some((code) => problems[code] !== undefined);
+      const description = codes.map((code) => problems[code] ?? DESCRIPTIONS[code].when).join(' ');
+      return [statusOf(codes), hasOwnWords ? { ...reference, description } : reference];
     }),
   );
 }
 
-/** The errors of an operation, by status: references to the components, with its own words where it has some. */
-export function problemsOf({ access, problems = {} }: Operation): Readonly<Record<number, unknown>> {
-  const own = Object.keys(problems) as ProblemCode[];
-  const codes = CODES.filter((code) => [...ALWAYS, ...BY_ACCESS[access], ...own].includes(code));
-  return Object.fromEntries(
-    codes.map((code) => {
-      const reference = { $ref: `#/components/responses/${DESCRIPTIONS[code].name}` };
-      const when = problems[code];
-      return [PROBLEMS[code].status, when === undefined ? reference : { ...reference, description: when }];
-    }),
-  );
+/** The errors that an operation can answer with, those of one status together. */
+function codesByStatus({ access, problems = {} }: Operation): readonly ProblemCode[][] {
+  const all = [...ALWAYS, ...BY_ACCESS[access], ...Object.keys(problems)];
+  const byStatus = new Map<number, ProblemCode[]>();
+  for (const code of CODES.filter((one) => all.includes(one))) {
+    const { status } = PROBLEMS[code];
+    byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
+  }
+  return [...byStatus.values()];
+}
+
+function nameOf(codes: readonly ProblemCode[]): string {
+  return codes.map((code) => DESCRIPTIONS[code].name).join('Or');
+}
+
+function statusOf([code]: readonly ProblemCode[]): number {
+  return code === undefined ? 0 : PROBLEMS[code].status;
+}
+
+function responseOf(codes: readonly ProblemCode[]): unknown {
+  const examples = codes.map((code) => {
+    const problem = new ProblemError(code, DESCRIPTIONS[code].detail);
+    const value: unknown = JSON.parse(problemBody(problem, EXAMPLE.requestId));
+    return [code, { summary: PROBLEMS[code].title, value }];
+  });
+  const headers = codes.map((code) => headerObjects(PROBLEM_HEADERS[code] ?? {}));
+  return {
+    description: codes.map((code) => DESCRIPTIONS[code].when).join(' '),
+    headers: Object.assign({}, commonHeaders(), ...headers) as unknown,
+    content: {
+      'application/problem+json': {
+        schema: schemaOf(PROBLEM),
+        examples: Object.fromEntries(examples) as unknown,
+      },
+    },
+  };
 }
