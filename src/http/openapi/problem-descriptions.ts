@@ -9,7 +9,7 @@ interface Description {
   readonly detail: string;
 }
 
-/** By code; an error without its words is one of TypeScript's. */
+/** By code: one without a description doesn't compile. */
 export const DESCRIPTIONS: Readonly<Record<ProblemCode, Description>> = {
   invalid_request: {
     name: 'InvalidRequest',
