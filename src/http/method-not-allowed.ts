@@ -2,6 +2,13 @@
 import type { FastifyInstance, HTTPMethods } from 'fastify';
 import { ProblemError } from '../errors.ts';
 
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** The route is there to refuse methods. */
+    readonly refusesMethods?: true;
+  }
+}
+
 const METHODS: readonly HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 
 /**
@@ -21,6 +28,7 @@ export function methodNotAllowed(app: FastifyInstance): () => void {
       app.route({
         url,
         method: METHODS.filter((method) => !served.includes(method)),
+        config: { refusesMethods: true },
         // Before the body is read: whatever it is, the method is wrong.
         onRequest: () => {
           throw new ProblemError('method_not_allowed', `this path answers to ${allow}`, {

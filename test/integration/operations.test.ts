@@ -1,0 +1,187 @@
+/**
+ * Every operation of the API's document is called, for success and for all of its errors that can be brought about.
+ * That the answers are as the document says is checked under every call (support/answers.ts).
+ */
+import { connect } from 'node:net';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { signPath } from '../../src/domain/signature.ts';
+import { checkAnswer, exercisedStatuses } from '../support/answers.ts';
+import { DOCUMENTED } from '../support/document.ts';
+import { lines, newImport, uploaded } from '../support/imports.ts';
+import { eventually, KEY, TestInlet, testConfig } from '../support/inlet.ts';
+import type { MadeKey } from '../support/keys.ts';
+import { makeKey } from '../support/keys.ts';
+import type { Call, CallContext, OperationCalls } from '../support/operation-calls.ts';
+import { operationCalls } from '../support/operation-calls.ts';
+import { createTestDatabase, query } from '../support/postgres.ts';
+
+/** A bug, and a request that takes minutes. And the methods that a path doesn't have are no operations. */
+const NOT_BROUGHT_ABOUT = [500, 408, 405];
+
+const NAMESPACE = 'calls';
+const BODY_LIMIT = 8 * 1024 ** 2;
+
+let inlet: TestInlet;
+/** One whose queue and database are both away. */
+let away: TestInlet;
+let drop: () => Promise<void>;
+let calls: Readonly<Record<string, OperationCalls>>;
+/** Keys by what they may do: each one thing alone, and all but for a rate. */
+let keys: Readonly<Record<'read' | 'write' | 'admin' | 'slow', MadeKey>>;
+
+beforeAll(async () => {
+  const database = await createTestDatabase();
+  drop = database.drop;
+  const [read, write, admin, slow, elsewhere] = await Promise.all([
+    makeKey(database.url, '--scopes', 'read'),
+    makeKey(database.url, '--scopes', 'write'),
+    makeKey(database.url, '--scopes', 'admin'),
+    makeKey(database.url, '--scopes', 'read,write,admin', '--rate', '1/s'),
+    makeKey(database.url, '--scopes', 'read,write,admin', '--namespaces', 'elsewhere'),
+  ]);
+  keys = { read, write, admin, slow };
+  const overrides = { bodyLimit: BODY_LIMIT, metricsAccess: 'admin' } as const;
+  const services = { databaseUrl: database.url, redisUrl: inject('redisUrl') ?? undefined };
+  inlet = await TestInlet.start(testConfig(services, overrides));
+  away = await TestInlet.start(
+    testConfig({ databaseUrl: 'postgres://x@127.0.0.1:1/x', redisUrl: 'redis://127.0.0.1:1' }, overrides),
+    { workers: 0 },
+  );
+  calls = operationCalls({ ...(await prepare(database.url)), elsewhere, bodyLimit: BODY_LIMIT });
+});
+
+afterAll(async () => {
+  await away?.close();
+  await inlet?.close();
+  await drop?.();
+});
+
+async function prepare(databaseUrl: string): Promise<Omit<CallContext, 'elsewhere' | 'bodyLimit'>> {
+  const largeObjects = ['large-1', 'large-2'];
+  const data = largeObjects.map((id) => ({ id, large: 'x'.repeat(3 * 1024 ** 2) }));
+  const schema = { large: { content_type: 'metadata' } };
+  const largeRequest = await inlet.write(NAMESPACE, JSON.stringify({ data, schema }));
+  const request = await inlet.write(NAMESPACE, '{"data":{"id":"known"}}');
+  await inlet.done(NAMESPACE, request);
+  await eventually(async () => {
+    const path = `/v1/data/${NAMESPACE}/requests/${largeRequest}?results=false`;
+    const { status } = (await (await inlet.fetch(path)).json()) as { status: string };
+    return status === 'succeeded' || undefined;
+  });
+  const path = `/v1/data/${NAMESPACE}/requests/${request}/results/download-url`;
+  const { data_url } = (await (await inlet.fetch(path)).json()) as { data_url: string };
+  const [fresh, used] = [await newImport(inlet, NAMESPACE), await newImport(inlet, NAMESPACE)];
+  await uploaded(used.upload_url, lines(1));
+  const [secret] = await query(databaseUrl, 'SELECT value FROM inlet.secrets');
+  return {
+    namespace: NAMESPACE,
+    largeRequest,
+    largeObjects,
+    request,
+    download: data_url.slice(inlet.url.length),
+    upload: fresh.upload_url.slice(inlet.url.length),
+    usedUpload: used.upload_url.slice(inlet.url.length),
+    sign: (path) => signPath(secret?.['value'] as Buffer, path, Math.floor(Date.now() / 1_000) + 600),
+    etag: (await fetch(`${inlet.url}/openapi.json`)).headers.get('etag') ?? '',
+  };
+}
+
+/** Makes a call, with a key that may do everything unless it brings its own; null: without one. */
+async function made(call: Call, { to = inlet, key = KEY }: { to?: TestInlet; key?: string | null } = {}) {
+  const { path, headers = {}, ...init } = call;
+  const authorization = key === null ? {} : { authorization: `Bearer ${key}` };
+  const response = await fetch(to.url + path, { ...init, headers: { ...authorization, ...headers } });
+  await response.arrayBuffer();
+  return response;
+}
+
+/** A request that is not HTTP, but for its first line. */
+async function malformed({ method, path }: Call): Promise<number> {
+  const { hostname, port } = new URL(inlet.url);
+  const answer = await new Promise<string>((resolve, reject) => {
+    let text = '';
+    const socket = connect(Number(port), hostname, () => {
+      socket.write(`${method} ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n`);
+    });
+    socket.on('data', (chunk) => {
+      text += chunk;
+    });
+    socket.on('close', () => resolve(text));
+    socket.on('error', reject);
+  });
+  const [head = '', body = ''] = answer.split('\r\n\r\n');
+  const [line = '', ...fields] = head.split('\r\n');
+  const headers = new Headers(
+    fields.map((field): [string, string] => [field.split(':')[0] ?? '', field.replace(/^[^:]*: */, '')]),
+  );
+  const status = Number(line.split(' ')[1]);
+  checkAnswer({ method, path, status, headers, body });
+  return status;
+}
+
+function callsOf(operation: string): OperationCalls {
+  const found = calls[operation];
+  if (!found) throw new Error(`no test calls ${operation}: describe its calls in support/operation-calls.ts`);
+  return found;
+}
+
+describe.each(DOCUMENTED.map((operation) => [operation.id, operation] as const))('%s', (id, { statuses }) => {
+  const documents = (status: number): boolean => statuses.includes(status);
+
+  it('succeeds', async () => {
+    const { success } = callsOf(id);
+    expect([200, 202]).toContain((await made(success)).status);
+  });
+
+  it('answers what it cannot serve with errors of its own', async () => {
+    for (const [status, call] of Object.entries(callsOf(id).others)) {
+      expect((await made(call)).status, `${call.method} ${call.path}`).toBe(Number(status));
+    }
+    expect(await malformed(callsOf(id).success)).toBe(400);
+    const { success } = callsOf(id);
+    const large = { ...success, headers: { ...success.headers, 'x-large': 'x'.repeat(17_000) } };
+    expect((await made(large)).status).toBe(431);
+  });
+
+  if (documents(401)) {
+    it('refuses who has no key, no right, or no request left', async () => {
+      const { success } = callsOf(id);
+      expect((await made(success, { key: null })).status).toBe(401);
+      const refused = await Promise.all(
+        [keys.read, keys.write, keys.admin].map(async ({ key }) => (await made(success, { key })).status),
+      );
+      // Each has one scope, and one of them is needed.
+      expect(refused.filter((status) => status === 403)).toHaveLength(2);
+      await eventually(async () => (await made(success, { key: keys.slow.key })).status === 429 || undefined);
+    });
+  }
+
+  if (documents(503)) {
+    it('answers 503 while queue and database are away', async () => {
+      // Metrics need neither: what can't be told is whether it is a key.
+      const key = id === 'getMetrics' ? keys.admin.key : KEY;
+      expect((await made(callsOf(id).success, { to: away, key })).status).toBe(503);
+    });
+  }
+
+  it('has answered with every status that it documents', () => {
+    const expected = statuses.filter((status) => !NOT_BROUGHT_ABOUT.includes(status));
+    expect([...exercisedStatuses(id)].sort()).toEqual(expect.arrayContaining(expected));
+  });
+});
+
+describe.each([...new Set(DOCUMENTED.map(({ path }) => path))])('%s', (path) => {
+  it('names the methods of its operations to who comes with another', async () => {
+    const methods = DOCUMENTED.filter((operation) => operation.path === path).map(({ method }) => method);
+    const call: Call = { method: 'PATCH', path: path.replaceAll(/[{}]/g, '') };
+    const response = await made(call);
+    expect(response.status).toBe(405);
+    const allowed = response.headers.get('allow')?.split(', ');
+    // Fastify serves HEAD where there is a GET.
+    expect(allowed?.filter((method) => method !== 'HEAD')).toEqual(methods.sort());
+  });
+});
+
+it('calls nothing that the document does not have', () => {
+  expect(Object.keys(calls).sort()).toEqual(DOCUMENTED.map(({ id }) => id).sort());
+});
