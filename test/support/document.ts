@@ -74,15 +74,19 @@ export function differences(answer: Answer): string[] {
   const path = answer.path.split('?')[0] ?? '';
   const place = PATHS.find(({ pattern }) => pattern.test(path));
   // Neither is an operation: the answer is the error that says so, or one that is found before that is seen.
-  if (!place) return [400, 404].includes(status) ? problemDifferences(answer) : [`${path} is not documented`];
+  if (!place) return isClientError(status) ? problemDifferences(answer) : [`${path} is not documented`];
   const operation = place.operations[method === 'HEAD' ? 'get' : method.toLowerCase()];
   if (!operation) {
-    const found = [400, 404, 405].includes(status) ? [] : [`${method} ${place.path} is not documented`];
+    const found = isClientError(status) ? [] : [`${method} ${place.path} is not documented`];
     return [...found, ...problemDifferences(answer)];
   }
   const response = operation.responses[status];
   if (!response) return [`${operation.operationId} does not document the status ${status}`];
   return responseDifferences(answer, resolved(response));
+}
+
+function isClientError(status: number): boolean {
+  return status >= 400 && status < 500;
 }
 
 /** The operation that a call is for; undefined where there is none. */

@@ -88,6 +88,7 @@ export const PROBLEM_HEADERS: Readonly<Partial<Record<ProblemCode, Headers>>> = 
     ...RATE,
   },
   unavailable: RETRY_AFTER,
+  queue_full: RETRY_AFTER,
 };
 
 /** Headers as the document has them. */

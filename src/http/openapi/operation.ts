@@ -21,7 +21,7 @@ export const TAGS = {
  */
 export type OperationAccess = 'read' | 'write' | 'metrics' | 'signed' | 'open';
 
-export interface Example {
+interface Example {
   readonly summary: string;
   readonly value: unknown;
 }
@@ -70,11 +70,14 @@ export interface Operation {
   readonly body?: RequestBody;
   /** By status: all that are no errors. */
   readonly answers: Readonly<Record<number, Answer>>;
-  /** The errors that it has beside those of all operations with such access, or for reasons of its own; by code, with when. */
-  readonly problems?: Readonly<Partial<Record<ProblemCode, string>>>;
+  /**
+   * The errors that it has beside those of all operations with such access, or for reasons of its own; by code, with when.
+   * Null: in the words for all operations.
+   */
+  readonly problems?: Readonly<Partial<Record<ProblemCode, string | null>>>;
 }
 
-export type Method = 'GET' | 'PUT' | 'POST' | 'DELETE';
+type Method = 'GET' | 'PUT' | 'POST' | 'DELETE';
 
 /** By method and path, as in `GET /v1/data/{namespace}/objects`. */
 export type Operations = Readonly<Record<`${Method} /${string}`, Operation>>;

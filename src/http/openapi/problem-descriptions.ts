@@ -76,4 +76,9 @@ export const DESCRIPTIONS: Readonly<Record<ProblemCode, Description>> = {
     when: 'The queue or the database is away, or more has come than can be taken. Nothing was taken: try again.',
     detail: 'the queue cannot take requests at the moment: try again',
   },
+  queue_full: {
+    name: 'QueueFull',
+    when: 'Or the queue is full, and `Retry-After` says when that is likely to be over.',
+    detail: 'the queue is full: try again in 12 seconds',
+  },
 };

@@ -78,7 +78,7 @@ export function problemsOf(operation: Operation): Readonly<Record<number, unknow
   return Object.fromEntries(
     codesByStatus(operation).map((codes) => {
       const reference = { $ref: `#/components/responses/${nameOf(codes)}` };
-      const hasOwnWords = codes.some((code) => problems[code] !== undefined);
+      const hasOwnWords = codes.some((code) => typeof problems[code] === 'string');
       const description = codes.map((code) => problems[code] ?? DESCRIPTIONS[code].when).join(' ');
       return [statusOf(codes), hasOwnWords ? { ...reference, description } : reference];
     }),

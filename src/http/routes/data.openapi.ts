@@ -59,6 +59,7 @@ export const dataOperations = {
     },
     answers: { 202: accepted },
     problems: {
+      queue_full: null,
       too_large:
         'The body is larger than the limit, once decompressed, or has more objects than one request may.',
       unsupported_media_type:

@@ -12,8 +12,12 @@ const readiness = named(
     status: z.enum(['ready', 'not_ready']),
     queue: PART,
     store: PART.meta({ description: 'The database.' }),
+    writes: z.enum(['accepted', 'refused']).optional().meta({
+      description: 'Whether writes are taken. While only they are refused the process is ready all the same.',
+    }),
     warnings: z.array(z.string()).min(1).optional().meta({
-      description: 'What makes the queue less durable than an acknowledgement promises.',
+      description:
+        'What makes the queue less durable than an acknowledgement promises, and why writes are refused.',
     }),
   }),
   'Whether the process can take work, and how the parts are that it needs.',
@@ -52,11 +56,16 @@ export const healthOperations = {
     answers: {
       200: {
         description: 'It can take work.',
-        content: json(readiness, 'Ready', { status: 'ready', queue: 'up', store: 'up' }),
+        content: json(readiness, 'Ready', { status: 'ready', queue: 'up', store: 'up', writes: 'accepted' }),
       },
       503: {
         description: 'It cannot.',
-        content: json(readiness, 'Not ready', { status: 'not_ready', queue: 'down', store: 'up' }),
+        content: json(readiness, 'Not ready', {
+          status: 'not_ready',
+          queue: 'down',
+          store: 'up',
+          writes: 'refused',
+        }),
       },
     },
   },

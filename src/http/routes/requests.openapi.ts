@@ -30,8 +30,8 @@ const summary = named(
   'A request, as lists have it.',
 );
 
-/** A line of the results that can be downloaded is one of these, too. */
-export const result = named(
+// A line of the results that can be downloaded is one of these, too.
+const result = named(
   'Result',
   z.strictObject({
     id: OBJECT_ID,

@@ -46,6 +46,7 @@ export const uploadOperations = {
       },
     },
     problems: {
+      queue_full: null,
       forbidden: 'The URL has expired, or was altered.',
       not_found: 'There is no such request any more: ask for a new URL.',
       request_timeout: 'Nothing has come for a minute.',

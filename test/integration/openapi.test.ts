@@ -1,0 +1,104 @@
+/** The API's document: that it has all routes and no others, and how it is served. */
+import type { RouteOptions } from 'fastify';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { OPERATIONS } from '../../src/http/openapi/document.ts';
+import type { Operation } from '../../src/http/openapi/operation.ts';
+import { TestInlet, testConfig } from '../support/inlet.ts';
+import { createTestDatabase } from '../support/postgres.ts';
+import { runInlet } from '../support/process.ts';
+import { routesMadeBy } from '../support/routes.ts';
+
+let inlet: TestInlet;
+let drop: () => Promise<void>;
+let routes: readonly RouteOptions[];
+
+beforeAll(async () => {
+  const database = await createTestDatabase();
+  drop = database.drop;
+  const config = testConfig({ databaseUrl: database.url, redisUrl: inject('redisUrl') ?? undefined });
+  ({ result: inlet, routes } = await routesMadeBy(() => TestInlet.start(config, { workers: 0 })));
+});
+
+afterAll(async () => {
+  await inlet?.close();
+  await drop?.();
+});
+
+/** Every route but those that refuse methods, that Fastify adds (HEAD), and that the pages of the document consist of. */
+function served(): Map<string, RouteOptions> {
+  const found = new Map<string, RouteOptions>();
+  for (const route of routes) {
+    const methods = [route.method].flat();
+    if (route.config?.refusesMethods || /^\/docs(?:\/|$)/.test(route.url)) continue;
+    const path = route.url.replace(/:(\w+)/g, '{$1}');
+    for (const method of methods) if (method !== 'HEAD') found.set(`${method} ${path}`, route);
+  }
+  return found;
+}
+
+describe('the document', () => {
+  it('has an operation for every route, and a route for every operation', () => {
+    expect([...served().keys()].sort()).toEqual(Object.keys(OPERATIONS).sort());
+  });
+
+  it('says who may call each of them', () => {
+    const asked = [...served()].map(([key, { config }]) => [key, config?.access?.scope ?? 'nothing']);
+    const said = Object.entries<Operation>(OPERATIONS).map(([key, { access }]) => [
+      key,
+      access === 'read' || access === 'write' ? access : 'nothing',
+    ]);
+    expect(Object.fromEntries(asked)).toEqual(Object.fromEntries(said));
+  });
+
+  it('has a 404 where a key is told of no namespace that it may not see', () => {
+    for (const [key, { config }] of served()) {
+      const { problems } = OPERATIONS[key as keyof typeof OPERATIONS] as Operation;
+      if (config?.access?.unseen) expect(problems, key).toHaveProperty('not_found');
+    }
+  });
+
+  it('calls no two operations the same', () => {
+    const ids = Object.values<Operation>(OPERATIONS).map(({ id }) => id);
+    expect(new Set(ids).size).toBe(ids.length);
+  });
+});
+
+describe('GET /openapi.json', () => {
+  it('needs no key, and names this server', async () => {
+    const response = await fetch(`${inlet.url}/openapi.json`);
+    expect(response.status).toBe(200);
+    expect(response.headers.get('content-type')).toBe('application/json; charset=utf-8');
+    expect(await response.json()).toMatchObject({
+      openapi: '3.1.1',
+      servers: [{ url: inlet.url }],
+      paths: { '/v1/data/{namespace}': { post: { operationId: 'writeData' } } },
+    });
+  });
+
+  it('answers 304 to who has it already', async () => {
+    const url = `${inlet.url}/openapi.json`;
+    const etag = (await fetch(url)).headers.get('etag') ?? '';
+    expect(etag).toMatch(/^"[\w-]{43}"$/);
+    for (const known of [etag, `W/${etag}`, `"x", ${etag}`, '*']) {
+      const response = await fetch(url, { headers: { 'if-none-match': known } });
+      expect(response.status, known).toBe(304);
+      expect(await response.text()).toBe('');
+      expect(response.headers.get('etag')).toBe(etag);
+    }
+    expect((await fetch(url, { headers: { 'if-none-match': '"x"' } })).status).toBe(200);
+  });
+});
+
+describe('inlet openapi', () => {
+  it('prints the same without a database', async () => {
+    const served = (await (await fetch(`${inlet.url}/openapi.json`)).json()) as unknown;
+    const { code, stdout, stderr } = await runInlet(['openapi'], { INLET_PUBLIC_URL: inlet.url });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(JSON.parse(stdout)).toEqual(served);
+  });
+
+  it('names the server that the settings tell of', async () => {
+    const { stdout } = await runInlet(['openapi'], { HOST: '0.0.0.0', PORT: '9000' });
+    expect(JSON.parse(stdout)).toMatchObject({ servers: [{ url: 'http://localhost:9000' }] });
+  });
+});
