@@ -5,6 +5,7 @@ import { Closing } from './closing.ts';
 import type { Config } from './config.ts';
 import { createBatchIds, requestIdAt } from './domain/request-id.ts';
 import { keepDurable } from './durability.ts';
+import type { OpenApiDocument } from './http/openapi/document.ts';
 import { openApiDocument } from './http/openapi/document.ts';
 import { buildHealthServer, buildServer } from './http/server.ts';
 import { GroupCommit } from './ingest/group-commit.ts';
@@ -103,6 +104,7 @@ export async function startApi(
 
     const uploads = { database, queue, newBatchId, maxLineBytes: config.bodyLimit, log };
     let url = '';
+    let document: OpenApiDocument | undefined;
     const publicUrl = (): string => config.publicUrl ?? url;
     const server = buildServer({
       log,
@@ -116,7 +118,10 @@ export async function startApi(
       ...settingsAccess(database),
       signingSecret: sharedSecret(database, 'signed URLs'),
       publicUrl,
-      openApiDocument: () => openApiDocument(publicUrl(), VERSION),
+      openApiDocument: () => {
+        document ??= openApiDocument(publicUrl(), VERSION);
+        return document;
+      },
       findObject: (namespace, id) => findObject(database, namespace, id),
       findObjects: (namespace, ids) => findObjects(database, namespace, ids),
       listObjects: (namespace, after, limit) => listObjects(database, namespace, after, limit),
