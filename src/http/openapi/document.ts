@@ -3,6 +3,7 @@ import { dataOperations } from '../routes/data.openapi.ts';
 import { documentOperations } from '../routes/document.openapi.ts';
 import { healthOperations } from '../routes/health.openapi.ts';
 import { importOperations } from '../routes/imports.openapi.ts';
+import { metricsOperations } from '../routes/metrics.openapi.ts';
 import { objectOperations } from '../routes/objects.openapi.ts';
 import { requestOperations } from '../routes/requests.openapi.ts';
 import { resultOperations } from '../routes/results.openapi.ts';
@@ -25,6 +26,7 @@ export const OPERATIONS = {
   ...uploadOperations,
   ...settingsOperations,
   ...healthOperations,
+  ...metricsOperations,
   ...documentOperations,
 };
 
