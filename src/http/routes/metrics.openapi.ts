@@ -2,9 +2,9 @@
 import { z } from 'zod';
 import type { Operations } from '../openapi/operation.ts';
 
-const METRICS = `# HELP http_server_requests_total Requests by route and status.
-# TYPE http_server_requests_total counter
-http_server_requests_total{route="/v1/data/:namespace",status="202"} 1
+const METRICS = `# HELP inlet_refused_writes_total Writes that were refused though there was nothing wrong with them, to be sent again later.
+# TYPE inlet_refused_writes_total counter
+inlet_refused_writes_total{reason="queue_full"} 0
 `;
 
 export const metricsOperations = {
