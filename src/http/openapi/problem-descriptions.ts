@@ -53,7 +53,7 @@ export const DESCRIPTIONS: Readonly<Record<ProblemCode, Description>> = {
   },
   unsupported_media_type: {
     name: 'UnsupportedMediaType',
-    when: 'The body comes in a `Content-Type` or a `Content-Encoding` that is not served.',
+    when: 'The body is not `application/json` in UTF-8, or comes in a `Content-Encoding` that is not served.',
     detail: 'send the body as Content-Type: application/json',
   },
   rate_limited: {

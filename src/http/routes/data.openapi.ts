@@ -62,8 +62,7 @@ export const dataOperations = {
       queue_full: null,
       too_large:
         'The body is larger than the limit, once decompressed, or has more objects than one request may.',
-      unsupported_media_type:
-        'The body is not `application/json` in UTF-8, or comes in a `Content-Encoding` that is not served.',
+      unsupported_media_type: null,
     },
   },
 } satisfies Operations;

@@ -64,9 +64,8 @@ const createUpload = {
   },
   problems: {
     not_found: 'The API key may not see this namespace.',
-    too_large: 'The body is larger than the limit, once decompressed.',
-    unsupported_media_type:
-      'The body is not `application/json` in UTF-8, or comes in a `Content-Encoding` that is not served.',
+    too_large: null,
+    unsupported_media_type: null,
   },
 } satisfies Omit<Operation, 'id' | 'summary'>;
 

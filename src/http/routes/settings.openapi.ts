@@ -54,9 +54,8 @@ export const settingsOperations = {
       },
     },
     problems: {
-      too_large: 'The body is larger than the limit, once decompressed.',
-      unsupported_media_type:
-        'The body is not `application/json` in UTF-8, or comes in a `Content-Encoding` that is not served.',
+      too_large: null,
+      unsupported_media_type: null,
     },
   },
 
