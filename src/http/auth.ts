@@ -10,7 +10,7 @@ import { ProblemError } from '../errors.ts';
 import { applyRate } from './rate-limit.ts';
 
 /** What a route asks of its caller. */
-export interface Access {
+interface Access {
   readonly scope: Scope;
   /**
    * What a caller is told that may not see the namespace of the path, where even what is in it is nobody else's
