@@ -99,7 +99,7 @@ export async function startApi(
     const groupCommit = new GroupCommit(queue, newBatchId);
     closing.add('requests in line', () => groupCommit.idle(), 5_000);
 
-    const access = await openAccessControl({ ...config, fixedKeys: keys, database, log });
+    const access = await openAccessControl({ ...config, fixedKeys: keys, log });
     closing.add('API keys', () => access.close());
 
     const uploads = { database, queue, newBatchId, maxLineBytes: config.bodyLimit, log };

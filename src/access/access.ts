@@ -1,5 +1,4 @@
 /** All that decides who may call: the keys in memory, their watch, and the rates; opened and closed together. */
-import type { Queryable } from '../store/database.ts';
 import type { Log } from '../telemetry.ts';
 import { errorReporter } from '../telemetry.ts';
 import { KeyRing } from './key-ring.ts';
@@ -9,7 +8,6 @@ import { RateLimits } from './rate-limits.ts';
 export interface AccessOptions {
   /** Keys of this process's settings, which have access to everything. */
   readonly fixedKeys: readonly string[];
-  readonly database: Queryable;
   readonly databaseUrl: string;
   readonly redisUrl: string | undefined;
   readonly redisPrefix: string;
@@ -26,11 +24,10 @@ export interface AccessControl {
 
 /** Reads the keys, where the database can be reached, and follows their changes from then on. */
 export async function openAccessControl(options: AccessOptions): Promise<AccessControl> {
-  const { fixedKeys, database, databaseUrl, redisUrl, redisPrefix, log } = options;
+  const { fixedKeys, databaseUrl, redisUrl, redisPrefix, log } = options;
   const ring = new KeyRing(fixedKeys);
   const watch = new KeyWatch({
     ring,
-    database,
     databaseUrl,
     onError: errorReporter(log, 'cannot read the API keys: those that are known go on working'),
   });

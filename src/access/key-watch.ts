@@ -1,25 +1,28 @@
 /**
  * Keeps the keys in memory like those in the database: told by NOTIFY of every change, and looking by itself every few
- * seconds, because a notification can get lost (a pooler in between, a connection that went silent).
+ * seconds, because a notification can get lost (a pooler in between, a connection that went silent). All of it goes over
+ * one connection of its own, so that it never waits for the requests' pool.
  */
 import pg from 'pg';
 import { API_KEYS_CHANNEL, activeApiKeys, noteApiKeysUsed } from '../store/api-keys.ts';
-import type { Queryable } from '../store/database.ts';
+import { queryableOn } from '../store/database.ts';
 import { SteadyClient } from '../store/steady-client.ts';
 import type { KeyRing } from './key-ring.ts';
 
 /** How often the keys are read without having been told, in milliseconds. */
 const POLL_MS = 5_000;
 
-/** How long after it broke the listening connection is made anew, in milliseconds. */
+/** How long after it broke the connection is made anew, in milliseconds. */
 const RECONNECT_MS = 1_000;
 
 /** How often it is noted when keys were last used, in milliseconds. */
 const NOTE_USE_MS = 30_000;
 
+/** Longest wait for Postgres, in milliseconds; then the connection counts as broken. */
+const TIMEOUT_MS = 4_000;
+
 export interface KeyWatchOptions {
   readonly ring: KeyRing;
-  readonly database: Queryable;
   readonly databaseUrl: string;
   /** Told of what fails; the keys stay as they are known then. */
   readonly onError: (error: Error) => void;
@@ -28,12 +31,13 @@ export interface KeyWatchOptions {
 export class KeyWatch {
   readonly #options: KeyWatchOptions;
   readonly #timers: NodeJS.Timeout[] = [];
+  /** The connection, from the moment that it is listened on. */
+  #client: pg.Client | undefined;
+  #reconnect: NodeJS.Timeout | undefined;
   #reading: Promise<void> | undefined;
   #readAgain = false;
-  #listener: pg.Client | undefined;
-  #reconnect: NodeJS.Timeout | undefined;
   #closed = false;
-  #notedAt = Date.now();
+  #notedUntil = Date.now();
 
   constructor(options: KeyWatchOptions) {
     this.#options = options;
@@ -44,15 +48,48 @@ export class KeyWatch {
     const poll = setInterval(() => void this.#read(), POLL_MS);
     const note = setInterval(() => void this.#noteUse(), NOTE_USE_MS);
     for (const timer of [poll, note]) this.#timers.push(timer.unref());
-    void this.#listen();
-    await this.#read();
+    await this.#connect();
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#reconnect);
     for (const timer of this.#timers) clearInterval(timer);
-    await Promise.all([this.#listener?.end(), this.#reading, this.#noteUse()]);
+    await Promise.all([this.#reading, this.#noteUse()]);
+    await this.#client?.end();
+  }
+
+  async #connect(): Promise<void> {
+    const { databaseUrl, onError } = this.#options;
+    const client = new SteadyClient({
+      connectionString: databaseUrl,
+      application_name: 'inlet keys',
+      connectionTimeoutMillis: TIMEOUT_MS,
+      query_timeout: TIMEOUT_MS,
+      keepAlive: true,
+    });
+    client.on('notification', () => void this.#read());
+    try {
+      await client.connect();
+      client.once('end', () => this.#connectAgain(client));
+      await client.query(`LISTEN ${pg.escapeIdentifier(API_KEYS_CHANNEL)}`);
+    } catch (error) {
+      onError(error as Error);
+      await client.end().catch(onError);
+      this.#connectAgain(undefined);
+      return;
+    }
+    this.#client = client;
+    // Also what was told while nobody listened.
+    await this.#read();
+  }
+
+  /** @param broken the connection that is no more; undefined where there was none yet */
+  #connectAgain(broken: pg.Client | undefined): void {
+    if (this.#closed || this.#client !== broken) return;
+    this.#client = undefined;
+    clearTimeout(this.#reconnect);
+    this.#reconnect = setTimeout(() => void this.#connect(), RECONNECT_MS).unref();
   }
 
   /** Reads the keys; once more afterwards where that is asked for meanwhile. */
@@ -61,60 +98,37 @@ export class KeyWatch {
       this.#readAgain = true;
       return this.#reading;
     }
-    const { ring, database, onError } = this.#options;
-    this.#reading = activeApiKeys(database)
-      .then((keys) => ring.replace(keys), onError)
-      .finally(() => {
-        this.#reading = undefined;
-        if (!this.#readAgain || this.#closed) return;
-        this.#readAgain = false;
-        void this.#read();
-      });
+    this.#reading = this.#use(async (client) => {
+      this.#options.ring.replace(await activeApiKeys(queryableOn(client)));
+    }).finally(() => {
+      this.#reading = undefined;
+      if (!this.#readAgain || this.#closed) return;
+      this.#readAgain = false;
+      void this.#read();
+    });
     return this.#reading;
   }
 
-  async #listen(): Promise<void> {
-    const { databaseUrl, onError } = this.#options;
-    const client = new SteadyClient({
-      connectionString: databaseUrl,
-      application_name: 'inlet keys',
-      connectionTimeoutMillis: 4_000,
-      query_timeout: 4_000,
-      keepAlive: true,
-    });
-    this.#listener = client;
-    client.on('notification', () => void this.#read());
-    client.once('end', () => this.#listenAgain(client));
-    try {
-      await client.connect();
-      await client.query(`LISTEN ${pg.escapeIdentifier(API_KEYS_CHANNEL)}`);
-      // What was told while nobody listened.
-      await this.#read();
-    } catch (error) {
-      onError(error as Error);
-      await client.end().catch(onError);
-      this.#listenAgain(client);
-    }
-  }
-
-  /** Once for each connection that broke, or was never made. */
-  #listenAgain(broken: pg.Client): void {
-    if (this.#closed || this.#listener !== broken) return;
-    this.#listener = undefined;
-    this.#reconnect = setTimeout(() => void this.#listen(), RECONNECT_MS).unref();
-  }
-
   async #noteUse(): Promise<void> {
-    const { ring, database, onError } = this.#options;
-    const since = this.#notedAt;
     const now = Date.now();
-    const used = ring.usedSince(since);
+    const used = this.#options.ring.usedSince(this.#notedUntil);
     if (used.length === 0) return;
+    await this.#use(async (client) => {
+      await noteApiKeysUsed(queryableOn(client), used);
+      this.#notedUntil = now;
+    });
+  }
+
+  /** Whatever fails on the connection ends it, and another one is made. */
+  async #use(run: (client: pg.Client) => Promise<void>): Promise<void> {
+    const client = this.#client;
+    if (!client) return;
     try {
-      await noteApiKeysUsed(database, used);
-      this.#notedAt = now;
+      await run(client);
     } catch (error) {
-      onError(error as Error);
+      this.#options.onError(error as Error);
+      await client.end().catch(this.#options.onError);
+      this.#connectAgain(client);
     }
   }
 }

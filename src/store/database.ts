@@ -93,8 +93,13 @@ export class Database implements Queryable {
   }
 }
 
+/** Statements on a connection that is somebody's own. @throws as those of {@link Database.query} */
+export function queryableOn(client: pg.ClientBase): Queryable {
+  return { query: (statement) => run(client, statement) };
+}
+
 async function run<Row extends pg.QueryResultRow>(
-  on: pg.Pool | pg.PoolClient,
+  on: pg.Pool | pg.ClientBase,
   { name, text, values, timeoutMs }: Statement,
 ): Promise<Row[]> {
   const options = { ...(name ? { name } : {}), ...(timeoutMs ? { query_timeout: timeoutMs } : {}) };

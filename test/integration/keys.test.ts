@@ -15,7 +15,7 @@ const WITHIN_SECONDS_MS = 10_000;
 
 /** The connections over which processes are told of changed keys. */
 const LISTENING = `SELECT FROM pg_stat_activity
-  WHERE application_name = 'inlet keys' AND datname = current_database() AND query LIKE 'LISTEN%'`;
+  WHERE application_name = 'inlet keys' AND datname = current_database()`;
 
 let closers: (() => Promise<unknown>)[];
 
