@@ -89,6 +89,11 @@ async function run(
   const config = readConfig(process.env);
   const log = createLog(config.logLevel);
   log.info({ version: VERSION, settings: describeConfig(config) }, 'inlet starts');
+  // Node would print all that an error holds: rows and parameters too, where it comes from Postgres.
+  process.on('uncaughtException', (err) => {
+    log.fatal({ err }, 'inlet ends: this is a bug');
+    process.exit(EXIT.failed);
+  });
   const stopping = new AbortController();
   let stoppingSince: number | undefined;
   const started = start(config, log, stopping.signal);

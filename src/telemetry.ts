@@ -1,8 +1,10 @@
 /** The log: pino, JSON lines, or a readable form on a terminal. */
+import { isatty } from 'node:tty';
 import type { Logger } from 'pino';
 import { pino } from 'pino';
 import pretty from 'pino-pretty';
-import { UnavailableError } from './errors.ts';
+import { describeError } from './telemetry/describe-error.ts';
+import { LogBuffer } from './telemetry/log-buffer.ts';
 
 /** What modules need of the log. */
 export type Log = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;
@@ -10,29 +12,45 @@ export type Log = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
+const STDOUT = 1;
+
+/** Most bytes that wait for a reader of the log who has fallen behind. What comes beyond that is dropped. */
+const MAX_WAITING_BYTES = 16 * 1024 * 1024;
+
 /** Makes the process's log on standard output. */
 export function createLog(level: LogLevel): Logger {
   const options = { level, base: null, serializers: { err: describeError } };
-  return process.stdout.isTTY
-    ? pino(options, pretty({ colorize: true, ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss' }))
-    : pino({ ...options, timestamp: pino.stdTimeFunctions.isoTime });
+  if (level === 'silent') return pino(options);
+  // (process.stdout would tell too, but being asked it makes a pipe one that can refuse to be written to.)
+  if (isatty(STDOUT)) {
+    return pino(options, pretty({ colorize: true, ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss' }));
+  }
+  const { buffer, onDropped } = standardOutput();
+  const log = pino({ ...options, timestamp: pino.stdTimeFunctions.isoTime }, buffer);
+  onDropped((lines) => log.warn({ lines }, 'the log was not read fast enough: lines of it were dropped'));
+  return log;
 }
 
-/**
- * What the log says of an error. Errors of Postgres carry statements' details, rows and parameters in further
- * members, which are users' data: only its code and message are let through.
- */
-function describeError(error: unknown): Record<string, unknown> {
-  if (!(error instanceof Error)) return { message: String(error) };
-  const { name, message, stack } = error;
-  const code = 'code' in error ? { code: error.code } : {};
-  const cause = error.cause === undefined ? {} : { cause: describeError(error.cause) };
-  return { type: name, message, ...code, ...cause, ...(isExpected(error) ? {} : { stack }) };
-}
-
-/** These are explained by their code or message; where they were thrown says nothing. */
-function isExpected(error: Error): boolean {
-  return error instanceof UnavailableError || 'code' in error || error.cause !== undefined;
+/** Standard output, written to in the background, and at the end of the process all that is left. */
+function standardOutput() {
+  const output = pino.destination({
+    ...{ dest: STDOUT, sync: false, minLength: 0, maxLength: MAX_WAITING_BYTES },
+  });
+  // A log that can't be written, because the disk is full, must not end the server.
+  output.on('error', () => undefined);
+  const buffer = new LogBuffer(output);
+  process.prependListener('exit', () => buffer.flushSync());
+  const onDropped = (report: (lines: number) => void): void => {
+    let lines = 0;
+    output.on('drop', (text: string) => {
+      lines += text.split('\n').length - 1;
+    });
+    output.on('drain', () => {
+      if (lines > 0) report(lines);
+      lines = 0;
+    });
+  };
+  return { buffer, onDropped };
 }
 
 const SAME_ERROR_MS = 10_000;

@@ -1,0 +1,51 @@
+/** What is said of an error outside of this process: never a word that could be users' data, or a secret. */
+import { UnavailableError } from '../errors.ts';
+import { sqlState } from '../store/faults.ts';
+
+/**
+ * The classes of Postgres's errors whose messages speak of the server and not of what it was given. Others quote
+ * values: 22 and 23 the one that is wrong, P0 and codes of their own whatever an operator's trigger says.
+ */
+const SPEAK_OF_THE_SERVER: ReadonlySet<string> = new Set([
+  ...['08', '25', '28', '3D', '3F', '40', '42', '53', '55', '57', '58'],
+]);
+
+/** Redis repeats a command that it doesn't know, be it AUTH with its password. */
+const REPEATED_COMMAND = /, with args beginning with.*/s;
+
+const HIDDEN = 'not shown: it could quote data';
+
+/**
+ * What the log says of an error: its type, message, code and cause. Further members are left out: errors of Postgres
+ * carry rows and parameters there, those of ioredis the command, and those of URLs the URL with its password.
+ */
+export function describeError(error: unknown): Record<string, unknown> {
+  if (!(error instanceof Error)) return { message: typeof error === 'string' ? error : typeof error };
+  const { name, message, stack, cause } = error;
+  const code = 'code' in error ? { code: error.code } : {};
+  const because = cause === undefined ? {} : { cause: describeError(cause) };
+  const shown = quotesData(error) ? HIDDEN : message.replace(REPEATED_COMMAND, '');
+  const where = isExpected(error) ? {} : { stack: framesOf(stack) };
+  return { type: name, message: shown, ...code, ...because, ...where };
+}
+
+/** Whether an error's message could hold what users have sent. */
+function quotesData(error: Error): boolean {
+  const state = sqlState(error);
+  if (state !== undefined) return !SPEAK_OF_THE_SERVER.has(state.slice(0, 2));
+  // JSON.parse quotes what it was given.
+  if (error instanceof SyntaxError) return true;
+  // What wraps another often says the same.
+  return error.cause instanceof Error && quotesData(error.cause);
+}
+
+/** These are explained by their code or message; where they were thrown says nothing. */
+function isExpected(error: Error): boolean {
+  return error instanceof UnavailableError || 'code' in error || error.cause !== undefined;
+}
+
+/** A stack without the message that it begins with. */
+function framesOf(stack: string | undefined): string | undefined {
+  const frames = stack?.indexOf('\n    at ') ?? -1;
+  return frames < 0 ? undefined : stack?.slice(frames + 1);
+}
