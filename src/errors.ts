@@ -21,11 +21,16 @@ export const PROBLEMS = {
 
 export type ProblemCode = keyof typeof PROBLEMS;
 
+/** Why requests are refused that would have been taken at another time. */
+export type RefusalReason = 'queue_unavailable' | 'store_unavailable';
+
 interface ProblemOptions extends ErrorOptions {
   readonly headers?: Readonly<Record<string, string>>;
   readonly issues?: readonly Issue[];
   /** How many issues there are altogether, where `issues` holds only the first ones. */
   readonly totalIssues?: number;
+  /** Which of several causes of the same code it is, for the log and the metrics; clients don't see it. */
+  readonly reason?: RefusalReason;
 }
 
 /** An error that the client is told as it is. */
@@ -35,6 +40,7 @@ export class ProblemError extends Error {
   readonly headers: Readonly<Record<string, string>>;
   readonly issues: readonly Issue[];
   readonly totalIssues: number;
+  readonly reason: RefusalReason | undefined;
 
   /** @param detail what is wrong and what to do about it, for the client */
   constructor(code: ProblemCode, detail: string, options: ProblemOptions = {}) {
@@ -43,6 +49,7 @@ export class ProblemError extends Error {
     this.headers = options.headers ?? {};
     this.issues = options.issues ?? [];
     this.totalIssues = options.totalIssues ?? this.issues.length;
+    this.reason = options.reason;
   }
 }
 

@@ -7,7 +7,7 @@ import { describeError } from './telemetry/describe-error.ts';
 import { LogBuffer } from './telemetry/log-buffer.ts';
 
 /** What modules need of the log. */
-export type Log = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;
+export type Log = Pick<Logger, 'debug' | 'info' | 'warn' | 'error' | 'isLevelEnabled'>;
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];

@@ -44,6 +44,7 @@ const JSON_TYPE = /^application\/json\s*(?:;\s*charset="?utf-?8"?\s*)?$/i;
 export function acceptJsonBytes(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+    request.bodyBytes = body.length;
     const type = request.headers['content-type'] ?? '';
     if (JSON_TYPE.test(type)) done(null, body);
     else done(new ProblemError('unsupported_media_type', `the body must be UTF-8, and this is ${type}`));

@@ -1,6 +1,7 @@
 /** Errors as `application/problem+json` (RFC 9457), whatever threw them. */
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { InvalidWriteError, TooManyObjectsError } from '../domain/objects.ts';
+import type { RefusalReason } from '../errors.ts';
 import { PROBLEMS, ProblemError } from '../errors.ts';
 import { QueueNotDurableError, QueueUnavailableError } from '../queue/queue.ts';
 import { faultKind } from '../store/faults.ts';
@@ -44,6 +45,7 @@ export function problemBody(problem: ProblemError, requestId: string): string {
 
 /** Answers with an error. */
 export function sendProblem(reply: FastifyReply, request: FastifyRequest, problem: ProblemError): void {
+  request.problem = problem;
   reply
     .code(PROBLEMS[problem.code].status)
     .headers(problem.headers)
@@ -70,10 +72,10 @@ export function problemFrom(error: unknown): ProblemError {
     );
   }
   if (error instanceof QueueUnavailableError) {
-    return unavailable('the queue cannot take requests at the moment: try again', error);
+    return unavailable('queue_unavailable', 'the queue cannot take requests at the moment: try again', error);
   }
   if (faultKind(error) === 'infrastructure') {
-    return unavailable('the database cannot be reached at the moment: try again', error);
+    return unavailable('store_unavailable', 'the database cannot be reached at the moment: try again', error);
   }
   if (isFastifyError(error)) {
     const known = FASTIFY_PROBLEMS[error.code]?.(error);
@@ -84,8 +86,8 @@ export function problemFrom(error: unknown): ProblemError {
   return new ProblemError('internal_error', 'something went wrong on our side', { cause: error });
 }
 
-function unavailable(detail: string, cause: unknown): ProblemError {
-  return new ProblemError('unavailable', detail, { headers: { 'retry-after': RETRY_AFTER }, cause });
+function unavailable(reason: RefusalReason, detail: string, cause: unknown): ProblemError {
+  return new ProblemError('unavailable', detail, { reason, headers: { 'retry-after': RETRY_AFTER }, cause });
 }
 
 function isFastifyError(error: unknown): error is FastifyError {

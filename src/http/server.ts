@@ -11,6 +11,8 @@ import { acceptJsonBytes } from './body.ts';
 import { limitBodyTime } from './body-time.ts';
 import { methodNotAllowed } from './method-not-allowed.ts';
 import { problemBody, problemFrom, sendProblem } from './problem.ts';
+import type { OnAnswered } from './request-log.ts';
+import { RequestLog } from './request-log.ts';
 import type { DataRouteDeps } from './routes/data.ts';
 import { dataRoutes } from './routes/data.ts';
 import { docsRoutes } from './routes/docs.ts';
@@ -34,6 +36,8 @@ import { uploadRoutes } from './routes/uploads.ts';
 export interface BaseDeps {
   readonly newRequestId: () => string;
   readonly log: Log;
+  /** Told of each request when it is over. */
+  readonly onAnswered?: OnAnswered;
 }
 
 export interface ServerDeps
@@ -87,7 +91,8 @@ export function buildHealthServer(deps: BaseDeps & HealthRouteDeps): FastifyInst
 }
 
 /** Errors, ids and limits, which are the same for every route. */
-function baseServer({ newRequestId, log }: BaseDeps): FastifyInstance {
+function baseServer({ newRequestId, log, onAnswered }: BaseDeps): FastifyInstance {
+  const requests = new RequestLog(log, onAnswered);
   const reportUnavailable = errorReporter(log, 'requests are refused with 503');
   const fail = (error: unknown, request: FastifyRequest): ProblemError => {
     const problem = problemFrom(error);
@@ -106,19 +111,29 @@ function baseServer({ newRequestId, log }: BaseDeps): FastifyInstance {
     http: { requireHostHeader: false },
     // While the server closes, what still comes in over open connections is answered like anything else.
     return503OnClosing: false,
-    frameworkErrors: (error, request, reply) => sendProblem(reply, request, fail(error, request)),
-    clientErrorHandler: (error, socket) => refuse(error, socket, newRequestId()),
+    frameworkErrors: (error, request, reply) => {
+      requests.watch(request, reply);
+      sendProblem(reply, request, fail(error, request));
+    },
+    clientErrorHandler: (error, socket) => {
+      const requestId = newRequestId();
+      const client = socket.remoteAddress;
+      const problem = refuse(error, socket, requestId);
+      if (problem) requests.refused(requestId, problem, client);
+    },
   });
   // Node would answer an Expect header that it doesn't know with an empty 417; a server may pass over it (RFC 9110, 10.1.1).
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
+  requests.attach(app);
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id);
     if (request.headers.host !== undefined || request.raw.httpVersion === '1.0') done();
     else done(new ProblemError('invalid_request', 'the Host header is missing'));
   });
-  limitBodyTime(app, BODY_TIMEOUT_MS, ({ raw, id }) =>
-    refuse({ name: '', message: '', code: 'ERR_HTTP_REQUEST_TIMEOUT' }, raw.socket, id),
-  );
+  limitBodyTime(app, BODY_TIMEOUT_MS, (request) => {
+    const timeout = { name: '', message: '', code: 'ERR_HTTP_REQUEST_TIMEOUT' };
+    request.problem = refuse(timeout, request.raw.socket, request.id);
+  });
   // Bodies are for the routes that want them: Fastify's own parsers would judge what nobody reads.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, payload, done) => {
@@ -136,11 +151,18 @@ function pathOf({ url }: FastifyRequest): string {
   return (url.split('?')[0] ?? '').slice(0, 200);
 }
 
-/** Answers what is not even HTTP, or took too long, on the bare socket. */
-function refuse({ code }: NodeJS.ErrnoException, socket: Socket, requestId: string): void {
+/**
+ * Answers what is not even HTTP, or took too long, on the bare socket.
+ * @returns what was answered; undefined where nobody was left to be told
+ */
+function refuse(
+  { code }: NodeJS.ErrnoException,
+  socket: Socket,
+  requestId: string,
+): ProblemError | undefined {
   if (code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
-    return;
+    return undefined;
   }
   const problem =
     code === 'HPE_HEADER_OVERFLOW'
@@ -154,4 +176,5 @@ function refuse({ code }: NodeJS.ErrnoException, socket: Socket, requestId: stri
     `HTTP/1.1 ${status} ${title}\r\nContent-Type: application/problem+json; charset=utf-8\r\n` +
       `Content-Length: ${Buffer.byteLength(body)}\r\nX-Request-Id: ${requestId}\r\nConnection: close\r\n\r\n${body}`,
   );
+  return problem;
 }

@@ -42,6 +42,7 @@ export const UPLOAD_ENCODINGS = servedEncodings(DECODERS);
  * Makes what opens an upload's body.
  * @param encoding the `Content-Encoding` header
  * @param idleMs longest time without a byte, in milliseconds; time in which the server doesn't want any doesn't count
+ * @param onBytes told how many bytes have come, before decompression
  * @returns the file, whose reading throws ProblemError 400 or 408, or the reason of `signal` once that is aborted
  * @throws ProblemError 415 where the encoding isn't served
  */
@@ -49,11 +50,12 @@ export function uploadStream(
   body: IncomingMessage,
   encoding: string | undefined,
   idleMs: number,
+  onBytes: (count: number) => void = () => undefined,
 ): (signal: AbortSignal) => AsyncIterable<Buffer> {
   const name = encodingName(encoding, DECODERS);
   const decode = name === undefined ? undefined : DECODERS.get(name);
   return (signal) => {
-    const bytes = bytesOf(body, idleMs, signal);
+    const bytes = bytesOf(body, idleMs, signal, onBytes);
     return decode ? decoded(decode(bytes), name) : bytes;
   };
 }
@@ -62,7 +64,12 @@ export function uploadStream(
  * The bytes in a stream of our own: what goes wrong with it leaves the connection open, over which the client is
  * to be told.
  */
-function bytesOf(body: IncomingMessage, idleMs: number, signal: AbortSignal): Readable {
+function bytesOf(
+  body: IncomingMessage,
+  idleMs: number,
+  signal: AbortSignal,
+  onBytes: (count: number) => void,
+): Readable {
   const bytes = new PassThrough({ highWaterMark: CHUNK_BYTES });
   const onAbort = (): void => {
     bytes.destroy(signal.reason as Error);
@@ -71,8 +78,9 @@ function bytesOf(body: IncomingMessage, idleMs: number, signal: AbortSignal): Re
     if (body.isPaused() || bytes.writableNeedDrain) timer.refresh();
     else bytes.destroy(new ProblemError('request_timeout', `nothing has come for ${idleMs / 1_000} seconds`));
   }, idleMs);
-  const onData = (): void => {
+  const onData = (chunk: Buffer): void => {
     timer.refresh();
+    onBytes(chunk.length);
   };
   signal.addEventListener('abort', onAbort);
   bytes.once('close', () => {

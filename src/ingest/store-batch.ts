@@ -12,12 +12,19 @@ import { upsertObjects } from '../store/objects.ts';
 import { isolate } from './isolate.ts';
 import { recordBatch } from './record-batch.ts';
 
-/** What became of a batch's objects. */
+/** What became of a batch's objects: each of them was stored, overtaken or kept as failed. */
 export interface StoreOutcome {
   readonly requests: number;
   readonly objects: number;
+  readonly stored: number;
+  /** Not written, because a later write of the same id was there already or comes in the same batch. */
+  readonly overtaken: number;
+  /** Refused by Postgres, or lines of an import that hold no object. */
   readonly failed: number;
 }
+
+/** Of a chunk that doesn't count any more. */
+const NOTHING: StoreOutcome = { requests: 0, objects: 0, stored: 0, overtaken: 0, failed: 0 };
 
 interface ObjectWrite extends ObjectPlace {
   readonly text: string;
@@ -30,40 +37,67 @@ interface Refusal {
 
 /**
  * Stores the objects of a batch and records its requests as done. Doing it again changes nothing.
+ * @param onProgress called as each part of a batch that takes long is done
  * @throws pg.DatabaseError or StoreUnavailableError where nothing of the batch was stored; `faultKind` tells
  *   what to do
  */
-export async function storeBatch(database: Database, batch: Batch): Promise<StoreOutcome> {
+export async function storeBatch(
+  database: Database,
+  batch: Batch,
+  onProgress: () => void = () => undefined,
+): Promise<StoreOutcome> {
   try {
-    const outcome = await store(database, batch);
+    const outcome = await store(database, batch, onProgress);
     // Also where the chunk was stored before: the worker may have died in between.
     for (const { import: chunk } of batch.requests) {
       if (chunk) await finishImport(database, chunk.requestId);
     }
     return outcome;
   } catch (error) {
-    if (error instanceof StaleChunkError) return { requests: 0, objects: 0, failed: 0 };
+    if (error instanceof StaleChunkError) return NOTHING;
     throw error;
   }
 }
 
-async function store(database: Database, batch: Batch): Promise<StoreOutcome> {
+async function store(database: Database, batch: Batch, onProgress: () => void): Promise<StoreOutcome> {
   const places = objectPlaces(batch);
-  let failed = 0;
+  const rejected = batch.requests.reduce((sum, { import: chunk }) => sum + (chunk?.rejected.length ?? 0), 0);
+  const { stored, failed } = await storeObjects(database, batch, places, onProgress);
+  return {
+    requests: batch.requests.length,
+    objects: places.length + rejected,
+    stored,
+    overtaken: places.length - stored - failed,
+    failed: failed + rejected,
+  };
+}
+
+interface Counts {
+  readonly stored: number;
+  readonly failed: number;
+}
+
+async function storeObjects(
+  database: Database,
+  batch: Batch,
+  places: readonly ObjectPlace[],
+  onProgress: () => void,
+): Promise<Counts> {
   try {
-    await database.transaction(async (transaction) => {
-      await upsertObjects(transaction, {
+    return await database.transaction(async (transaction) => {
+      const stored = await upsertObjects(transaction, {
         ...writeContext(batch),
         requestOf: places.map(({ request }) => request),
         objects: batch.objects,
       });
       await recordBatch(transaction, batch, []);
+      return { stored, failed: 0 };
     });
   } catch (error) {
     if (faultKind(error) !== 'data') throw error;
-    failed = await storeIsolated(database, batch, places);
+    onProgress();
+    return storeIsolated(database, batch, places, onProgress);
   }
-  return { requests: batch.requests.length, objects: places.length, failed };
 }
 
 /** Stores what can be stored of a batch that was refused for its data, and keeps the rest as failed. */
@@ -71,14 +105,21 @@ async function storeIsolated(
   database: Database,
   batch: Batch,
   places: readonly ObjectPlace[],
-): Promise<number> {
+  onProgress: () => void,
+): Promise<Counts> {
   const texts = splitList(batch.objects);
   if (texts.length !== places.length) {
     throw new Error(`batch ${batch.id} names ${places.length} objects and holds ${texts.length}`);
   }
   const writes = places.map((place, i): ObjectWrite => ({ ...place, text: texts[i] ?? '' }));
   return database.transaction(async (transaction) => {
-    const failures = await isolate(groupByKey(writes), (some) => attempt(transaction, batch, some));
+    let stored = 0;
+    const failures = await isolate(groupByKey(writes), async (some) => {
+      const { written, refusal } = await attempt(transaction, batch, some);
+      stored += written;
+      onProgress();
+      return refusal;
+    });
     const ids = requestIds(batch);
     const failed = failures.map(
       ({ write, reason }): FailedObject => ({
@@ -96,7 +137,7 @@ async function storeIsolated(
       batch,
       failures.map(({ write }) => write),
     );
-    return failed.length;
+    return { stored, failed: failed.length };
   });
 }
 
@@ -104,10 +145,10 @@ async function attempt(
   transaction: Queryable,
   batch: Batch,
   writes: readonly ObjectWrite[],
-): Promise<Refusal | undefined> {
+): Promise<{ written: number; refusal: Refusal | undefined }> {
   await transaction.query({ text: 'SAVEPOINT attempt' });
   try {
-    await upsertObjects(transaction, {
+    const written = await upsertObjects(transaction, {
       ...writeContext(batch),
       requestOf: writes.map(({ request }) => request),
       objects: writes.map(({ text }) => text).join(','),
@@ -115,12 +156,15 @@ async function attempt(
     // Constraints that would wait for the commit would fail it as a whole.
     await transaction.query({ text: 'SET CONSTRAINTS ALL IMMEDIATE' });
     await transaction.query({ text: 'RELEASE SAVEPOINT attempt' });
-    return undefined;
+    return { written, refusal: undefined };
   } catch (error) {
     const state = sqlState(error);
     if (state === undefined || faultKind(error) !== 'data') throw error;
     await transaction.query({ text: 'ROLLBACK TO SAVEPOINT attempt' });
-    return { sqlState: state, message: storableText((error as Error).message) };
+    return {
+      written: 0,
+      refusal: { sqlState: state, message: storableText((error as Error).message) },
+    };
   }
 }
 

@@ -1,6 +1,7 @@
 /** What a worker does with a batch: stores it, however long Postgres is away in between. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Batch } from '../domain/batch.ts';
+import { laneOf } from '../queue/backend.ts';
 import type { BatchHandler } from '../queue/queue.ts';
 import { HandedBackError } from '../queue/queue.ts';
 import { faultKind } from '../store/faults.ts';
@@ -10,6 +11,18 @@ import type { StoreOutcome } from './store-batch.ts';
 const FIRST_RETRY_MS = 200;
 const LONGEST_RETRY_MS = 10_000;
 
+/** Whether a batch that could not be stored is waited with, or left to the queue. */
+export type AttemptFault = 'unavailable' | 'unexpected';
+
+/** Told of what becomes of batches. Times are milliseconds. */
+export interface BatchObserver {
+  /** @param storeMs how long the attempt took that stored it */
+  readonly onStored?: (batch: Batch, outcome: StoreOutcome, storeMs: number) => void;
+  readonly onFault?: (fault: AttemptFault) => void;
+  /** An attempt has ended, or a part of one: the batch is being worked on. */
+  readonly onProgress?: (batch: Batch) => void;
+}
+
 /**
  * Makes the handler of a worker.
  *
@@ -17,37 +30,65 @@ const LONGEST_RETRY_MS = 10_000;
  * worker takes no further jobs that would fail just the same. Whatever else goes wrong is left to the queue,
  * which tries the job again later and lets others pass meanwhile.
  *
- * @param store stores one batch in one transaction
+ * @param store stores one batch in one transaction, and says so when a part of it is done
  */
-export function batchHandler(store: (batch: Batch) => Promise<StoreOutcome>, log: Log): BatchHandler {
+export function batchHandler(
+  store: (batch: Batch, onProgress: () => void) => Promise<StoreOutcome>,
+  log: Log,
+  { onStored, onFault, onProgress }: BatchObserver = {},
+): BatchHandler {
   return async (batch, stopping) => {
-    const started = performance.now();
+    const taken = performance.now();
     for (let attempt = 1; ; attempt += 1) {
+      const begun = performance.now();
+      const line = (outcome: string, counts: Partial<StoreOutcome> = {}) => ({
+        batch: batch.id,
+        outcome,
+        ...counts,
+        ...sizes(batch),
+        attempts: attempt,
+        storeMs: Math.round(performance.now() - begun),
+        ms: Math.round(performance.now() - taken),
+        // The one by the clock of this machine, the other by that of the queue's server.
+        sinceAcceptedMs: Math.max(0, Math.round(Date.now() - batch.acceptedAt / 1_000)),
+      });
+      let outcome: StoreOutcome;
       try {
-        const outcome = await store(batch);
-        const line = { batch: batch.id, ...outcome, attempt, ms: Math.round(performance.now() - started) };
-        if (outcome.failed > 0)
-          log.warn(line, 'stored a batch, and kept objects that Postgres refused as failed');
-        else log.debug(line, 'stored a batch');
-        return;
-      } catch (error) {
-        if (faultKind(error) !== 'infrastructure') {
-          log.error({ batch: batch.id, attempt, err: error }, 'could not store a batch: the queue keeps it');
-          throw error;
+        outcome = await store(batch, () => onProgress?.(batch));
+      } catch (err) {
+        onProgress?.(batch);
+        if (faultKind(err) !== 'infrastructure') {
+          onFault?.('unexpected');
+          log.error({ ...line('kept'), err }, 'could not store a batch: the queue keeps it');
+          throw err;
         }
+        onFault?.('unavailable');
         const waitMs = Math.min(FIRST_RETRY_MS * 2 ** Math.min(attempt - 1, 10), LONGEST_RETRY_MS);
-        log.warn({ batch: batch.id, attempt, waitMs, err: error }, 'could not store a batch yet');
-        await waitUnlessStopping(waitMs, stopping);
+        log.warn({ batch: batch.id, attempt, waitMs, err }, 'could not store a batch yet');
+        if (await isStopping(waitMs, stopping)) {
+          log.info(line('handed back'), 'gave a batch back: another worker takes it');
+          throw new HandedBackError('the worker stops', { cause: err });
+        }
+        continue;
       }
+      onStored?.(batch, outcome, performance.now() - begun);
+      const became = line(outcome.requests > 0 ? 'stored' : 'superseded', outcome);
+      if (outcome.failed > 0) log.warn(became, 'stored a batch, and kept objects that failed');
+      else log.info(became, 'stored a batch');
+      return;
     }
   };
 }
 
-async function waitUnlessStopping(ms: number, stopping: AbortSignal): Promise<void> {
-  try {
-    // Workers that failed together should not all come back at the same moment.
-    await delay(ms * (0.5 + Math.random() / 2), undefined, { signal: stopping });
-  } catch (cause) {
-    throw new HandedBackError('the worker stops', { cause });
-  }
+function sizes(batch: Batch) {
+  return {
+    lane: laneOf(batch),
+    requests: batch.requests.length,
+    bytes: Buffer.byteLength(batch.objects),
+  };
+}
+
+/** Waits, unless it is to stop. */
+async function isStopping(ms: number, stopping: AbortSignal): Promise<boolean> {
+  return delay(ms * (0.5 + Math.random() / 2), false, { signal: stopping }).catch(() => true);
 }

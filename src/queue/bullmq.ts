@@ -5,7 +5,7 @@ import { PAYLOAD_VERSION, readPayload } from '../domain/batch.ts';
 import type { BatchId } from '../domain/request-id.ts';
 import { batchTime } from '../domain/request-id.ts';
 import type { Backend, Lane, LaneLoad, Producer } from './backend.ts';
-import { PENDING } from './backend.ts';
+import { laneOf, PENDING } from './backend.ts';
 import type { OnQueueError, RunJob } from './bullmq-consumer.ts';
 import { BullmqConsumer, NO_LIMIT } from './bullmq-consumer.ts';
 import { DurabilityWatch } from './durability.ts';
@@ -68,8 +68,7 @@ class BullmqQueue implements BatchQueue {
   }
 
   async add(batch: UnstampedBatch, isWanted = () => true): Promise<void> {
-    const isImport = batch.requests.some((request) => request.import);
-    await this.#call(isImport ? 'imports' : 'writes', async (queue) => {
+    await this.#call(laneOf(batch), async (queue) => {
       if (!(await this.#producer.hasRoom())) throw new QueueUnavailableError('the queue is full');
       const payload: BatchPayload = {
         version: PAYLOAD_VERSION,

@@ -27,10 +27,23 @@ export interface Statement {
 /** Whatever statements can be run on: the pool, or one transaction. */
 export interface Queryable {
   query<Row extends pg.QueryResultRow>(statement: Statement): Promise<Row[]>;
+  /** Runs a statement that writes. @returns how many rows it has written */
+  write(statement: Statement): Promise<number>;
+}
+
+/** How a pool's connections are used. */
+export interface PoolUse {
+  readonly used: number;
+  readonly idle: number;
+  /** Callers that wait for a connection. */
+  readonly waiting: number;
+  /** Most connections at one time. */
+  readonly size: number;
 }
 
 export class Database implements Queryable {
   readonly #pool: pg.Pool;
+  readonly #poolSize: number;
   readonly #begin: string;
 
   constructor({ url, poolSize, queryTimeoutMs, historyLimit, onError }: DatabaseOptions) {
@@ -38,6 +51,7 @@ export class Database implements Queryable {
     // every pooler, and would lose against options in the URL.
     const settings = historyLimit === undefined ? '' : `; SET LOCAL inlet.history_limit = ${historyLimit}`;
     this.#begin = `BEGIN${settings}`;
+    this.#poolSize = poolSize;
     this.#pool = new pg.Pool({
       Client: SteadyClient,
       connectionString: url,
@@ -52,7 +66,18 @@ export class Database implements Queryable {
 
   /** @throws pg.DatabaseError where Postgres answers with an error; StoreUnavailableError where it doesn't answer */
   async query<Row extends pg.QueryResultRow>(statement: Statement): Promise<Row[]> {
-    return run(this.#pool, statement);
+    return (await run<Row>(this.#pool, statement)).rows;
+  }
+
+  /** @throws as {@link query} */
+  async write(statement: Statement): Promise<number> {
+    return (await run(this.#pool, statement)).rowCount ?? 0;
+  }
+
+  /** How its connections are used at this moment. */
+  get pool(): PoolUse {
+    const { totalCount, idleCount, waitingCount } = this.#pool;
+    return { used: totalCount - idleCount, idle: idleCount, waiting: waitingCount, size: this.#poolSize };
   }
 
   /**
@@ -64,7 +89,11 @@ export class Database implements Queryable {
     let broken = false;
     try {
       await run(client, { text: this.#begin });
-      const result = await use({ query: (statement) => run(client, statement) });
+      const result = await use({
+        query: async <Row extends pg.QueryResultRow>(statement: Statement) =>
+          (await run<Row>(client, statement)).rows,
+        write: async (statement) => (await run(client, statement)).rowCount ?? 0,
+      });
       await run(client, { text: 'COMMIT' });
       return result;
     } catch (error) {
@@ -101,12 +130,9 @@ export function queryableOn(client: pg.ClientBase): Queryable {
 async function run<Row extends pg.QueryResultRow>(
   on: pg.Pool | pg.ClientBase,
   { name, text, values, timeoutMs }: Statement,
-): Promise<Row[]> {
+): Promise<pg.QueryResult<Row>> {
   const options = { ...(name ? { name } : {}), ...(timeoutMs ? { query_timeout: timeoutMs } : {}) };
-  const result = await on
-    .query<Row>({ text, values: values ? [...values] : [], ...options })
-    .catch(unavailable);
-  return result.rows;
+  return on.query<Row>({ text, values: values ? [...values] : [], ...options }).catch(unavailable);
 }
 
 function unavailable(error: unknown): never {

@@ -71,10 +71,11 @@ const UPSERT = `
 
 /**
  * Writes objects where they are newer than what is stored.
+ * @returns how many were written; the others had been overtaken, by what is stored or by a later one among them
  * @throws pg.DatabaseError of kind `data` where Postgres refuses one of them; then none is written
  */
-export async function upsertObjects(on: Queryable, writes: ObjectWrites): Promise<void> {
-  await on.query({
+export async function upsertObjects(on: Queryable, writes: ObjectWrites): Promise<number> {
+  return on.write({
     name: 'upsert-objects',
     text: UPSERT,
     values: [

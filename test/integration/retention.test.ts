@@ -110,6 +110,7 @@ describe('deleteExpired', () => {
         if (steps.length === 2) stop.abort();
         return rows as never;
       },
+      write: (statement) => store.database.write(statement),
     };
     expect(await deleteExpired(watched, TIMES, stop.signal)).toEqual({ requests: 2_000, revisions: 0 });
     expect(steps).toEqual([1_000, 1_000]);

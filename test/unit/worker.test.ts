@@ -25,7 +25,7 @@ const BATCH: Batch = {
   requests: [{ namespace: 'ns', ids: ['a'] }],
   objects: '{"id":"a"}',
 };
-const STORED: StoreOutcome = { requests: 1, objects: 1, failed: 0 };
+const STORED: StoreOutcome = { requests: 1, objects: 1, stored: 1, overtaken: 0, failed: 0 };
 
 function databaseError(code: string): pg.DatabaseError {
   const error = new pg.DatabaseError('message that nobody should match on', 0, 'error');
@@ -67,14 +67,22 @@ describe('batchHandler', () => {
     await run();
     expect(attempts).toEqual([BATCH]);
     expect(lines).toHaveLength(1);
-    expect(lines[0]).toMatchObject({ batch: BATCH.id, requests: 1, objects: 1, failed: 0, attempt: 1 });
+    expect(lines[0]).toMatchObject({
+      ...{ batch: BATCH.id, outcome: 'stored', lane: 'writes', bytes: 10, attempts: 1 },
+      ...{ requests: 1, objects: 1, stored: 1, overtaken: 0, failed: 0 },
+    });
+    for (const time of ['storeMs', 'ms', 'sinceAcceptedMs']) {
+      expect(lines[0], time).toHaveProperty(time, expect.any(Number));
+    }
   });
 
   it('is done also where some objects were kept as failed, and warns', async () => {
-    const { run, attempts, logged } = setUp([{ requests: 1, objects: 5, failed: 2 }]);
+    const { run, attempts, logged } = setUp([
+      { requests: 1, objects: 5, stored: 2, overtaken: 1, failed: 2 },
+    ]);
     await run();
     expect(attempts).toHaveLength(1);
-    expect(logged('warn')).toMatchObject([{ batch: BATCH.id, objects: 5, failed: 2 }]);
+    expect(logged('warn')).toMatchObject([{ batch: BATCH.id, objects: 5, overtaken: 1, failed: 2 }]);
   });
 
   it('tries the same batch until it is stored', async () => {
@@ -88,7 +96,7 @@ describe('batchHandler', () => {
       { batch: BATCH.id, attempt: 1 },
       { batch: BATCH.id, attempt: 2 },
     ]);
-    expect(logged('debug')).toMatchObject([{ attempt: 3 }]);
+    expect(logged('info')).toMatchObject([{ attempts: 3, outcome: 'stored' }]);
     expect(logged('error')).toEqual([]);
   });
 
@@ -140,7 +148,7 @@ describe('batchHandler', () => {
     const { run, attempts, logged } = setUp([error]);
     await expect(run()).rejects.toBe(error);
     expect(attempts).toHaveLength(1);
-    expect(logged('error')).toMatchObject([{ batch: BATCH.id, attempt: 1 }]);
+    expect(logged('error')).toMatchObject([{ batch: BATCH.id, attempts: 1, outcome: 'kept' }]);
   });
 
   it('leaves the unexpected to the queue also after it has waited', async () => {

@@ -30,6 +30,7 @@ export function dataRoutes(app: FastifyInstance, deps: DataRouteDeps): void {
     async (request, reply) => {
       const text = await bodyText(request.body, request.headers['content-encoding'], bodyLimit);
       const write = readWrite(text, maxObjects);
+      request.objectCount = write.ids.length;
       const counted = takeObjects(callerOf(request), write.ids.length);
       if (counted) applyRate(reply, await counted);
       const { namespace } = request.params;

@@ -17,9 +17,9 @@ export interface HealthRouteDeps {
 }
 
 export function healthRoutes(app: FastifyInstance, { readiness }: HealthRouteDeps): void {
-  app.get('/healthz', () => ({ status: 'ok' }));
+  app.get('/healthz', { config: { quiet: true } }, () => ({ status: 'ok' }));
 
-  app.get('/readyz', async (_request, reply) => {
+  app.get('/readyz', { config: { quiet: true } }, async (_request, reply) => {
     const { ready, queue, store, writes, warnings } = await readiness();
     reply.code(ready ? 200 : 503).header('cache-control', 'no-store');
     return {

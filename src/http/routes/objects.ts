@@ -99,6 +99,7 @@ export function objectRoutes(app: FastifyInstance, deps: ObjectRouteDeps): void 
 
   app.delete<Params>('/v1/data/:namespace/objects/:id', writing, async (request, reply) => {
     const { namespace, id } = request.params;
+    request.objectCount = 1;
     const mistake = idMistake(id) ?? (canExist(id) ? undefined : 'must not hold U+0000');
     if (mistake) throw new ProblemError('invalid_request', `the id ${mistake}`);
     const counted = deps.takeObjects(callerOf(request), 1);

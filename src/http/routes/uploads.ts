@@ -59,7 +59,9 @@ export function uploadRoutes(app: FastifyInstance, deps: UploadRouteDeps): void 
         refuseWhileFull(deps),
       ],
     },
-    async ({ params: { namespace, requestId }, headers, raw }, reply) => {
+    async (request, reply) => {
+      const { params, headers, raw } = request;
+      const { namespace, requestId } = params;
       const type = headers['content-type'];
       if (type !== undefined && !MEDIA_TYPE.test(type)) {
         throw new ProblemError(
@@ -67,7 +69,11 @@ export function uploadRoutes(app: FastifyInstance, deps: UploadRouteDeps): void 
           'send the file as Content-Type: application/x-ndjson, or without a type',
         );
       }
-      const open = uploadStream(raw, headers['content-encoding'], IDLE_MS);
+      let bytes = 0;
+      const open = uploadStream(raw, headers['content-encoding'], IDLE_MS, (count) => {
+        bytes += count;
+        request.bodyBytes = bytes;
+      });
       const stopping = new AbortController();
       const onClose = (): void => {
         if (!raw.complete) stopping.abort(new UploadBrokenError('the client has gone'));
@@ -77,6 +83,7 @@ export function uploadRoutes(app: FastifyInstance, deps: UploadRouteDeps): void 
       running.add(stopping);
       try {
         const counts = await receiveUpload({ namespace, requestId, open, stopping: stopping.signal });
+        request.objectCount = counts.objects;
         reply.header('x-request-id', requestId);
         return { requestId, status: 'ingesting', counts };
       } finally {
