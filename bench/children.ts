@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 
 /** How long a process may take to start, and to stop before it is killed, in milliseconds. */
@@ -20,16 +21,17 @@ export interface ChildOptions {
   readonly command: string;
   readonly args: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
-  /** Reads a line of its output; returns what was waited for, once that is in it. */
-  readonly ready: (line: string) => string | undefined;
+  /** Whether a line of its output says that it is ready. */
+  readonly ready?: (line: string) => boolean;
+  /** What answers with 200 when it is ready, where its output doesn't say so. */
+  readonly readyUrl?: string;
 }
 
 /**
- * Starts a process and waits until a line of its output says that it is ready.
- * @returns the process and what `ready` found
+ * Starts a process and waits until it is ready.
  * @throws Error with the end of its output where it ends or takes too long
  */
-export async function startChild(options: ChildOptions): Promise<{ child: Child; found: string }> {
+export async function startChild(options: ChildOptions): Promise<Child> {
   const process = spawn(options.command, options.args, {
     env: { ...baseEnvironment(), ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -37,7 +39,8 @@ export async function startChild(options: ChildOptions): Promise<{ child: Child;
   const exited = once(process, 'exit');
   const child: Child = { pid: process.pid ?? 0, stop: () => stop(process, exited) };
   try {
-    return { child, found: await firstMatch(process, exited, options) };
+    await isReady(process, exited, options);
+    return child;
   } catch (error) {
     await child.stop();
     throw error;
@@ -45,7 +48,7 @@ export async function startChild(options: ChildOptions): Promise<{ child: Child;
 }
 
 /** Runs a command to its end. @returns its output @throws Error with its output where it fails */
-export async function runCommand(options: Omit<ChildOptions, 'ready'>): Promise<string> {
+export async function runCommand(options: Pick<ChildOptions, 'command' | 'args' | 'env'>): Promise<string> {
   const process = spawn(options.command, options.args, {
     env: { ...baseEnvironment(), ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -77,22 +80,28 @@ function baseEnvironment(): Record<string, string> {
   return { PATH, HOME };
 }
 
-async function firstMatch(
+async function isReady(
   process: ChildProcess,
   exited: Promise<unknown>,
   options: ChildOptions,
-): Promise<string> {
+): Promise<void> {
   const lines: string[] = [];
-  const match = new Promise<string>((resolve) => {
+  const over = new AbortController();
+  const ready = new Promise<void>((resolve) => {
     for (const stream of [process.stdout, process.stderr]) {
-      if (!stream) continue;
-      createInterface(stream).on('line', (line) => {
+      const reader = createInterface(stream as Readable);
+      reader.on('line', (line) => {
         lines.push(line);
         if (lines.length > 50) lines.shift();
-        const found = options.ready(line);
-        if (found !== undefined) resolve(found);
+        if (options.ready?.(line)) resolve();
+      });
+      // From then on it is taken in and not looked at: a line for each request would take the load's CPU.
+      over.signal.addEventListener('abort', () => {
+        reader.close();
+        stream?.resume();
       });
     }
+    if (options.readyUrl) void answers(options.readyUrl, over.signal).then(resolve);
   });
   const failed = Promise.race([exited, delay(START_TIMEOUT_MS, undefined, { ref: false })]).then(
     (): never => {
@@ -101,7 +110,16 @@ async function firstMatch(
   );
   // Once it is ready nobody is left to hear that it has ended.
   failed.catch(() => undefined);
-  return Promise.race([match, failed]);
+  return Promise.race([ready, failed]).finally(() => over.abort());
+}
+
+/** Asks until the answer is a good one. */
+async function answers(url: string, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const response = await fetch(url).catch(() => undefined);
+    if (response?.ok) return;
+    await delay(50);
+  }
 }
 
 async function stop(process: ChildProcess, exited: Promise<unknown>): Promise<void> {

@@ -70,7 +70,7 @@ async function main(): Promise<void> {
   for (const layout of values.layout) {
     if (layout !== 'redis' && layout !== 'postgres') throw new Error(USAGE);
     for (const objects of values.objects.map(Number)) {
-      const deployment = await deploy(layout, undefined);
+      const deployment = await deploy(layout);
       try {
         const row = await measure(deployment, layout, objects);
         rows.push(row);

@@ -26,11 +26,17 @@ export interface Deployment {
   stop(): Promise<void>;
 }
 
-/**
- * Starts a layout on free ports of 127.0.0.1 with an empty database.
- * @param profileDir where Node's CPU profiles of Inlet's processes go; undefined for none
- */
-export async function deploy(layout: Layout, profileDir: string | undefined): Promise<Deployment> {
+export interface DeployOptions {
+  /** Where Node's CPU profiles of Inlet's processes go; undefined for none. */
+  readonly profileDir?: string | undefined;
+  readonly logLevel?: string;
+}
+
+/** Starts a layout on free ports of 127.0.0.1 with an empty database. */
+export async function deploy(
+  layout: Layout,
+  { profileDir, logLevel = 'info' }: DeployOptions = {},
+): Promise<Deployment> {
   const cleanup: (() => Promise<void>)[] = [];
   const stop = async (): Promise<void> => {
     for (const step of cleanup.splice(0).reverse()) await step();
@@ -47,8 +53,7 @@ export async function deploy(layout: Layout, profileDir: string | undefined): Pr
       DATABASE_URL: postgres.url,
       INLET_API_KEYS: API_KEY,
       INLET_DATA_DIR: folder,
-      PORT: '0',
-      INLET_WORKER_PORT: '0',
+      LOG_LEVEL: logLevel,
     };
     if (layout === 'redis') {
       const redis = await startRedis(folder);
@@ -61,15 +66,17 @@ export async function deploy(layout: Layout, profileDir: string | undefined): Pr
       const profile = profileDir
         ? ['--cpu-prof', `--cpu-prof-dir=${join(profileDir, `${layout}-${role}`)}`]
         : [];
-      const { child, found } = await startChild({
+      const port = String(await freePort());
+      const url = `http://127.0.0.1:${port}`;
+      const child = await startChild({
         command: process.execPath,
         args: [...profile, CLI, role],
-        env,
-        ready: listeningUrl,
+        env: { ...env, PORT: port, INLET_WORKER_PORT: port },
+        readyUrl: `${url}/readyz`,
       });
       cleanup.push(() => child.stop());
       pids[role] = child.pid;
-      return found;
+      return url;
     };
     if (layout === 'serve') return { ...connection(await start('serve'), postgres.url), pids, stop };
     await runCommand({ command: process.execPath, args: [CLI, 'migrate'], env });
@@ -99,19 +106,12 @@ async function startRedis(folder: string): Promise<{ child: Child; url: string }
     save: '',
     'maxmemory-policy': 'noeviction',
   };
-  const { child } = await startChild({
+  const child = await startChild({
     command: 'redis-server',
     args: Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]),
-    ready: (line) => (/ready to accept connections/i.test(line) ? 'ready' : undefined),
+    ready: (line) => /ready to accept connections/i.test(line),
   });
   return { child, url: `redis://127.0.0.1:${port}` };
-}
-
-/** Inlet logs JSON lines; that of a server that listens has its URL. */
-function listeningUrl(line: string): string | undefined {
-  if (!line.startsWith('{')) return undefined;
-  const { url } = JSON.parse(line) as { url?: unknown };
-  return typeof url === 'string' ? url : undefined;
 }
 
 /** The first line of postmaster.pid, which PostgreSQL keeps in its data directory. */

@@ -33,6 +33,7 @@ const OPTIONS = {
   'warm-up': { type: 'string', default: '3' },
   repeat: { type: 'string', default: '1' },
   output: { type: 'string', default: 'bench/results/throughput.json' },
+  'log-level': { type: 'string', default: 'info' },
   profile: { type: 'string' },
   help: { type: 'boolean', short: 'h', default: false },
 } as const;
@@ -45,6 +46,7 @@ const USAGE = `Usage: npm run bench -- [options]
   --warm-up N       length of the load before it (default: ${OPTIONS['warm-up'].default})
   --repeat N        how often each is measured (default: ${OPTIONS.repeat.default})
   --output FILE     where the figures go as JSON (default: ${OPTIONS.output.default})
+  --log-level LEVEL what Inlet logs (default: ${OPTIONS['log-level'].default})
   --profile FOLDER  also writes CPU profiles of Inlet's processes there
 `;
 
@@ -65,7 +67,7 @@ async function main(): Promise<number> {
   let failed = false;
   for (const layout of values.layout.filter(isLayout)) {
     process.stdout.write(`\n${LAYOUTS[layout]}\n`);
-    const deployment = await deploy(layout, values.profile);
+    const deployment = await deploy(layout, { profileDir: values.profile, logLevel: values['log-level'] });
     try {
       for (const shape of Array.from({ length: Number(values.repeat) }, () => shapes).flat()) {
         const [loadBefore = 0] = loadavg();

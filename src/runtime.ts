@@ -9,10 +9,12 @@ import type { OpenApiDocument } from './http/openapi/document.ts';
 import { openApiDocument } from './http/openapi/document.ts';
 import { buildHealthServer, buildServer } from './http/server.ts';
 import { GroupCommit } from './ingest/group-commit.ts';
+import { observedQueue } from './ingest/observed-queue.ts';
 import { receiveUpload } from './ingest/receive-upload.ts';
 import { requestReads } from './ingest/request-reads.ts';
 import { storeBatch } from './ingest/store-batch.ts';
 import { batchHandler } from './ingest/worker.ts';
+import { WorkerWatch } from './ingest/worker-watch.ts';
 import { WriteGate } from './ingest/write-gate.ts';
 import { bullmqProvider } from './queue/bullmq.ts';
 import { migratePostgresQueue, postgresBackend, requireCurrentQueueSchema } from './queue/postgres.ts';
@@ -30,6 +32,7 @@ import { deleteExpired } from './store/retention.ts';
 import { listRevisions } from './store/revisions.ts';
 import { sharedSecret } from './store/secrets.ts';
 import { settingsAccess } from './store/settings.ts';
+import type { Metrics } from './telemetry/metrics.ts';
 import type { Log } from './telemetry.ts';
 import { errorReporter } from './telemetry.ts';
 import { VERSION } from './version.ts';
@@ -56,6 +59,25 @@ export interface RunningApi extends Running {
   readonly url: string;
 }
 
+/** A running worker. */
+export interface RunningWorker extends Running {
+  /** What only a restart would mend; undefined where there is nothing of that kind. */
+  readonly problem: () => string | undefined;
+}
+
+/** What a worker and an API of one process share. */
+export interface ProcessParts {
+  readonly metrics?: Metrics;
+  /** The process's worker, of which the API tells how it is. */
+  readonly worker?: RunningWorker;
+}
+
+/** Makes the metrics of this process. (What they are made with takes a while to load, and commands don't need it.) */
+export async function createMetrics(): Promise<Metrics> {
+  const { Metrics: Made } = await import('./telemetry/metrics.ts');
+  return new Made(VERSION);
+}
+
 /** Applies migrations: Inlet's, and BullMQ's where the queue lives in Postgres. Waits for Postgres to come up. */
 export async function runMigrations(
   config: RuntimeConfig,
@@ -75,6 +97,7 @@ export async function runMigrations(
  * Starts the API.
  * @param keys API keys with access to everything, beside those of the database
  * @param stopping ends a wait for Postgres
+ * @param parts what is shared with the rest of the process
  * @throws OperatorError where the schema is too old, the port is taken, or the queue isn't durable and must be
  */
 export async function startApi(
@@ -82,11 +105,15 @@ export async function startApi(
   keys: readonly string[],
   log: Log,
   stopping?: AbortSignal,
+  parts: ProcessParts = {},
 ): Promise<RunningApi> {
   const closing = new Closing(log);
   try {
+    const metrics = parts.metrics ?? (await createMetrics());
+    if (!parts.metrics) closing.add('metrics', () => metrics.close());
     const database = openDatabase(config, log, { poolSize: 10, queryTimeoutMs: 4_000 });
     closing.add('database', () => database.close());
+    metrics.pool('api', () => database.pool);
     await checkApiSchema(config, database, log, stopping);
 
     const queue = queueProvider(config, log).openQueue();
@@ -96,18 +123,23 @@ export async function startApi(
     closing.add('write gate', async () => gate.close());
 
     const newBatchId = createBatchIds();
-    const groupCommit = new GroupCommit(queue, newBatchId);
+    const { onAnswered, enqueues } = metrics.api(() => false);
+    const observed = observedQueue(queue, enqueues);
+    const groupCommit = new GroupCommit(observed, newBatchId);
     closing.add('requests in line', () => groupCommit.idle(), 5_000);
 
     const access = await openAccessControl({ ...config, fixedKeys: keys, log });
     closing.add('API keys', () => access.close());
 
-    const uploads = { database, queue, newBatchId, maxLineBytes: config.bodyLimit, log };
+    const uploads = { database, queue: observed, newBatchId, maxLineBytes: config.bodyLimit, log };
     let url = '';
     let document: OpenApiDocument | undefined;
     const publicUrl = (): string => config.publicUrl ?? url;
     const server = buildServer({
       log,
+      onAnswered,
+      metricsText: () => metrics.text(),
+      metricsAccess: config.metricsAccess,
       newRequestId: () => requestIdAt(newBatchId(), 0),
       ...access,
       submit: (submission) => groupCommit.submit(submission),
@@ -133,6 +165,7 @@ export async function startApi(
         warning: () => gate.warning,
         requireDurable: config.requireDurableQueue,
       }),
+      ...(parts.worker ? { problem: parts.worker.problem } : {}),
     });
     closing.add('API', () => server.close(), HTTP_GRACE_MS);
     url = await listen(server, config.host, config.port, 'PORT');
@@ -147,6 +180,7 @@ export async function startApi(
 /**
  * Starts a worker.
  * @param healthPort where it tells how it is; undefined where the API of the same process does
+ * @param shared the metrics of the process, where it has more than this worker
  * @throws OperatorError where the schema is too old or the port is taken
  */
 export async function startWorker(
@@ -154,22 +188,42 @@ export async function startWorker(
   log: Log,
   healthPort: number | undefined,
   stopping?: AbortSignal,
-): Promise<Running> {
+  shared?: Metrics,
+): Promise<RunningWorker> {
   const closing = new Closing(log);
   // Files leave half of what a worker can do to single writes, and use it up themselves when there are none.
   const importConcurrency = Math.ceil(config.workerConcurrency / 2);
   try {
+    const metrics = shared ?? (await createMetrics());
+    if (!shared) closing.add('metrics', () => metrics.close());
     const database = openDatabase(config, log, {
       // One more for how it is, and one for retention.
       poolSize: config.workerConcurrency + importConcurrency + 2,
       queryTimeoutMs: 60_000,
     });
     closing.add('database', () => database.close());
+    metrics.pool('worker', () => database.pool);
     await retryWhileUnavailable(log, stopping, () => requireSchemas(config, database));
 
-    const provider = queueProvider(config, log);
-    const handler = batchHandler((batch) => storeBatch(database, batch), log);
-    const consumer = provider.consume(handler, { concurrency: config.workerConcurrency, importConcurrency });
+    const watch = new WorkerWatch({
+      queue: { takeable: (lane) => queue.takeable(lane) },
+      concurrency: { writes: config.workerConcurrency, imports: importConcurrency },
+    });
+    closing.add('watch', async () => watch.close());
+    const problem = (): string | undefined => watch.problem();
+    const provider = queueProvider(config, log, QUEUE_NAME, () => watch.onQueueError());
+    const queue = provider.openQueue();
+    closing.add('queue', () => queue.close());
+
+    const observer = metrics.worker({ inHand: (lane) => watch.inHand(lane), problem });
+    const handler = batchHandler((batch, onProgress) => storeBatch(database, batch, onProgress), log, {
+      ...observer,
+      onProgress: (batch) => watch.onProgress(batch),
+    });
+    const consumer = provider.consume(watch.handler(handler), {
+      concurrency: config.workerConcurrency,
+      importConcurrency,
+    });
     closing.add('worker', () => consumer.close(WORKER_GRACE_MS), WORKER_GRACE_MS + 2_000);
 
     const retention = queueProvider(config, log, RETENTION_QUEUE_NAME).scheduleEvery(
@@ -180,20 +234,20 @@ export async function startWorker(
     closing.add('retention', () => retention.close(RETENTION_GRACE_MS), RETENTION_GRACE_MS + 2_000);
 
     if (healthPort !== undefined) {
-      const queue = provider.openQueue();
-      closing.add('queue', () => queue.close());
       const newBatchId = createBatchIds();
       const server = buildHealthServer({
         log,
         newRequestId: () => requestIdAt(newBatchId(), 0),
         readiness: readiness(queue, database, ['queue', 'store']),
+        problem,
+        metricsText: () => metrics.text(),
       });
       closing.add('health server', () => server.close());
       const url = await listen(server, config.host, healthPort, 'INLET_WORKER_PORT');
       log.info({ url }, 'the worker tells here how it is');
     }
     log.info({ concurrency: config.workerConcurrency }, 'the worker runs');
-    return closing;
+    return { problem, close: () => closing.close() };
   } catch (error) {
     await closing.close();
     throw error;
@@ -232,8 +286,13 @@ function queueProvider(
   { redisUrl, redisPrefix, databaseUrl }: RuntimeConfig,
   log: Log,
   queueName = QUEUE_NAME,
+  onEachError: () => void = () => undefined,
 ): QueueProvider {
-  const onError = errorReporter(log, 'the queue reports an error');
+  const report = errorReporter(log, 'the queue reports an error');
+  const onError = (error: Error): void => {
+    onEachError();
+    report(error);
+  };
   const backend = redisUrl
     ? redisBackend({ url: redisUrl, queueName, prefix: redisPrefix, onError })
     : postgresBackend({ url: databaseUrl, queueName, onError });

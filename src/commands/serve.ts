@@ -6,7 +6,7 @@ import type { Config } from '../config.ts';
 import type { LocalKey } from '../local-key.ts';
 import { localKey } from '../local-key.ts';
 import type { RuntimeConfig } from '../runtime.ts';
-import { runMigrations, startApi, startWorker } from '../runtime.ts';
+import { createMetrics, runMigrations, startApi, startWorker } from '../runtime.ts';
 import { activeApiKeys } from '../store/api-keys.ts';
 import type { Queryable } from '../store/database.ts';
 import { withAdminDatabase } from './admin-database.ts';
@@ -18,12 +18,17 @@ export async function serve(config: Config, log: Logger, stopping: AbortSignal):
     const databaseUrl = config.databaseUrl ?? (await embeddedDatabase(config, log, closing));
     const complete: RuntimeConfig = { ...config, databaseUrl };
     await runMigrations(complete, log, stopping);
-    const worker = await startWorker(complete, log, undefined, stopping);
+    const metrics = await createMetrics();
+    closing.add('metrics', () => metrics.close());
+    const worker = await startWorker(complete, log, undefined, stopping, metrics);
     closing.add('worker', () => worker.close(), 15_000);
     const made = config.apiKeys
       ? undefined
       : await localKey(config.dataDir, () => withAdminDatabase(complete, hasNoKeys));
-    const api = await startApi(complete, config.apiKeys ?? (made ? [made.key] : []), log, stopping);
+    const api = await startApi(complete, config.apiKeys ?? (made ? [made.key] : []), log, stopping, {
+      metrics,
+      worker,
+    });
     closing.add('API', () => api.close(), 15_000);
     if (made) await introduce(made, api.url);
     return closing;

@@ -22,6 +22,8 @@ import type { HealthRouteDeps } from './routes/health.ts';
 import { healthRoutes } from './routes/health.ts';
 import type { ImportRouteDeps } from './routes/imports.ts';
 import { importRoutes } from './routes/imports.ts';
+import type { MetricsRouteDeps } from './routes/metrics.ts';
+import { metricsRoute } from './routes/metrics.ts';
 import type { ObjectRouteDeps } from './routes/objects.ts';
 import { objectRoutes } from './routes/objects.ts';
 import { requestRoutes } from './routes/requests.ts';
@@ -50,7 +52,11 @@ export interface ServerDeps
     UploadRouteDeps,
     HealthRouteDeps,
     AuthDeps,
-    DocumentRouteDeps {}
+    DocumentRouteDeps,
+    MetricsRouteDeps {
+  /** Who may read the metrics. */
+  readonly metricsAccess: 'open' | 'admin';
+}
 
 /** An id of 512 characters takes up to 6,144 when each of its four bytes is percent-encoded. */
 const MAX_PARAM_LENGTH = 8_192;
@@ -65,6 +71,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
   healthRoutes(app, deps);
   documentRoute(app, deps);
   docsRoutes(app, deps);
+  if (deps.metricsAccess === 'open') metricsRoute(app, deps);
   downloadRoute(app, deps);
   app.register(async (api) => {
     requireAccess(api, deps);
@@ -75,6 +82,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
     settingsRoutes(api, deps);
     objectRoutes(api, deps);
     importRoutes(api, deps);
+    if (deps.metricsAccess === 'admin') metricsRoute(api, deps);
   });
   app.register(async (signed) => uploadRoutes(signed, deps));
   app.after(answerOtherMethods);
@@ -82,10 +90,11 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
 }
 
 /** The server of a worker, which tells how it is and nothing else. */
-export function buildHealthServer(deps: BaseDeps & HealthRouteDeps): FastifyInstance {
+export function buildHealthServer(deps: BaseDeps & HealthRouteDeps & MetricsRouteDeps): FastifyInstance {
   const app = baseServer(deps);
   const answerOtherMethods = methodNotAllowed(app);
   healthRoutes(app, deps);
+  metricsRoute(app, deps);
   app.after(answerOtherMethods);
   return app;
 }

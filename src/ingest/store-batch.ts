@@ -90,6 +90,7 @@ async function storeObjects(
         requestOf: places.map(({ request }) => request),
         objects: batch.objects,
       });
+      onProgress();
       await recordBatch(transaction, batch, []);
       return { stored, failed: 0 };
     });

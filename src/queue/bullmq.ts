@@ -122,6 +122,13 @@ class BullmqQueue implements BatchQueue {
     return this.#call('imports', (queue) => queue.getWaitingCount());
   }
 
+  takeable(lane: Lane): Promise<number> {
+    return this.#call(lane, async (queue) => {
+      if ((await queue.isPaused()) || (await queue.isMaxed())) return 0;
+      return queue.getWaitingCount();
+    });
+  }
+
   async isUp(): Promise<boolean> {
     if (!this.#producer.isConnected()) return false;
     return this.#producer.clock().then(

@@ -5,6 +5,7 @@
 import type { Batch, BatchRequest } from '../domain/batch.ts';
 import type { BatchId } from '../domain/request-id.ts';
 import { UnavailableError } from '../errors.ts';
+import type { Lane } from './backend.ts';
 
 /** A batch before the queue has stamped it with the time that orders its writes. */
 export interface UnstampedBatch {
@@ -101,6 +102,12 @@ export interface BatchQueue {
    * @throws QueueUnavailableError
    */
   importBacklog(): Promise<number>;
+  /**
+   * How many batches of a lane a worker could take at this moment: none where the lane was paused, or as many are
+   * being worked on as may be at one time.
+   * @throws QueueUnavailableError
+   */
+  takeable(lane: Lane): Promise<number>;
   /** Whether the queue answers now; never throws. */
   isUp(): Promise<boolean>;
   /** What makes the queue less durable than an acknowledgement promises, a line each; empty when nothing. */

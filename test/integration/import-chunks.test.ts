@@ -76,7 +76,9 @@ describe('a chunk', () => {
     const upload = await begin();
     const bad = ['bad', '{"id": "bad", "v": "\\u0000"}'] as const;
     const batch = chunkBatch(upload, 0, [object('a'), bad, object('b')], [rejectedLine(9)]);
-    for (let i = 0; i < 3; i += 1) await storeBatch(database, batch);
+    const [first, second] = [await storeBatch(database, batch), await storeBatch(database, batch)];
+    expect(first).toMatchObject({ objects: 4, stored: 2, overtaken: 0, failed: 2 });
+    expect(second).toMatchObject({ objects: 4, stored: 0, overtaken: 2, failed: 2 });
     await Promise.all([1, 2, 3].map(() => storeBatch(database, batch)));
     expect(await row()).toMatchObject({ status: 'uploading', objects: 4, failed: 2 });
     expect(await failedLines()).toEqual([2, 9]);
@@ -103,7 +105,9 @@ describe('a chunk', () => {
     const second = await begin();
     expect(second).toBe(first + 1);
     expect(await row()).toMatchObject({ status: 'uploading', objects: 0, failed: 0 });
-    expect(await storeBatch(database, late)).toEqual({ requests: 0, objects: 0, failed: 0 });
+    expect(await storeBatch(database, late)).toEqual({
+      ...{ requests: 0, objects: 0, stored: 0, overtaken: 0, failed: 0 },
+    });
     await storeBatch(database, chunkBatch(second, 0, [object('only')]));
     await storeBatch(database, late);
     expect(await completeUpload(database, requestId, first, 1, 0)).toBeUndefined();

@@ -46,7 +46,9 @@ describe('a batch with objects that Postgres refuses', () => {
       { namespace, objects: [object('a'), ['bad', text], object('b')] },
       { namespace, objects: [object('c')] },
     ]);
-    expect(await storeBatch(database, batch)).toEqual({ requests: 2, objects: 4, failed: 1 });
+    expect(await storeBatch(database, batch)).toEqual({
+      ...{ requests: 2, objects: 4, stored: 3, overtaken: 0, failed: 1 },
+    });
     expect(await storedIds(namespace)).toEqual(['a', 'b', 'c']);
     const failed = await database.query({
       text: 'SELECT request_id, index, id, object, sqlstate FROM inlet.failed_objects WHERE namespace = $1',
@@ -67,7 +69,7 @@ describe('a batch with objects that Postgres refuses', () => {
       i % 50 === 7 ? [`o${i}`, `{"id": "o${i}", "v": "\\u0000"}`] : object(`o${i}`),
     );
     const batch = handMadeBatch(1_000_000, [{ namespace: 'several', objects }]);
-    expect(await storeBatch(database, batch)).toMatchObject({ objects: 200, failed: 4 });
+    expect(await storeBatch(database, batch)).toMatchObject({ objects: 200, stored: 196, failed: 4 });
     expect(await storedIds('several')).toHaveLength(196);
   });
 
@@ -77,7 +79,7 @@ describe('a batch with objects that Postgres refuses', () => {
       { namespace: 'before', objects: [object('x', { n: 2 })] },
       { namespace: 'before', objects: [['x', '{"id": "x", "v": "\\u0000"}']] },
     ]);
-    expect(await storeBatch(database, batch)).toMatchObject({ failed: 1 });
+    expect(await storeBatch(database, batch)).toMatchObject({ stored: 2, overtaken: 1, failed: 1 });
     const rows = await database.query({
       text: `SELECT id, data ->> 'n' AS n FROM inlet.objects WHERE namespace = 'before' ORDER BY id`,
     });

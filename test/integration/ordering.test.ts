@@ -33,8 +33,8 @@ describe('batches stored in any order', () => {
   it('an older batch that comes later changes nothing', async () => {
     const older = handMadeBatch(1_000_001, [{ namespace: 'late', objects: [object('x', { n: 1 })] }]);
     const newer = handMadeBatch(1_000_002, [{ namespace: 'late', objects: [object('x', { n: 2 })] }]);
-    await storeBatch(database, newer);
-    await storeBatch(database, older);
+    expect(await storeBatch(database, newer)).toMatchObject({ objects: 1, stored: 1, overtaken: 0 });
+    expect(await storeBatch(database, older)).toMatchObject({ objects: 1, stored: 0, overtaken: 1 });
     expect(await stored('late', 'x')).toEqual({ n: 2, revision: 1 });
   });
 
@@ -63,7 +63,7 @@ describe('batches stored in any order', () => {
       { namespace: 'same', objects: [object('x', { n: 1 })] },
       { namespace: 'same', objects: [object('x', { n: 2 })] },
     ]);
-    await storeBatch(database, batch);
+    expect(await storeBatch(database, batch)).toMatchObject({ objects: 2, stored: 1, overtaken: 1 });
     expect((await stored('same', 'x')).n).toBe(2);
   });
 

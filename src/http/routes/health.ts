@@ -14,10 +14,16 @@ export interface Readiness {
 
 export interface HealthRouteDeps {
   readonly readiness: () => Promise<Readiness>;
+  /** What only a restart would mend; undefined where there is nothing of that kind. */
+  readonly problem?: () => string | undefined;
 }
 
-export function healthRoutes(app: FastifyInstance, { readiness }: HealthRouteDeps): void {
-  app.get('/healthz', { config: { quiet: true } }, () => ({ status: 'ok' }));
+export function healthRoutes(app: FastifyInstance, { readiness, problem }: HealthRouteDeps): void {
+  app.get('/healthz', { config: { quiet: true } }, async (_request, reply) => {
+    const found = problem?.();
+    reply.code(found === undefined ? 200 : 503).header('cache-control', 'no-store');
+    return found === undefined ? { status: 'ok' } : { status: 'stuck', problem: found };
+  });
 
   app.get('/readyz', { config: { quiet: true } }, async (_request, reply) => {
     const { ready, queue, store, writes, warnings } = await readiness();
