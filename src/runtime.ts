@@ -14,7 +14,8 @@ import { receiveUpload } from './ingest/receive-upload.ts';
 import { requestReads } from './ingest/request-reads.ts';
 import { storeBatch } from './ingest/store-batch.ts';
 import { batchHandler } from './ingest/worker.ts';
-import { WorkerWatch } from './ingest/worker-watch.ts';
+import type { WatchLimits } from './ingest/worker-watch.ts';
+import { WATCH_LIMITS, WorkerWatch } from './ingest/worker-watch.ts';
 import { WriteGate } from './ingest/write-gate.ts';
 import { bullmqProvider } from './queue/bullmq.ts';
 import { migratePostgresQueue, postgresBackend, requireCurrentQueueSchema } from './queue/postgres.ts';
@@ -65,11 +66,19 @@ export interface RunningWorker extends Running {
   readonly problem: () => string | undefined;
 }
 
-/** What a worker and an API of one process share. */
-export interface ProcessParts {
+/** What an API and a worker share where they are one process. */
+export interface SharedParts {
   readonly metrics?: Metrics;
-  /** The process's worker, of which the API tells how it is. */
+}
+
+export interface ApiParts extends SharedParts {
+  /** The worker of this process, of which the API tells how it is. */
   readonly worker?: RunningWorker;
+}
+
+export interface WorkerParts extends SharedParts {
+  /** When the worker counts as stuck. */
+  readonly limits?: WatchLimits;
 }
 
 /** Makes the metrics of this process. (What they are made with takes a while to load, and commands don't need it.) */
@@ -105,7 +114,7 @@ export async function startApi(
   keys: readonly string[],
   log: Log,
   stopping?: AbortSignal,
-  parts: ProcessParts = {},
+  parts: ApiParts = {},
 ): Promise<RunningApi> {
   const closing = new Closing(log);
   try {
@@ -180,7 +189,6 @@ export async function startApi(
 /**
  * Starts a worker.
  * @param healthPort where it tells how it is; undefined where the API of the same process does
- * @param shared the metrics of the process, where it has more than this worker
  * @throws OperatorError where the schema is too old or the port is taken
  */
 export async function startWorker(
@@ -188,14 +196,14 @@ export async function startWorker(
   log: Log,
   healthPort: number | undefined,
   stopping?: AbortSignal,
-  shared?: Metrics,
+  parts: WorkerParts = {},
 ): Promise<RunningWorker> {
   const closing = new Closing(log);
   // Files leave half of what a worker can do to single writes, and use it up themselves when there are none.
   const importConcurrency = Math.ceil(config.workerConcurrency / 2);
   try {
-    const metrics = shared ?? (await createMetrics());
-    if (!shared) closing.add('metrics', () => metrics.close());
+    const metrics = parts.metrics ?? (await createMetrics());
+    if (!parts.metrics) closing.add('metrics', () => metrics.close());
     const database = openDatabase(config, log, {
       // One more for how it is, and one for retention.
       poolSize: config.workerConcurrency + importConcurrency + 2,
@@ -208,6 +216,7 @@ export async function startWorker(
     const watch = new WorkerWatch({
       queue: { takeable: (lane) => queue.takeable(lane) },
       concurrency: { writes: config.workerConcurrency, imports: importConcurrency },
+      limits: parts.limits ?? WATCH_LIMITS,
     });
     closing.add('watch', async () => watch.close());
     const problem = (): string | undefined => watch.problem();

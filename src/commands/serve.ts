@@ -20,7 +20,7 @@ export async function serve(config: Config, log: Logger, stopping: AbortSignal):
     await runMigrations(complete, log, stopping);
     const metrics = await createMetrics();
     closing.add('metrics', () => metrics.close());
-    const worker = await startWorker(complete, log, undefined, stopping, metrics);
+    const worker = await startWorker(complete, log, undefined, stopping, { metrics });
     closing.add('worker', () => worker.close(), 15_000);
     const made = config.apiKeys
       ? undefined

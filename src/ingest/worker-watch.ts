@@ -34,7 +34,7 @@ export interface WorkerWatchOptions {
   readonly queue: Pick<BatchQueue, 'takeable'>;
   /** Batches of each lane that the worker has in hand at one time. */
   readonly concurrency: Readonly<Record<Lane, number>>;
-  readonly limits?: WatchLimits;
+  readonly limits: WatchLimits;
   /** Milliseconds, never going back. */
   readonly now?: () => number;
 }
@@ -56,7 +56,7 @@ export class WorkerWatch {
   /** It looks at the queue until it is closed. */
   constructor(options: WorkerWatchOptions) {
     this.#options = options;
-    this.#limits = options.limits ?? WATCH_LIMITS;
+    this.#limits = options.limits;
     this.#now = options.now ?? (() => performance.now());
     const state = (): LaneState => ({ inHand: new Map(), untakenSince: undefined });
     this.#lanes = { writes: state(), imports: state() };

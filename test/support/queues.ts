@@ -1,5 +1,6 @@
 /** Runs a suite once for each queue that Inlet can use. */
 import { describe, inject } from 'vitest';
+import type { Backend } from '../../src/queue/backend.ts';
 import { bullmqProvider } from '../../src/queue/bullmq.ts';
 import { postgresBackend } from '../../src/queue/postgres.ts';
 import type { BatchQueue, QueueProvider } from '../../src/queue/queue.ts';
@@ -23,16 +24,21 @@ export function describeOnBothQueues(name: string, suite: (queue: QueueUnderTest
   });
 }
 
-/** The queue that a process with these settings would use, or one of another name beside it. */
-export function openProvider(
+const onError = (): void => undefined;
+
+/** What the queue of a process with these settings is made of. */
+export function openBackend(
   { redisUrl, redisPrefix, databaseUrl }: RuntimeConfig,
   queueName = 'inlet',
-): QueueProvider {
-  const onError = (): void => undefined;
-  const backend = redisUrl
+): Backend {
+  return redisUrl
     ? redisBackend({ url: redisUrl, prefix: redisPrefix, queueName, onError })
     : postgresBackend({ url: databaseUrl, queueName, onError });
-  return bullmqProvider(backend, onError);
+}
+
+/** The queue that a process with these settings would use, or one of another name beside it. */
+export function openProvider(config: RuntimeConfig, queueName?: string): QueueProvider {
+  return bullmqProvider(openBackend(config, queueName), onError);
 }
 
 /** How many batches wait or are being worked on. */
