@@ -14,6 +14,8 @@ import { OperatorError } from './errors.ts';
 import { EXIT } from './exit.ts';
 import type { RuntimeConfig } from './runtime.ts';
 import { runMigrations, startApi, startWorker } from './runtime.ts';
+import type { Tracing } from './telemetry/tracing.ts';
+import { startTracing } from './telemetry/tracing.ts';
 import { createLog } from './telemetry.ts';
 import { VERSION } from './version.ts';
 
@@ -41,14 +43,14 @@ program
   .description(
     'run everything in this process: an embedded Postgres unless DATABASE_URL is set, migrations, API and worker',
   )
-  .action(() => run(serve));
+  .action(() => run('serve', serve));
 
 program
   .command('api')
   .description('run the API alone')
   .action(() =>
-    run(async (config, log, stopping) =>
-      startApi(withDatabase(config, 'api'), config.apiKeys ?? [], log, stopping),
+    run('api', async (config, log, stopping, tracing) =>
+      startApi(withDatabase(config, 'api'), config.apiKeys ?? [], log, stopping, { tracing }),
     ),
   );
 
@@ -56,8 +58,8 @@ program
   .command('worker')
   .description('run a worker alone')
   .action(() =>
-    run(async (config, log, stopping) =>
-      startWorker(withDatabase(config, 'worker'), log, config.workerPort, stopping),
+    run('worker', async (config, log, stopping, tracing) =>
+      startWorker(withDatabase(config, 'worker'), log, config.workerPort, stopping, { tracing }),
     ),
   );
 
@@ -84,7 +86,13 @@ try {
 
 /** Runs a role until a signal comes. */
 async function run(
-  start: (config: Config, log: Logger, stopping: AbortSignal) => Promise<Running>,
+  role: 'serve' | 'api' | 'worker',
+  start: (
+    config: Config,
+    log: Logger,
+    stopping: AbortSignal,
+    tracing: Tracing | undefined,
+  ) => Promise<Running>,
 ): Promise<void> {
   const config = readConfig(process.env);
   const log = createLog(config.logLevel);
@@ -94,9 +102,10 @@ async function run(
     log.fatal({ err }, 'inlet ends: this is a bug');
     process.exit(EXIT.failed);
   });
+  const tracing = await startTracing({ ...config, role, log });
   const stopping = new AbortController();
   let stoppingSince: number | undefined;
-  const started = start(config, log, stopping.signal);
+  const started = start(config, log, stopping.signal, tracing);
   const stop = (signal: NodeJS.Signals): void => {
     if (stoppingSince !== undefined) {
       if (performance.now() - stoppingSince < SAME_SIGNAL_MS) return;
@@ -116,6 +125,7 @@ async function run(
         // It has closed what it had opened.
         () => undefined,
       )
+      .then(() => tracing?.close())
       .then(() => {
         log.info('stopped');
         process.exit(EXIT.done);

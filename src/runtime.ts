@@ -34,6 +34,7 @@ import { listRevisions } from './store/revisions.ts';
 import { sharedSecret } from './store/secrets.ts';
 import { settingsAccess } from './store/settings.ts';
 import type { Metrics } from './telemetry/metrics.ts';
+import type { Tracing } from './telemetry/tracing.ts';
 import type { Log } from './telemetry.ts';
 import { errorReporter } from './telemetry.ts';
 import { VERSION } from './version.ts';
@@ -69,6 +70,8 @@ export interface RunningWorker extends Running {
 /** What an API and a worker share where they are one process. */
 export interface SharedParts {
   readonly metrics?: Metrics;
+  /** Undefined: there are no traces. */
+  readonly tracing?: Tracing | undefined;
 }
 
 export interface ApiParts extends SharedParts {
@@ -125,7 +128,7 @@ export async function startApi(
     metrics.pool('api', () => database.pool);
     await checkApiSchema(config, database, log, stopping);
 
-    const queue = queueProvider(config, log).openQueue();
+    const queue = queueProvider(config, log, { telemetry: parts.tracing?.queue }).openQueue();
     closing.add('queue', () => queue.close());
     await keepDurable(queue, config.requireDurableQueue, log);
     const gate = new WriteGate(queue, { high: config.queueHighMark, low: config.queueLowMark }, log);
@@ -134,7 +137,7 @@ export async function startApi(
     const newBatchId = createBatchIds();
     const { onAnswered, enqueues } = metrics.api(() => false);
     const observed = observedQueue(queue, enqueues);
-    const groupCommit = new GroupCommit(observed, newBatchId);
+    const groupCommit = new GroupCommit(observed, newBatchId, parts.tracing?.batches);
     closing.add('requests in line', () => groupCommit.idle(), 5_000);
 
     const access = await openAccessControl({ ...config, fixedKeys: keys, log });
@@ -220,7 +223,10 @@ export async function startWorker(
     });
     closing.add('watch', async () => watch.close());
     const problem = (): string | undefined => watch.problem();
-    const provider = queueProvider(config, log, QUEUE_NAME, () => watch.onQueueError());
+    const provider = queueProvider(config, log, {
+      onEachError: () => watch.onQueueError(),
+      telemetry: parts.tracing?.queue,
+    });
     const queue = provider.openQueue();
     closing.add('queue', () => queue.close());
 
@@ -235,7 +241,7 @@ export async function startWorker(
     });
     closing.add('worker', () => consumer.close(WORKER_GRACE_MS), WORKER_GRACE_MS + 2_000);
 
-    const retention = queueProvider(config, log, RETENTION_QUEUE_NAME).scheduleEvery(
+    const retention = queueProvider(config, log, { queueName: RETENTION_QUEUE_NAME }).scheduleEvery(
       'retention',
       RETENTION_INTERVAL_MS,
       (stopping) => runRetention(config, database, stopping, log),
@@ -291,20 +297,26 @@ async function runRetention(
   }
 }
 
+interface QueueOptions {
+  readonly queueName?: string;
+  /** Told of errors as often as they come. */
+  readonly onEachError?: () => void;
+  readonly telemetry?: Tracing['queue'] | undefined;
+}
+
 function queueProvider(
   { redisUrl, redisPrefix, databaseUrl }: RuntimeConfig,
   log: Log,
-  queueName = QUEUE_NAME,
-  onEachError: () => void = () => undefined,
+  { queueName = QUEUE_NAME, onEachError, telemetry }: QueueOptions = {},
 ): QueueProvider {
   const report = errorReporter(log, 'the queue reports an error');
   const onError = (error: Error): void => {
-    onEachError();
+    onEachError?.();
     report(error);
   };
   const backend = redisUrl
-    ? redisBackend({ url: redisUrl, queueName, prefix: redisPrefix, onError })
-    : postgresBackend({ url: databaseUrl, queueName, onError });
+    ? redisBackend({ url: redisUrl, queueName, prefix: redisPrefix, onError, telemetry })
+    : postgresBackend({ url: databaseUrl, queueName, onError, telemetry });
   return bullmqProvider(backend, onError);
 }
 

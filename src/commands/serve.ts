@@ -9,10 +9,16 @@ import type { RuntimeConfig } from '../runtime.ts';
 import { createMetrics, runMigrations, startApi, startWorker } from '../runtime.ts';
 import { activeApiKeys } from '../store/api-keys.ts';
 import type { Queryable } from '../store/database.ts';
+import type { Tracing } from '../telemetry/tracing.ts';
 import { withAdminDatabase } from './admin-database.ts';
 
 /** Starts the embedded Postgres unless there is another, applies migrations, and starts a worker and the API. */
-export async function serve(config: Config, log: Logger, stopping: AbortSignal): Promise<Running> {
+export async function serve(
+  config: Config,
+  log: Logger,
+  stopping: AbortSignal,
+  tracing: Tracing | undefined,
+): Promise<Running> {
   const closing = new Closing(log);
   try {
     const databaseUrl = config.databaseUrl ?? (await embeddedDatabase(config, log, closing));
@@ -20,14 +26,13 @@ export async function serve(config: Config, log: Logger, stopping: AbortSignal):
     await runMigrations(complete, log, stopping);
     const metrics = await createMetrics();
     closing.add('metrics', () => metrics.close());
-    const worker = await startWorker(complete, log, undefined, stopping, { metrics });
+    const worker = await startWorker(complete, log, undefined, stopping, { metrics, tracing });
     closing.add('worker', () => worker.close(), 15_000);
     const made = config.apiKeys
       ? undefined
       : await localKey(config.dataDir, () => withAdminDatabase(complete, hasNoKeys));
     const api = await startApi(complete, config.apiKeys ?? (made ? [made.key] : []), log, stopping, {
-      metrics,
-      worker,
+      ...{ metrics, tracing, worker },
     });
     closing.add('API', () => api.close(), 15_000);
     if (made) await introduce(made, api.url);

@@ -27,6 +27,14 @@ export interface BatchSink {
   add(batch: UnstampedBatch, isWanted: () => boolean): Promise<void>;
 }
 
+/** Carries the traces of requests over to the batch that they share. What stands for a trace is its own affair. */
+export interface BatchTracing {
+  /** The trace of the request that is being handled. */
+  current(): unknown;
+  /** Puts a batch into the queue as a part of the traces of its requests. */
+  enqueue(id: BatchId, traces: readonly unknown[], add: () => Promise<void>): Promise<void>;
+}
+
 /** A request as it joins the line. */
 export interface Submission extends BatchRequest {
   /** The objects' JSON text, separated by commas. */
@@ -38,13 +46,20 @@ export interface Submission extends BatchRequest {
 /** A request in line or on its way. A class, because an object literal with closures costs several times as much. */
 class Waiter {
   readonly submission: Submission;
+  readonly trace: unknown;
   readonly #resolve: (requestId: string) => void;
   readonly #reject: (error: Error) => void;
   readonly #timer: NodeJS.Timeout;
   #settled = false;
 
-  constructor(submission: Submission, resolve: (requestId: string) => void, reject: (error: Error) => void) {
+  constructor(
+    submission: Submission,
+    trace: unknown,
+    resolve: (requestId: string) => void,
+    reject: (error: Error) => void,
+  ) {
     this.submission = submission;
+    this.trace = trace;
     this.#resolve = resolve;
     this.#reject = reject;
     this.#timer = setTimeout(expire, MAX_WAIT_MS, this);
@@ -83,15 +98,17 @@ function expire(waiter: Waiter): void {
 export class GroupCommit {
   readonly #sink: BatchSink;
   readonly #newBatchId: () => BatchId;
+  readonly #tracing: BatchTracing | undefined;
   #line: Waiter[] = [];
   #waitingBytes = 0;
   #inFlight = 0;
   #flushScheduled = false;
   readonly #onIdle: (() => void)[] = [];
 
-  constructor(sink: BatchSink, newBatchId: () => BatchId) {
+  constructor(sink: BatchSink, newBatchId: () => BatchId, tracing?: BatchTracing) {
     this.#sink = sink;
     this.#newBatchId = newBatchId;
+    this.#tracing = tracing;
   }
 
   /**
@@ -105,7 +122,7 @@ export class GroupCommit {
       return Promise.reject(new QueueUnavailableError('more requests wait for the queue than it can take'));
     }
     return new Promise((resolve, reject) => {
-      this.#line.push(new Waiter(submission, resolve, reject));
+      this.#line.push(new Waiter(submission, this.#tracing?.current(), resolve, reject));
       this.#waitingBytes += submission.bytes;
       this.#scheduleFlush();
     });
@@ -154,7 +171,9 @@ export class GroupCommit {
         objects: batch.map(({ submission }) => submission.objects).join(','),
       };
       // Clients that have been told 503 may have sent something newer since.
-      await this.#sink.add(unstamped, () => batch.some(({ settled }) => !settled));
+      const add = () => this.#sink.add(unstamped, () => batch.some(({ settled }) => !settled));
+      const traces = this.#tracing && batch.map(({ trace }) => trace);
+      await (traces ? this.#tracing?.enqueue(id, traces, add) : add());
       batch.forEach((waiter, position) => {
         waiter.accept(requestIdAt(id, position));
       });

@@ -1,5 +1,5 @@
 /** What the two backends have to bring; everything else about the queue is the same for both. */
-import type { JobType, Queue, Worker, WorkerOptions } from 'bullmq';
+import type { JobType, Queue, Telemetry, Worker, WorkerOptions } from 'bullmq';
 import type { BatchPayload } from '../domain/batch.ts';
 import type { QueueLoad } from './queue.ts';
 
@@ -31,6 +31,11 @@ export const PENDING = [
   'active',
   'failed',
 ] as const satisfies readonly JobType[];
+
+/** What the options of a BullMQ queue or worker get where jobs are to carry traces. */
+export function tracedBy(telemetry: Telemetry | undefined): { telemetry?: Telemetry } {
+  return telemetry ? { telemetry } : {};
+}
 
 type JobProcessor = NonNullable<ConstructorParameters<typeof Worker>[1]>;
 

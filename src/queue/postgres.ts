@@ -1,11 +1,12 @@
 /** The Postgres backend: BullMQ's tables in a schema of their own, beside Inlet's. */
+import type { Telemetry } from 'bullmq';
 import { createPostgresBackend, LATEST_SCHEMA_VERSION, Queue, runMigrations, Worker } from 'bullmq';
 import pg from 'pg';
 import { OperatorError } from '../errors.ts';
 import type { Queryable } from '../store/database.ts';
 import { SteadyClient } from '../store/steady-client.ts';
 import type { Backend, LaneLoad, Producer } from './backend.ts';
-import { laneName, PRODUCER_TIMEOUT_MS } from './backend.ts';
+import { laneName, PRODUCER_TIMEOUT_MS, tracedBy } from './backend.ts';
 
 /** The schema of BullMQ's tables. */
 const QUEUE_SCHEMA = 'inlet_queue';
@@ -14,6 +15,8 @@ export interface PostgresBackendOptions {
   readonly url: string;
   readonly queueName: string;
   readonly onError: (error: Error) => void;
+  /** Carries traces through jobs. */
+  readonly telemetry?: Telemetry | undefined;
 }
 
 /** Creates BullMQ's tables or brings them up to date. BullMQ takes a lock for it that a second starter waits for. */
@@ -56,6 +59,7 @@ export function postgresBackend(options: PostgresBackendOptions): Backend {
         processor,
         {
           ...workerOptions,
+          ...tracedBy(options.telemetry),
           connection: {
             Client: SteadyClient,
             connectionString: options.url,
@@ -72,7 +76,7 @@ export function postgresBackend(options: PostgresBackendOptions): Backend {
   };
 }
 
-function openProducer({ url, queueName, onError }: PostgresBackendOptions): Producer {
+function openProducer({ url, queueName, onError, telemetry }: PostgresBackendOptions): Producer {
   const limits = {
     Client: SteadyClient,
     connectionString: url,
@@ -89,7 +93,7 @@ function openProducer({ url, queueName, onError }: PostgresBackendOptions): Prod
     createQueue: (lane) =>
       new Queue(
         laneName(queueName, lane),
-        { connection: { ...limits, schema: QUEUE_SCHEMA, max: 4 } },
+        { connection: { ...limits, schema: QUEUE_SCHEMA, max: 4 }, ...tracedBy(telemetry) },
         createPostgresBackend,
       ) as unknown as Queue,
     async clock() {

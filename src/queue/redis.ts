@@ -1,8 +1,9 @@
 /** The Redis (or Valkey) backend. */
+import type { Telemetry } from 'bullmq';
 import { createRedisBackend, Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import type { Backend, LaneLoad, Producer } from './backend.ts';
-import { laneName, PENDING, PRODUCER_TIMEOUT_MS } from './backend.ts';
+import { laneName, PENDING, PRODUCER_TIMEOUT_MS, tracedBy } from './backend.ts';
 import { MemoryWatch } from './redis-memory.ts';
 
 export interface RedisBackendOptions {
@@ -12,6 +13,8 @@ export interface RedisBackendOptions {
   readonly prefix: string;
   /** Told of connection errors, which are otherwise seen only by the calls that they fail. */
   readonly onError: (error: Error) => void;
+  /** Carries traces through jobs. */
+  readonly telemetry?: Telemetry | undefined;
 }
 
 export function redisBackend(options: RedisBackendOptions): Backend {
@@ -24,6 +27,7 @@ export function redisBackend(options: RedisBackendOptions): Backend {
         {
           ...workerOptions,
           prefix: options.prefix,
+          ...tracedBy(options.telemetry),
           // A worker has nothing better to do than to wait for its Redis to come back.
           connection: { url: options.url, maxRetriesPerRequest: null, retryStrategy: reconnectDelay },
         },
@@ -32,7 +36,7 @@ export function redisBackend(options: RedisBackendOptions): Backend {
   };
 }
 
-function openProducer({ url, queueName, prefix, onError }: RedisBackendOptions): Producer {
+function openProducer({ url, queueName, prefix, onError, telemetry }: RedisBackendOptions): Producer {
   const client = new Redis(url, {
     // Fail fast: a client that waits for its answer must get it in seconds, and a write that was answered
     // with 503 must not be sent after all when Redis is back.
@@ -50,7 +54,11 @@ function openProducer({ url, queueName, prefix, onError }: RedisBackendOptions):
   return {
     isConnected: () => client.status === 'ready',
     createQueue: (lane) =>
-      new Queue(laneName(queueName, lane), { connection: client, prefix }, createRedisBackend),
+      new Queue(
+        laneName(queueName, lane),
+        { connection: client, prefix, ...tracedBy(telemetry) },
+        createRedisBackend,
+      ),
     async clock() {
       const [seconds, micros] = await client.time();
       return Number(seconds) * 1_000_000 + Number(micros);

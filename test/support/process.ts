@@ -48,6 +48,10 @@ export class InletProcess {
     return this.#child.pid ?? 0;
   }
 
+  get stderr(): string {
+    return this.#stderr;
+  }
+
   get stdout(): string {
     return this.#stdout;
   }
