@@ -22,7 +22,7 @@ export const PROBLEMS = {
 export type ProblemCode = keyof typeof PROBLEMS;
 
 /** Why requests are refused that would have been taken at another time. */
-export type RefusalReason = 'queue_unavailable' | 'store_unavailable';
+export type RefusalReason = 'queue_unavailable' | 'queue_not_durable' | 'store_unavailable';
 
 interface ProblemOptions extends ErrorOptions {
   readonly headers?: Readonly<Record<string, string>>;

@@ -9,6 +9,7 @@ import type { OpenApiDocument } from './http/openapi/document.ts';
 import { openApiDocument } from './http/openapi/document.ts';
 import { buildHealthServer, buildServer } from './http/server.ts';
 import { GroupCommit } from './ingest/group-commit.ts';
+import { LoadSampler } from './ingest/load-sampler.ts';
 import { observedQueue } from './ingest/observed-queue.ts';
 import { receiveUpload } from './ingest/receive-upload.ts';
 import { requestReads } from './ingest/request-reads.ts';
@@ -135,7 +136,8 @@ export async function startApi(
     closing.add('write gate', async () => gate.close());
 
     const newBatchId = createBatchIds();
-    const { onAnswered, enqueues } = metrics.api(() => false);
+    const { onAnswered, enqueues } = metrics.api(() => gate.refusal !== undefined);
+    metrics.queue(() => gate.load);
     const observed = observedQueue(queue, enqueues);
     const groupCommit = new GroupCommit(observed, newBatchId, parts.tracing?.batches);
     closing.add('requests in line', () => groupCommit.idle(), 5_000);
@@ -249,6 +251,9 @@ export async function startWorker(
     closing.add('retention', () => retention.close(RETENTION_GRACE_MS), RETENTION_GRACE_MS + 2_000);
 
     if (healthPort !== undefined) {
+      const sampler = new LoadSampler(queue, () => undefined);
+      closing.add('sampler', async () => sampler.close());
+      metrics.queue(() => sampler.latest);
       const newBatchId = createBatchIds();
       const server = buildHealthServer({
         log,

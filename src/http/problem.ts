@@ -67,6 +67,7 @@ export function problemFrom(error: unknown): ProblemError {
   if (error instanceof UploadBrokenError) return new ProblemError('invalid_request', error.message);
   if (error instanceof QueueNotDurableError) {
     return unavailable(
+      'queue_not_durable',
       'the queue could lose what is acknowledged (INLET_REQUIRE_DURABLE_QUEUE): nothing is taken until its settings are mended',
       error,
     );

@@ -96,7 +96,7 @@ function line(
   status: number,
   ms: number,
 ) {
-  const { method, problem, ip, bodyBytes, objectCount, headers } = request;
+  const { method, problem, ip, bodyBytes, objectCount, headers, caller } = request;
   return {
     // That of an accepted write is given by its batch.
     requestId: reply.getHeader('x-request-id') ?? request.id,
@@ -107,6 +107,8 @@ function line(
     bytes: bodyBytes ?? Number(headers['content-length'] ?? 0),
     objects: objectCount,
     namespace: namespaceOf(request.params),
+    key: caller?.id,
+    keyName: caller?.name,
     client: ip,
     error: problem?.code,
     reason: problem?.reason,
