@@ -117,6 +117,7 @@ function line(
 }
 
 function namespaceOf(params: unknown): string | undefined {
-  const { namespace } = params as { namespace?: string };
+  // Of a path that can't be read there are no parameters at all.
+  const { namespace } = (params ?? {}) as { namespace?: string };
   return namespace !== undefined && isNamespace(namespace) ? namespace : undefined;
 }
