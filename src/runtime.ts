@@ -69,7 +69,7 @@ export interface RunningWorker extends Running {
 }
 
 /** What an API and a worker share where they are one process. */
-export interface SharedParts {
+interface SharedParts {
   readonly metrics?: Metrics;
   /** Undefined: there are no traces. */
   readonly tracing?: Tracing | undefined;

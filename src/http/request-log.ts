@@ -62,7 +62,7 @@ export class RequestLog {
   watch(request: FastifyRequest, reply: FastifyReply): void {
     const started = performance.now();
     // Unlike Fastify's onResponse it comes too where the client goes away.
-    reply.raw.once('close', () => this.#answered(request, reply, performance.now() - started));
+    reply.raw.on('close', () => this.#answered(request, reply, performance.now() - started));
   }
 
   /** Logs what was refused before it was a request at all. */

@@ -10,8 +10,8 @@ export interface LogDestination {
   flushSync(): void;
 }
 
-/** Written at once when so much has gathered, in characters: less than the least that a pipe holds. */
-const FULL = 16_000;
+/** Written at once when so much has gathered, in characters: about what a pipe holds. */
+const FULL = 64_000;
 
 /** How long a line may wait for others, in milliseconds. */
 const FLUSH_MS = 100;

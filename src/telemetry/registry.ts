@@ -7,7 +7,7 @@ import type { Labels } from './histogram.ts';
 import { Histogram, HistogramProducer } from './histogram.ts';
 
 /** What is read of a counter or gauge: a number, several with labels, or nothing where it isn't known. */
-export type Reading = number | undefined | readonly (readonly [value: number, labels: Labels])[];
+type Reading = number | undefined | readonly (readonly [value: number, labels: Labels])[];
 
 /** Counters and gauges are read when somebody asks: what they cost otherwise is a plain number being kept. */
 export interface Registry {

@@ -1,6 +1,6 @@
 /** Reads Prometheus's text format. */
 
-export interface Sample {
+interface Sample {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly value: number;
