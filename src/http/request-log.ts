@@ -66,9 +66,10 @@ export class RequestLog {
   }
 
   /** Logs what was refused before it was a request at all. */
-  refused(requestId: string, { code }: ProblemError, client: string | undefined): void {
-    const { status } = PROBLEMS[code];
-    this.#log.info({ requestId, method: null, route: null, status, client, error: code }, MESSAGE);
+  refused(requestId: string, problem: ProblemError, client: string | undefined): void {
+    const { status } = PROBLEMS[problem.code];
+    this.#onAnswered?.({ method: 'unknown', route: undefined, status, ms: 0, problem });
+    this.#log.info({ requestId, method: null, route: null, status, client, error: problem.code }, MESSAGE);
   }
 
   #answered(request: FastifyRequest, reply: FastifyReply, ms: number): void {
