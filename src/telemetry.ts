@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import { pino } from 'pino';
 import pretty from 'pino-pretty';
 import { describeError } from './telemetry/describe-error.ts';
-import { LogBuffer } from './telemetry/log-buffer.ts';
+import { LogWriter } from './telemetry/log-writer.ts';
 
 /** What modules need of the log. */
 export type Log = Pick<Logger, 'debug' | 'info' | 'warn' | 'error' | 'isLevelEnabled'>;
@@ -14,9 +14,6 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 
 const STDOUT = 1;
 
-/** Most bytes that wait for a reader of the log who has fallen behind. What comes beyond that is dropped. */
-const MAX_WAITING_BYTES = 16 * 1024 * 1024;
-
 /** Makes the process's log on standard output. */
 export function createLog(level: LogLevel): Logger {
   const options = { level, base: null, serializers: { err: describeError } };
@@ -25,9 +22,11 @@ export function createLog(level: LogLevel): Logger {
   if (isatty(STDOUT)) {
     return pino(options, pretty({ colorize: true, ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss' }));
   }
-  const { buffer, onDropped } = standardOutput();
-  const log = pino({ ...options, timestamp: isoTime() }, buffer);
-  onDropped((lines) => log.warn({ lines }, 'the log was not read fast enough: lines of it were dropped'));
+  const writer = new LogWriter(STDOUT, (lines) =>
+    log.warn({ lines }, 'the log was not read fast enough: lines of it were dropped'),
+  );
+  const log = pino({ ...options, timestamp: isoTime() }, writer);
+  process.once('exit', () => writer.flushSync());
   return log;
 }
 
@@ -43,28 +42,6 @@ function isoTime(): () => string {
     }
     return text;
   };
-}
-
-/** Standard output, written to in the background, and at the end of the process all that is left. */
-function standardOutput() {
-  const output = pino.destination({
-    ...{ dest: STDOUT, sync: false, minLength: 0, maxLength: MAX_WAITING_BYTES },
-  });
-  // A log that can't be written, because the disk is full, must not end the server.
-  output.on('error', () => undefined);
-  const buffer = new LogBuffer(output);
-  process.prependListener('exit', () => buffer.flushSync());
-  const onDropped = (report: (lines: number) => void): void => {
-    let lines = 0;
-    output.on('drop', (text: string) => {
-      lines += text.split('\n').length - 1;
-    });
-    output.on('drain', () => {
-      if (lines > 0) report(lines);
-      lines = 0;
-    });
-  };
-  return { buffer, onDropped };
 }
 
 const SAME_ERROR_MS = 10_000;
