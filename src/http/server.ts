@@ -82,7 +82,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
     settingsRoutes(api, deps);
     objectRoutes(api, deps);
     importRoutes(api, deps);
-    if (deps.metricsAccess === 'admin') metricsRoute(api, deps, { scope: 'admin' });
+    if (deps.metricsAccess === 'admin') metricsRoute(api, deps, 'admin');
   });
   app.register(async (signed) => uploadRoutes(signed, deps));
   app.after(answerOtherMethods);

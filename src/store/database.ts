@@ -89,11 +89,7 @@ export class Database implements Queryable {
     let broken = false;
     try {
       await run(client, { text: this.#begin });
-      const result = await use({
-        query: async <Row extends pg.QueryResultRow>(statement: Statement) =>
-          (await run<Row>(client, statement)).rows,
-        write: async (statement) => (await run(client, statement)).rowCount ?? 0,
-      });
+      const result = await use(queryableOn(client));
       await run(client, { text: 'COMMIT' });
       return result;
     } catch (error) {
@@ -124,7 +120,11 @@ export class Database implements Queryable {
 
 /** Statements on a connection that is somebody's own. @throws as those of {@link Database.query} */
 export function queryableOn(client: pg.ClientBase): Queryable {
-  return { query: (statement) => run(client, statement) };
+  return {
+    query: async <Row extends pg.QueryResultRow>(statement: Statement) =>
+      (await run<Row>(client, statement)).rows,
+    write: async (statement) => (await run(client, statement)).rowCount ?? 0,
+  };
 }
 
 async function run<Row extends pg.QueryResultRow>(

@@ -22,7 +22,7 @@ const NAMESPACE = 'calls';
 const BODY_LIMIT = 8 * 1024 ** 2;
 
 let inlet: TestInlet;
-/** One whose queue and database are both away. */
+/** One whose queue and database are both away, and whose worker is stuck. */
 let away: TestInlet;
 let drop: () => Promise<void>;
 let calls: Readonly<Record<string, OperationCalls>>;
@@ -45,7 +45,7 @@ beforeAll(async () => {
   inlet = await TestInlet.start(testConfig(services, overrides));
   away = await TestInlet.start(
     testConfig({ databaseUrl: 'postgres://x@127.0.0.1:1/x', redisUrl: 'redis://127.0.0.1:1' }, overrides),
-    { workers: 0 },
+    { workers: 0, parts: { worker: { problem: () => 'it hangs', close: async () => undefined } } },
   );
   calls = operationCalls({ ...(await prepare(database.url)), elsewhere, bodyLimit: BODY_LIMIT });
 });
@@ -157,7 +157,7 @@ describe.each(DOCUMENTED.map((operation) => [operation.id, operation] as const))
   }
 
   if (documents(503)) {
-    it('answers 503 while queue and database are away', async () => {
+    it('answers 503 while queue and database are away, and the worker is stuck', async () => {
       // Metrics need neither: what can't be told is whether it is a key.
       const key = id === 'getMetrics' ? keys.admin.key : KEY;
       expect((await made(callsOf(id).success, { to: away, key })).status).toBe(503);

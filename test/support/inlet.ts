@@ -1,7 +1,7 @@
 /** A running Inlet for tests: API and worker in this process, on services that the suite has started. */
 import { randomUUID } from 'node:crypto';
 import { type Config, readConfig } from '../../src/config.ts';
-import type { RunningApi, RuntimeConfig } from '../../src/runtime.ts';
+import type { ApiParts, RunningApi, RuntimeConfig } from '../../src/runtime.ts';
 import { runMigrations, startApi, startWorker } from '../../src/runtime.ts';
 import { createLog } from '../../src/telemetry.ts';
 import { checkAnswersOf } from './answers.ts';
@@ -44,8 +44,11 @@ export class TestInlet {
   }
 
   /** Starts the API and as many workers as are asked for. */
-  static async start(config: RuntimeConfig, { workers = 1, apiLog = log } = {}): Promise<TestInlet> {
-    const inlet = new TestInlet(config, await startApi(config, [KEY], apiLog));
+  static async start(
+    config: RuntimeConfig,
+    { workers = 1, apiLog = log, parts = {} as ApiParts } = {},
+  ): Promise<TestInlet> {
+    const inlet = new TestInlet(config, await startApi(config, [KEY], apiLog, undefined, parts));
     for (let i = 0; i < workers; i += 1) await inlet.addWorker();
     return inlet;
   }

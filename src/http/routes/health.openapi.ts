@@ -27,16 +27,35 @@ export const healthOperations = {
   'GET /healthz': {
     id: 'getHealth',
     tag: 'Service',
-    summary: 'Whether the process is alive',
-    description: 'Answers as long as the process does.',
+    summary: 'Whether the process makes progress',
+    description: 'That the queue or the database is away does not count.',
     access: 'open',
     answers: {
       200: {
-        description: 'It is alive.',
+        description: 'It does.',
         content: json(
-          named('Health', z.strictObject({ status: z.literal('ok') }), 'The process is alive.'),
+          named('Health', z.strictObject({ status: z.literal('ok') }), 'The process makes progress.'),
           'Alive',
           { status: 'ok' },
+        ),
+      },
+      503: {
+        description: 'Its worker is stuck, and only a restart helps.',
+        content: json(
+          named(
+            'Stuck',
+            z.strictObject({
+              status: z.literal('stuck'),
+              problem: z.string().meta({ description: 'What is wrong with the worker.' }),
+            }),
+            'The worker has stopped making progress.',
+          ),
+          'Stuck',
+          {
+            status: 'stuck',
+            problem:
+              'batches of the lane writes wait, and for 130 s none was taken though there is room for one',
+          },
         ),
       },
     },

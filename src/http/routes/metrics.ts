@@ -1,6 +1,6 @@
 /** `GET /metrics`: what is measured, in Prometheus's text format. */
 import type { FastifyInstance } from 'fastify';
-import type { Access } from '../auth.ts';
+import type { Scope } from '../../domain/api-key.ts';
 
 export interface MetricsRouteDeps {
   /** All metrics as text. */
@@ -9,9 +9,9 @@ export interface MetricsRouteDeps {
 
 const MEDIA_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
-/** @param access who may read them; undefined where everybody may */
-export function metricsRoute(app: FastifyInstance, { metricsText }: MetricsRouteDeps, access?: Access): void {
-  const config = { quiet: true, ...(access ? { access } : {}) } as const;
+/** @param scope what a key has to have; undefined where everybody may read them */
+export function metricsRoute(app: FastifyInstance, { metricsText }: MetricsRouteDeps, scope?: Scope): void {
+  const config = { quiet: true, ...(scope ? { access: { scope } } : {}) } as const;
   app.get('/metrics', { config }, async (_request, reply) => {
     reply.header('content-type', MEDIA_TYPE).header('cache-control', 'no-store');
     return metricsText();
