@@ -97,7 +97,7 @@ until_ok 120 'a worker is healthy' healthy worker 1
 say 'the image: who runs it, and what is not in it'
 docker run --rm --entrypoint node "$INLET_IMAGE" -e '
   if (process.getuid() === 0) throw new Error("runs as root");
-  const unwanted = ["embedded-postgres", "@embedded-postgres", "typescript", "vitest", "@types"];
+  const unwanted = ["embedded-postgres", "@embedded-postgres", "typescript", "vitest", "@redocly"];
   for (const name of unwanted) if (fs.existsSync(`node_modules/${name}`)) throw new Error(`holds ${name}`);'
 
 say 'what the containers may do: nothing beyond what they need'
