@@ -22,7 +22,12 @@ export const PROBLEMS = {
 export type ProblemCode = keyof typeof PROBLEMS;
 
 /** Why requests are refused that would have been taken at another time. */
-export type RefusalReason = 'queue_unavailable' | 'queue_not_durable' | 'store_unavailable';
+export type RefusalReason =
+  | 'queue_unavailable'
+  | 'queue_not_durable'
+  | 'store_unavailable'
+  | 'body_memory'
+  | 'too_many_uploads';
 
 interface ProblemOptions extends ErrorOptions {
   readonly headers?: Readonly<Record<string, string>>;

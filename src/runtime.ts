@@ -3,14 +3,19 @@ import { openAccessControl } from './access/access.ts';
 import type { Running } from './closing.ts';
 import { Closing } from './closing.ts';
 import type { Config } from './config.ts';
+import { ByteBudget } from './domain/byte-budget.ts';
 import { createBatchIds, requestIdAt } from './domain/request-id.ts';
+
+import { Turns } from './domain/turns.ts';
 import { keepDurable } from './durability.ts';
 import type { OpenApiDocument } from './http/openapi/document.ts';
 import { openApiDocument } from './http/openapi/document.ts';
 import { buildHealthServer, buildServer } from './http/server.ts';
 import { GroupCommit } from './ingest/group-commit.ts';
 import { LoadSampler } from './ingest/load-sampler.ts';
+import { LongLines } from './ingest/long-lines.ts';
 import { observedQueue } from './ingest/observed-queue.ts';
+
 import { receiveUpload } from './ingest/receive-upload.ts';
 import { requestReads } from './ingest/request-reads.ts';
 import { storeBatch } from './ingest/store-batch.ts';
@@ -39,6 +44,9 @@ import type { Tracing } from './telemetry/tracing.ts';
 import type { Log } from './telemetry.ts';
 import { errorReporter } from './telemetry.ts';
 import { VERSION } from './version.ts';
+
+/** Chunks of imports that are added to the queue at one time; more would take up memory and not be faster. */
+const MAX_CHUNKS_ENQUEUEING = 4;
 
 const QUEUE_NAME = 'inlet';
 const RETENTION_QUEUE_NAME = 'inlet-retention';
@@ -145,7 +153,11 @@ export async function startApi(
     const access = await openAccessControl({ ...config, fixedKeys: keys, log });
     closing.add('API keys', () => access.close());
 
-    const uploads = { database, queue: observed, newBatchId, maxLineBytes: config.bodyLimit, log };
+    const uploads = {
+      ...{ database, queue: observed, newBatchId, log, maxLineBytes: config.bodyLimit },
+      longLines: new LongLines(),
+      enqueueing: new Turns(MAX_CHUNKS_ENQUEUEING),
+    };
     let url = '';
     let document: OpenApiDocument | undefined;
     const publicUrl = (): string => config.publicUrl ?? url;
@@ -159,6 +171,8 @@ export async function startApi(
       submit: (submission) => groupCommit.submit(submission),
       writeRefusal: () => gate.refusal,
       bodyLimit: config.bodyLimit,
+      bodyBudget: new ByteBudget(config.bodyMemory),
+      trustProxy: config.trustProxy,
       maxObjects: config.maxObjects,
       ...requestReads(database, queue),
       ...settingsAccess(database),

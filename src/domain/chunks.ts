@@ -6,7 +6,7 @@ import { storableText } from './storable.ts';
 
 const MAX_CHUNK_LINES = 1_000;
 /** A larger line gets a chunk to itself. */
-const MAX_CHUNK_BYTES = 1024 * 1024;
+export const MAX_CHUNK_BYTES = 1024 * 1024;
 
 /** How much of a bad line is kept, in UTF-16 code units. */
 const KEPT_LENGTH = 4 * 1024;

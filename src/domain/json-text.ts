@@ -133,9 +133,14 @@ export interface Place {
   readonly pointer: () => string;
 }
 
+/** Most steps of a path that are kept account of: each takes a character of a pointer, and nobody reads longer ones. */
+const MAX_STEPS = 2_500;
+
 /** Passes once over `text` like {@link walk}, keeping account of where it is. */
 export function walkPaths(text: string, visit: (place: Place) => void): void {
   const path: { index: number; key: Span | undefined }[] = [];
+  /** How many more levels are open than `path` has steps. */
+  let beyond = 0;
   // Keys are read out only where somebody asks: on the way past they are just remembered.
   const pointer = (): string =>
     path
@@ -146,21 +151,26 @@ export function walkPaths(text: string, visit: (place: Place) => void): void {
   walk(text, {
     open(start, depth) {
       visit({ kind: 'open', start, end: start + 1, depth, pointer });
-      path.push({ index: 0, key: undefined });
+      if (path.length < MAX_STEPS) path.push({ index: 0, key: undefined });
+      else beyond += 1;
     },
     string(start, end) {
-      const top = path.at(-1);
+      const top = beyond > 0 ? undefined : path.at(-1);
       // A string before a colon is the name of the member that comes.
       if (top && nextCode(text, end) === COLON) top.key = { start, end };
-      visit({ kind: 'string', start, end, depth: path.length, pointer });
+      visit({ kind: 'string', start, end, depth: path.length + beyond, pointer });
     },
     number(start, end) {
-      visit({ kind: 'number', start, end, depth: path.length, pointer });
+      visit({ kind: 'number', start, end, depth: path.length + beyond, pointer });
     },
     mark(_offset, code) {
-      const top = path.at(-1);
-      if (code === COMMA && top) top.index += 1;
-      else if (code !== COLON) path.pop();
+      const top = beyond > 0 ? undefined : path.at(-1);
+      if (code === COMMA) {
+        if (top) top.index += 1;
+      } else if (code !== COLON) {
+        if (beyond > 0) beyond -= 1;
+        else path.pop();
+      }
     },
   });
 }
@@ -199,11 +209,13 @@ function endOfNumber(text: string, start: number): number {
   return i;
 }
 
-function isDigit(code: number): boolean {
+/** Whether a UTF-16 code unit is one of 0 to 9. */
+export function isDigit(code: number): boolean {
   return code >= 0x30 && code <= 0x39;
 }
 
-function isSpace(code: number): boolean {
+/** Whether a UTF-16 code unit is white space, as JSON has it. */
+export function isSpace(code: number): boolean {
   return code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09;
 }
 

@@ -1,5 +1,6 @@
 /** Lines out of a stream of bytes, with flat memory however long a line is. */
 import { isUtf8 } from 'node:buffer';
+import { Pieces } from './pieces.ts';
 
 const LINE_FEED = 0x0a;
 
@@ -20,13 +21,19 @@ export interface Line {
 export class LineSplitter {
   readonly #limit: number;
   /** What has come of the line that isn't at its end yet; of one that is too long only the beginning. */
-  #parts: Buffer[] = [];
+  readonly #parts: Pieces;
   #bytes = 0;
   #number = 0;
 
   /** @param limit most bytes of a line */
   constructor(limit: number) {
     this.#limit = limit;
+    this.#parts = new Pieces(Math.max(limit, SHOWN_BYTES));
+  }
+
+  /** How many bytes are kept of the line that isn't at its end yet. */
+  get kept(): number {
+    return this.#parts.length;
   }
 
   /** Takes what comes next, and returns the lines that end in it. */
@@ -57,14 +64,16 @@ export class LineSplitter {
       this.#parts.push(part);
     } else if (before <= this.#limit) {
       // A copy: what came with it need not be kept in memory until the line ends.
-      this.#parts = [Buffer.from(Buffer.concat([...this.#parts, part]).subarray(0, SHOWN_BYTES))];
+      const beginning = Buffer.concat([this.#parts.join(), part]).subarray(0, SHOWN_BYTES);
+      this.#parts.clear();
+      this.#parts.push(Buffer.from(beginning));
     }
   }
 
   #endLine(lines: Line[]): void {
     this.#number += 1;
     const line = this.#read();
-    this.#parts = [];
+    this.#parts.clear();
     this.#bytes = 0;
     if (line) lines.push(line);
   }
@@ -72,8 +81,7 @@ export class LineSplitter {
   #read(): Line | undefined {
     const number = this.#number;
     const bytes = this.#bytes;
-    const [first = Buffer.alloc(0)] = this.#parts;
-    const content = this.#parts.length > 1 ? Buffer.concat(this.#parts) : first;
+    const content = this.#parts.join();
     if (bytes > this.#limit) {
       return { number, bytes, text: content.toString(), mistake: `is longer than ${this.#limit} bytes` };
     }

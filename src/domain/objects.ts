@@ -1,7 +1,9 @@
 /** The rules for what a write may hold, and the reading of its body. */
 import { isLongerThan } from './characters.ts';
+import { isLarge, parseOrOutline, requireJson } from './json-outline.ts';
+import type { Span } from './json-text.ts';
 import { memberSpan } from './json-text.ts';
-import { checkSchema } from './schema.ts';
+import { checkSchema, parseSchema } from './schema.ts';
 import type { Issue } from './storable.ts';
 import { findUnstorable, Issues } from './storable.ts';
 
@@ -53,7 +55,7 @@ export function isNamespace(text: string): boolean {
  * @throws TooManyObjectsError
  */
 export function readWrite(text: string, maxObjects: number): Write {
-  const { data, dataText, schema } = readBody(text);
+  const { data, dataText, schema } = readBody(text, maxObjects);
   const isList = Array.isArray(data);
   if (!isList && !isObject(data)) {
     throw invalid('"data" must be an object or a list of objects', '/data');
@@ -102,7 +104,7 @@ export interface ReadObject {
 export function readObject(text: string): ReadObject {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseOrOutline(text, 0);
   } catch (error) {
     return { id: '', mistake: `is not valid JSON: ${(error as Error).message}` };
   }
@@ -142,8 +144,9 @@ interface Body {
   readonly schema?: { readonly value: unknown; readonly text: string };
 }
 
-function readBody(text: string): Body {
-  return readOnlyMember(text) ?? readMember(text);
+/** @param maxObjects of a longer list in a large body only the length is read */
+function readBody(text: string, maxObjects: number): Body {
+  return readOnlyMember(text, maxObjects) ?? (isLarge(text) ? readLarge(text, maxObjects) : readMember(text));
 }
 
 /**
@@ -151,13 +154,13 @@ function readBody(text: string): Body {
  * and the last brace is one JSON value exactly where it is the only member.
  * @returns undefined where the body is of another form, or not valid
  */
-function readOnlyMember(text: string): Body | undefined {
+function readOnlyMember(text: string, maxObjects: number): Body | undefined {
   const start = DATA_FIRST.exec(text)?.[0].length;
   const end = text.lastIndexOf('}');
   if (start === undefined || !WHITE_SPACE.test(text.slice(end + 1))) return undefined;
   const dataText = text.slice(start, end);
   try {
-    return { data: JSON.parse(dataText), dataText: dataText.trim() };
+    return { data: parseOrOutline(dataText, maxObjects), dataText: dataText.trim() };
   } catch {
     // The other way finds out what it is.
     return undefined;
@@ -166,15 +169,46 @@ function readOnlyMember(text: string): Body | undefined {
 
 function readMember(text: string): Body {
   const body = parseJson(text);
-  if (!isObject(body)) throw invalid('the body must be a JSON object with a member "data"', '');
-  const span = memberSpan(text, 'data');
-  if (!span) throw invalid('the member "data" is missing: send {"data": {…}} or {"data": [{…}, …]}', '/data');
+  if (!isObject(body)) throw noObject();
+  const span = requireData(memberSpan(text, 'data'));
   const schema = Object.hasOwn(body, 'schema') ? memberSpan(text, 'schema') : undefined;
   return {
     data: body['data'],
     dataText: text.slice(span.start, span.end),
     ...(schema ? { schema: { value: body['schema'], text: text.slice(schema.start, schema.end) } } : {}),
   };
+}
+
+/** Like {@link readMember}, without ever building what the text says. */
+function readLarge(text: string, maxObjects: number): Body {
+  try {
+    requireJson(text);
+  } catch (error) {
+    throw notJson(error);
+  }
+  if (!/^[ \t\r\n]*\{/.test(text)) throw noObject();
+  const span = requireData(memberSpan(text, 'data'));
+  const dataText = text.slice(span.start, span.end);
+  const schema = memberSpan(text, 'schema');
+  const schemaText = schema ? text.slice(schema.start, schema.end) : undefined;
+  return {
+    data: parseOrOutline(dataText, maxObjects),
+    dataText,
+    ...(schemaText === undefined ? {} : { schema: { value: parseSchema(schemaText), text: schemaText } }),
+  };
+}
+
+function requireData(span: Span | undefined): Span {
+  if (span) return span;
+  throw invalid('the member "data" is missing: send {"data": {…}} or {"data": [{…}, …]}', '/data');
+}
+
+function noObject(): InvalidWriteError {
+  return invalid('the body must be a JSON object with a member "data"', '');
+}
+
+function notJson(error: unknown): InvalidWriteError {
+  return invalid(`the body is not valid JSON: ${(error as Error).message}`, '');
 }
 
 /** What is wrong with an id, or undefined. (U+0000 and the like are found by `findUnstorable`.) */
@@ -192,7 +226,7 @@ export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw invalid(`the body is not valid JSON: ${(error as Error).message}`, '');
+    throw notJson(error);
   }
 }
 

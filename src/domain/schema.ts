@@ -7,6 +7,8 @@ import { findUnstorable } from './storable.ts';
 
 /** Most fields of a schema: it travels with every request that brings it, and is read for every answer. */
 const MAX_FIELDS = 1_000;
+/** Longest schema, in UTF-16 code units: more than the fields of most can need. */
+export const MAX_SCHEMA_LENGTH = 1024 * 1024;
 /** Longest field name and text in a schema, in Unicode characters. */
 const MAX_SCHEMA_TEXT = 512;
 
@@ -60,6 +62,11 @@ export const FIELD = z.strictObject({
 /** A schema as a whole, for the API's document; {@link checkSchema} is what checks it. */
 export const FIELDS = z.record(TEXT, FIELD).meta({ maxProperties: MAX_FIELDS });
 
+/** Parses a schema's text; one that is too long is null, which {@link checkSchema} knows better than to look at. */
+export function parseSchema(text: string): unknown {
+  return text.length > MAX_SCHEMA_LENGTH ? null : JSON.parse(text);
+}
+
 /**
  * Finds what is wrong with a schema. The value is only looked at: what is kept is its text.
  * @param schema the parsed value
@@ -67,6 +74,10 @@ export const FIELDS = z.record(TEXT, FIELD).meta({ maxProperties: MAX_FIELDS });
  * @param issues gets an issue for each place, with paths that begin with `/schema`
  */
 export function checkSchema(schema: unknown, text: string, issues: Issues): void {
+  if (text.length > MAX_SCHEMA_LENGTH) {
+    issues.add(() => '/schema', `is longer than ${MAX_SCHEMA_LENGTH} characters`);
+    return;
+  }
   if (typeof schema !== 'object' || schema === null || Array.isArray(schema)) {
     issues.add(() => '/schema', 'must be an object with a member for each field');
     return;

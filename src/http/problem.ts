@@ -5,20 +5,18 @@ import type { RefusalReason } from '../errors.ts';
 import { PROBLEMS, ProblemError } from '../errors.ts';
 import { QueueNotDurableError, QueueUnavailableError } from '../queue/queue.ts';
 import { faultKind } from '../store/faults.ts';
-import { UploadBrokenError } from './upload-stream.ts';
+import { BodyBrokenError } from './incoming-body.ts';
 
-const MEDIA_TYPE = 'application/problem+json; charset=utf-8';
+/** The media type of errors. */
+export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
 
 /** How long clients are asked to wait, in seconds, when the queue or Postgres is away. */
 const RETRY_AFTER = '1';
 
 /** Fastify's own errors that a client can cause, and what Inlet makes of them. */
 const FASTIFY_PROBLEMS: Readonly<Record<string, (error: FastifyError) => ProblemError>> = {
-  FST_ERR_CTP_BODY_TOO_LARGE: () => new ProblemError('too_large', 'the body is larger than the limit'),
   FST_ERR_CTP_INVALID_MEDIA_TYPE: () =>
     new ProblemError('unsupported_media_type', 'send the body as Content-Type: application/json'),
-  FST_ERR_CTP_INVALID_CONTENT_LENGTH: () =>
-    new ProblemError('invalid_request', 'the body is not as long as its Content-Length says'),
   FST_ERR_BAD_URL: () => new ProblemError('invalid_request', 'the path is not correctly percent-encoded'),
 };
 
@@ -49,8 +47,10 @@ export function sendProblem(reply: FastifyReply, request: FastifyRequest, proble
   reply
     .code(PROBLEMS[problem.code].status)
     .headers(problem.headers)
-    .header('content-type', MEDIA_TYPE)
+    .header('content-type', PROBLEM_TYPE)
     .header('x-request-id', request.id)
+    // Also where the route would let its answer be kept.
+    .header('cache-control', 'no-store')
     .send(problemBody(problem, request.id));
 }
 
@@ -64,7 +64,7 @@ export function problemFrom(error: unknown): ProblemError {
     });
   }
   if (error instanceof TooManyObjectsError) return new ProblemError('too_large', error.message);
-  if (error instanceof UploadBrokenError) return new ProblemError('invalid_request', error.message);
+  if (error instanceof BodyBrokenError) return new ProblemError('invalid_request', error.message);
   if (error instanceof QueueNotDurableError) {
     return unavailable(
       'queue_not_durable',

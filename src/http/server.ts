@@ -1,16 +1,21 @@
 /** The HTTP server as a function of what it needs; listening and signals are somebody else's. */
-import type { Socket } from 'node:net';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { fastify } from 'fastify';
-import { PROBLEMS, ProblemError } from '../errors.ts';
+import type { ByteBudget } from '../domain/byte-budget.ts';
+import { ProblemError } from '../errors.ts';
 import type { Log } from '../telemetry.ts';
 import { errorReporter } from '../telemetry.ts';
 import type { AuthDeps } from './auth.ts';
 import { requireAccess } from './auth.ts';
-import { acceptJsonBytes } from './body.ts';
-import { limitBodyTime } from './body-time.ts';
+import { acceptJson, BodyReader } from './body.ts';
+import { BodyWatch } from './body-watch.ts';
+import { connectionOptions, limitConnections } from './connections.ts';
+import type { HttpLimits } from './limits.ts';
+import { HTTP_LIMITS } from './limits.ts';
+import { lingerAfterAnswer } from './linger.ts';
 import { methodNotAllowed } from './method-not-allowed.ts';
-import { problemBody, problemFrom, sendProblem } from './problem.ts';
+import { problemFrom, sendProblem } from './problem.ts';
+import { refuse } from './refuse.ts';
 import type { OnAnswered } from './request-log.ts';
 import { RequestLog } from './request-log.ts';
 import type { DataRouteDeps } from './routes/data.ts';
@@ -33,6 +38,7 @@ import type { SettingsRouteDeps } from './routes/settings.ts';
 import { settingsRoutes } from './routes/settings.ts';
 import type { UploadRouteDeps } from './routes/uploads.ts';
 import { uploadRoutes } from './routes/uploads.ts';
+import { securityHeaders } from './security-headers.ts';
 
 /** What every server needs. */
 export interface BaseDeps {
@@ -40,20 +46,28 @@ export interface BaseDeps {
   readonly log: Log;
   /** Told of each request when it is over. */
   readonly onAnswered?: OnAnswered;
+  /** Where they are to be others than {@link HTTP_LIMITS}. */
+  readonly limits?: Partial<HttpLimits> | undefined;
 }
 
-export interface ServerDeps
-  extends BaseDeps,
-    DataRouteDeps,
-    ResultRouteDeps,
-    ObjectRouteDeps,
-    SettingsRouteDeps,
-    ImportRouteDeps,
-    UploadRouteDeps,
-    HealthRouteDeps,
-    AuthDeps,
-    DocumentRouteDeps,
-    MetricsRouteDeps {
+type RouteDeps = DataRouteDeps &
+  ResultRouteDeps &
+  ObjectRouteDeps &
+  SettingsRouteDeps &
+  ImportRouteDeps &
+  UploadRouteDeps &
+  HealthRouteDeps &
+  AuthDeps &
+  DocumentRouteDeps &
+  MetricsRouteDeps;
+
+export interface ServerDeps extends BaseDeps, Omit<RouteDeps, 'bodies'> {
+  /** Most bytes of a body, after decompression. */
+  readonly bodyLimit: number;
+  /** The memory for bodies. */
+  readonly bodyBudget: ByteBudget;
+  /** Proxies whose `X-Forwarded-For` is believed: addresses, CIDR ranges or names of ranges; undefined for none. */
+  readonly trustProxy?: readonly string[] | undefined;
   /** Who may read the metrics. */
   readonly metricsAccess: 'open' | 'admin';
 }
@@ -61,12 +75,13 @@ export interface ServerDeps
 /** An id of 512 characters takes up to 6,144 when each of its four bytes is percent-encoded. */
 const MAX_PARAM_LENGTH = 8_192;
 
-/** Longest time for a body to arrive, in milliseconds: 10 MB over a slow line, but not for ever. */
-const BODY_TIMEOUT_MS = 120_000;
-
 /** The API. */
-export function buildServer(deps: ServerDeps): FastifyInstance {
-  const app = baseServer(deps);
+export function buildServer(given: ServerDeps): FastifyInstance {
+  const limits = { ...HTTP_LIMITS, ...given.limits };
+  const watch = new BodyWatch(limits);
+  const deps = { ...given, bodies: new BodyReader(given.bodyBudget, watch, given.bodyLimit) };
+  const app = baseServer({ ...deps, limits, overTls: deps.publicUrl().startsWith('https:') });
+  app.addHook('onClose', async () => watch.close());
   const answerOtherMethods = methodNotAllowed(app);
   healthRoutes(app, deps);
   documentRoute(app, deps);
@@ -75,7 +90,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
   downloadRoute(app, deps);
   app.register(async (api) => {
     requireAccess(api, deps);
-    acceptJsonBytes(api);
+    acceptJson(api);
     dataRoutes(api, deps);
     requestRoutes(api, deps);
     downloadUrlRoute(api, deps);
@@ -84,14 +99,14 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
     importRoutes(api, deps);
     if (deps.metricsAccess === 'admin') metricsRoute(api, deps, 'admin');
   });
-  app.register(async (signed) => uploadRoutes(signed, deps));
+  app.register(async (signed) => uploadRoutes(signed, deps, limits));
   app.after(answerOtherMethods);
   return app;
 }
 
 /** The server of a worker, which tells how it is and nothing else. */
 export function buildHealthServer(deps: BaseDeps & HealthRouteDeps & MetricsRouteDeps): FastifyInstance {
-  const app = baseServer(deps);
+  const app = baseServer({ ...deps, limits: { ...HTTP_LIMITS, ...deps.limits } });
   const answerOtherMethods = methodNotAllowed(app);
   healthRoutes(app, deps);
   metricsRoute(app, deps);
@@ -99,8 +114,17 @@ export function buildHealthServer(deps: BaseDeps & HealthRouteDeps & MetricsRout
   return app;
 }
 
-/** Errors, ids and limits, which are the same for every route. */
-function baseServer({ newRequestId, log, onAnswered }: BaseDeps): FastifyInstance {
+interface BaseOptions extends BaseDeps {
+  readonly limits: HttpLimits;
+  readonly trustProxy?: ServerDeps['trustProxy'];
+  /** Whether clients reach the server by https. */
+  readonly overTls?: boolean;
+}
+
+/** Errors, ids, headers and limits, which are the same for every route. */
+function baseServer(options: BaseOptions): FastifyInstance {
+  const { newRequestId, log, onAnswered, limits, trustProxy, overTls = false } = options;
+  const security = securityHeaders(overTls);
   const requests = new RequestLog(log, onAnswered);
   const reportUnavailable = errorReporter(log, 'requests are refused with 503');
   const fail = (error: unknown, request: FastifyRequest): ProblemError => {
@@ -114,34 +138,31 @@ function baseServer({ newRequestId, log, onAnswered }: BaseDeps): FastifyInstanc
   const app = fastify({
     genReqId: newRequestId,
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
-    // Of the whole request: uploads take as long as they take. Bodies have a limit of their own, below.
-    requestTimeout: 0,
-    // Node would answer with an empty 400; below it gets the same as any other mistake.
-    http: { requireHostHeader: false },
+    ...connectionOptions(limits),
+    trustProxy: trustProxy ? [...trustProxy] : false,
     // While the server closes, what still comes in over open connections is answered like anything else.
     return503OnClosing: false,
     frameworkErrors: (error, request, reply) => {
+      // No hook has run for these.
       requests.watch(request, reply);
-      sendProblem(reply, request, fail(error, request));
+      sendProblem(reply.headers(security), request, fail(error, request));
     },
     clientErrorHandler: (error, socket) => {
       const requestId = newRequestId();
       const client = socket.remoteAddress;
-      const problem = refuse(error, socket, requestId);
+      const problem = refuse(error, socket, requestId, security);
       if (problem) requests.refused(requestId, problem, client);
     },
   });
+  limitConnections(app, limits, log);
   // Node would answer an Expect header that it doesn't know with an empty 417; a server may pass over it (RFC 9110, 10.1.1).
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
   requests.attach(app);
   app.addHook('onRequest', (request, reply, done) => {
-    reply.header('x-request-id', request.id);
+    reply.headers(security).header('x-request-id', request.id);
+    lingerAfterAnswer(request.raw, reply.raw, limits);
     if (request.headers.host !== undefined || request.raw.httpVersion === '1.0') done();
     else done(new ProblemError('invalid_request', 'the Host header is missing'));
-  });
-  limitBodyTime(app, BODY_TIMEOUT_MS, (request) => {
-    const timeout = { name: '', message: '', code: 'ERR_HTTP_REQUEST_TIMEOUT' };
-    request.problem = refuse(timeout, request.raw.socket, request.id);
   });
   // Bodies are for the routes that want them: Fastify's own parsers would judge what nobody reads.
   app.removeAllContentTypeParsers();
@@ -158,32 +179,4 @@ function baseServer({ newRequestId, log, onAnswered }: BaseDeps): FastifyInstanc
 
 function pathOf({ url }: FastifyRequest): string {
   return (url.split('?')[0] ?? '').slice(0, 200);
-}
-
-/**
- * Answers what is not even HTTP, or took too long, on the bare socket.
- * @returns what was answered; undefined where nobody was left to be told
- */
-function refuse(
-  { code }: NodeJS.ErrnoException,
-  socket: Socket,
-  requestId: string,
-): ProblemError | undefined {
-  if (code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy();
-    return undefined;
-  }
-  const problem =
-    code === 'HPE_HEADER_OVERFLOW'
-      ? new ProblemError('headers_too_large', 'the headers are larger than 16 KiB')
-      : code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? new ProblemError('request_timeout', 'the request took too long to arrive')
-        : new ProblemError('invalid_request', 'this is not a valid HTTP request');
-  const { status, title } = PROBLEMS[problem.code];
-  const body = problemBody(problem, requestId);
-  socket.end(
-    `HTTP/1.1 ${status} ${title}\r\nContent-Type: application/problem+json; charset=utf-8\r\n` +
-      `Content-Length: ${Buffer.byteLength(body)}\r\nX-Request-Id: ${requestId}\r\nConnection: close\r\n\r\n${body}`,
-  );
-  return problem;
 }

@@ -1,7 +1,9 @@
 /** Puts the chunks of an upload into the queue, as fast as the queue takes them and no faster. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Chunk } from '../domain/chunks.ts';
+import { MAX_CHUNK_BYTES } from '../domain/chunks.ts';
 import type { BatchId } from '../domain/request-id.ts';
+import type { Turns } from '../domain/turns.ts';
 import type { BatchQueue } from '../queue/queue.ts';
 import { QueueUnavailableError } from '../queue/queue.ts';
 import { faultKind } from '../store/faults.ts';
@@ -29,9 +31,15 @@ export interface Upload {
   readonly acceptedAt: number;
 }
 
+export interface SenderDeps {
+  readonly queue: Pick<BatchQueue, 'add' | 'importBacklog'>;
+  readonly newBatchId: () => BatchId;
+  /** The chunks of all uploads that are being added: each takes several times its size meanwhile. */
+  readonly enqueueing: Turns;
+}
+
 export class ChunkSender {
-  readonly #queue: Pick<BatchQueue, 'add' | 'importBacklog'>;
-  readonly #newBatchId: () => BatchId;
+  readonly #deps: SenderDeps;
   readonly #upload: Upload;
   readonly #signal: AbortSignal;
   readonly #inFlight = new Set<Promise<void>>();
@@ -39,14 +47,8 @@ export class ChunkSender {
   #sent = 0;
 
   /** @param signal ends all waiting; calls then throw its reason */
-  constructor(
-    queue: Pick<BatchQueue, 'add' | 'importBacklog'>,
-    newBatchId: () => BatchId,
-    upload: Upload,
-    signal: AbortSignal,
-  ) {
-    this.#queue = queue;
-    this.#newBatchId = newBatchId;
+  constructor(deps: SenderDeps, upload: Upload, signal: AbortSignal) {
+    this.#deps = deps;
     this.#upload = upload;
     this.#signal = signal;
   }
@@ -57,7 +59,8 @@ export class ChunkSender {
   }
 
   /**
-   * Resolves as soon as the next chunk may come.
+   * Resolves as soon as the next chunk may come; after one that is larger than chunks are made (a long line), when that
+   * is in the queue.
    * @throws QueueUnavailableError where the queue has not taken this chunk or one before, however long it was tried
    */
   async send(chunk: Chunk): Promise<void> {
@@ -68,7 +71,8 @@ export class ChunkSender {
       .finally(() => this.#inFlight.delete(enqueued));
     this.#inFlight.add(enqueued);
     this.#sent += 1;
-    if (this.#inFlight.size >= MAX_IN_FLIGHT) await Promise.race(this.#inFlight);
+    if (chunk.objects.length > MAX_CHUNK_BYTES) await this.settled();
+    else if (this.#inFlight.size >= MAX_IN_FLIGHT) await Promise.race(this.#inFlight);
     this.#throwFailure();
   }
 
@@ -87,7 +91,7 @@ export class ChunkSender {
     const { requestId, namespace, upload, acceptedAt } = this.#upload;
     const batch = {
       // The same for each try: what was added though the answer got lost is there once.
-      id: this.#newBatchId(),
+      id: this.#deps.newBatchId(),
       requests: [{ namespace, ids, import: { requestId, upload, chunk, lines, rejected } }],
       objects,
       // Later lines win over earlier ones, in whatever order and how often their chunks are tried. (It is never
@@ -96,12 +100,13 @@ export class ChunkSender {
     };
     await patiently(this.#signal, async () => {
       await this.#room();
-      await this.#queue.add(batch);
+      await this.#deps.enqueueing.take(() => this.#deps.queue.add(batch), { signal: this.#signal });
     });
   }
 
   async #room(): Promise<void> {
-    while ((await this.#queue.importBacklog()) >= MAX_BACKLOG) await pause(BACKLOG_POLL_MS, this.#signal);
+    while ((await this.#deps.queue.importBacklog()) >= MAX_BACKLOG)
+      await pause(BACKLOG_POLL_MS, this.#signal);
   }
 
   #throwFailure(): void {
@@ -128,6 +133,7 @@ export async function patiently<T>(signal: AbortSignal, run: () => Promise<T>): 
   }
 }
 
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
+/** Waits so many milliseconds. @throws the reason of `signal` as soon as that is aborted */
+export async function pause(ms: number, signal: AbortSignal): Promise<void> {
   await delay(ms, undefined, { signal }).catch(() => signal.throwIfAborted());
 }

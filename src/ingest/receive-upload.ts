@@ -1,8 +1,6 @@
 /** Takes in the file of an import: from a stream of bytes to chunks in the queue. */
-import type { Chunk } from '../domain/chunks.ts';
-import { ChunkBuilder } from '../domain/chunks.ts';
-import { LineSplitter } from '../domain/lines.ts';
 import type { BatchId } from '../domain/request-id.ts';
+import type { Turns } from '../domain/turns.ts';
 import { ProblemError } from '../errors.ts';
 import type { BatchQueue } from '../queue/queue.ts';
 import type { Database } from '../store/database.ts';
@@ -16,6 +14,8 @@ import {
 import type { Log } from '../telemetry.ts';
 import type { Upload } from './chunk-sender.ts';
 import { ChunkSender, patiently } from './chunk-sender.ts';
+import { FileIntake } from './file-intake.ts';
+import type { LongLines } from './long-lines.ts';
 
 const RENEW_EVERY_MS = (UPLOAD_LEASE_SECONDS * 1_000) / 3;
 
@@ -25,6 +25,9 @@ export interface UploadDeps {
   readonly newBatchId: () => BatchId;
   /** Most bytes of one line. */
   readonly maxLineBytes: number;
+  /** What all uploads share. */
+  readonly longLines: LongLines;
+  readonly enqueueing: Turns;
   readonly log: Log;
 }
 
@@ -82,26 +85,23 @@ export async function receiveUpload(deps: UploadDeps, incoming: IncomingUpload):
 }
 
 async function transfer(
-  { database, queue, newBatchId, maxLineBytes }: UploadDeps,
+  { database, queue, newBatchId, maxLineBytes, longLines, enqueueing }: UploadDeps,
   upload: Upload,
   { open }: IncomingUpload,
   stopping: AbortSignal,
 ): Promise<ReceivedCounts> {
   const failed = new AbortController();
   const signal = AbortSignal.any([stopping, failed.signal]);
-  const sender = new ChunkSender(queue, newBatchId, upload, signal);
-  let objects = 0;
-  let rejected = 0;
+  const sender = new ChunkSender({ queue, newBatchId, enqueueing }, upload, signal);
+  const long = longLines.open(signal);
+  const intake = new FileIntake(maxLineBytes, sender, long);
   try {
-    for await (const chunk of chunksOf(open(stopping), maxLineBytes)) {
-      objects += chunk.ids.length + chunk.rejected.length;
-      rejected += chunk.rejected.length;
-      await sender.send(chunk);
-    }
-    await sender.finish();
+    for await (const bytes of open(stopping)) await intake.push(bytes);
+    await intake.end();
     if (sender.sent === 0) {
       throw new ProblemError('invalid_request', 'the file is empty: send an object on each line');
     }
+    const { objects, rejected } = intake.counts;
     const stored = await patiently(signal, () =>
       completeUpload(database, upload.requestId, upload.upload, sender.sent, objects),
     );
@@ -111,24 +111,9 @@ async function transfer(
     failed.abort(error);
     await sender.settled();
     throw error;
+  } finally {
+    long.release();
   }
-}
-
-async function* chunksOf(file: AsyncIterable<Buffer>, maxLineBytes: number): AsyncGenerator<Chunk> {
-  const splitter = new LineSplitter(maxLineBytes);
-  const builder = new ChunkBuilder();
-  for await (const bytes of file) {
-    for (const line of splitter.push(bytes)) {
-      const chunk = builder.add(line);
-      if (chunk) yield chunk;
-    }
-  }
-  for (const line of splitter.end()) {
-    const chunk = builder.add(line);
-    if (chunk) yield chunk;
-  }
-  const rest = builder.take();
-  if (rest) yield rest;
 }
 
 function refusal(state: 'unknown' | 'complete' | 'running'): ProblemError {

@@ -1,8 +1,14 @@
 import { randomBytes } from 'node:crypto';
+import { PassThrough, Readable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
 import * as zlib from 'node:zlib';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
+import { ByteBudget } from '../../src/domain/byte-budget.ts';
 import { PROBLEMS, ProblemError } from '../../src/errors.ts';
-import { bodyText } from '../../src/http/body.ts';
+import { BodyReader } from '../../src/http/body.ts';
+import { BodyWatch } from '../../src/http/body-watch.ts';
+import { BodyBrokenError } from '../../src/http/incoming-body.ts';
+import { HTTP_LIMITS } from '../../src/http/limits.ts';
 
 const LIMIT = 100_000;
 const TEXT = '{"data":{"id":"a","s":"é漢😀"}}';
@@ -22,6 +28,41 @@ const ENCODINGS: readonly (readonly [name: string, encoding: string, compress: C
   ['brotli', 'br', zlib.brotliCompressSync],
   ...(zstdCompressSync ? [['zstd', 'zstd', zstdCompressSync] as const] : []),
 ];
+
+const watch = new BodyWatch(HTTP_LIMITS);
+afterAll(() => watch.close());
+
+interface ReadOptions {
+  readonly encoding?: string | undefined;
+  readonly announced?: number;
+  readonly limit?: number;
+  readonly budget?: ByteBudget;
+}
+
+/** Reads a body as routes do it, and holds it until `use` is over. */
+function read<T>(
+  body: unknown,
+  { encoding, announced, limit = LIMIT, budget = new ByteBudget(limit) }: ReadOptions,
+  use: (text: string) => T | Promise<T>,
+): Promise<T> {
+  const headers = {
+    'content-type': 'application/json',
+    ...(encoding === undefined ? {} : { 'content-encoding': encoding }),
+    ...(announced === undefined ? {} : { 'content-length': String(announced) }),
+  };
+  return new BodyReader(budget, watch, limit).withText({ body, headers, bodyBytes: undefined }, use);
+}
+
+/** A body that comes in pieces of so many bytes. */
+function inPieces(body: Buffer, bytes: number): Readable {
+  const count = Math.ceil(body.length / bytes);
+  return Readable.from(Array.from({ length: count }, (_, i) => body.subarray(i * bytes, (i + 1) * bytes)));
+}
+
+/** @param body bytes, which come in pieces, or none */
+function bodyText(body: unknown, encoding: string | undefined, limit: number): Promise<string> {
+  return read(Buffer.isBuffer(body) ? inPieces(body, 700) : body, { encoding, limit }, (text) => text);
+}
 
 /** The error that a body is refused with. */
 async function refused(body: unknown, encoding?: string, limit = LIMIT): Promise<ProblemError> {
@@ -157,5 +198,133 @@ describe('an encoding that is not served', () => {
 
   it.skipIf(zstdCompressSync)('is zstd where Node does not have it', async () => {
     expect(await statusOf(Buffer.from([0x28, 0xb5, 0x2f, 0xfd]), 'zstd')).toBe(415);
+  });
+});
+
+describe('a bomb', () => {
+  it.each(ENCODINGS)('never takes more memory than a body may: %s', async (_, encoding, compress) => {
+    const bomb = compress(Buffer.alloc(20 * LIMIT));
+    let most = 0;
+    class WatchedBudget extends ByteBudget {
+      override change(bytes: number): void {
+        super.change(bytes);
+        most = Math.max(most, this.held);
+      }
+    }
+    const budget = new WatchedBudget(1_000 * LIMIT);
+    await expect(read(inPieces(bomb, 10_000), { encoding, budget }, String)).rejects.toMatchObject({
+      code: 'too_large',
+    });
+    expect(most).toBeGreaterThan(0);
+    expect(most).toBeLessThanOrEqual(LIMIT);
+    expect(budget.held).toBe(0);
+  });
+});
+
+describe('a compressed body', () => {
+  it.each(ENCODINGS)('may come a byte at a time: %s', async (_, encoding, compress) => {
+    expect(await read(inPieces(compress(TEXT), 1), { encoding }, String)).toBe(TEXT);
+  });
+
+  it('waits its turn where many come at the same time', async () => {
+    const bodies = Array.from({ length: 50 }, (_, i) => zlib.gzipSync(`${i}${TEXT.repeat(1_000)}`));
+    const texts = await Promise.all(
+      bodies.map((body) => read(inPieces(body, 10_000), { encoding: 'gzip' }, (text) => text.slice(0, 10))),
+    );
+    expect(texts).toEqual(bodies.map((_, i) => `${i}${TEXT}`.slice(0, 10)));
+  });
+});
+
+describe('the memory for bodies', () => {
+  it('holds a body from its first byte until its use has ended, however that ends', async () => {
+    const budget = new ByteBudget(10);
+    const body = new PassThrough();
+    const used = read(body, { budget }, async (text) => {
+      expect(budget.held).toBe(10);
+      throw new Error(text);
+    });
+    body.write('12345');
+    await delay(1);
+    expect(budget.held).toBe(5);
+    body.end('67890');
+    await expect(used).rejects.toThrow('1234567890');
+    expect(budget.held).toBe(0);
+  });
+
+  it('refuses a body as soon as it goes beyond, and gives back what there was of it', async () => {
+    const budget = new ByteBudget(10);
+    const first = new PassThrough();
+    const second = new PassThrough();
+    const firstText = read(first, { budget }, String);
+    const secondText = read(second, { budget }, String);
+    first.write('123456');
+    await delay(1);
+    second.write('12345');
+    await expect(secondText).rejects.toMatchObject({ code: 'unavailable', headers: { 'retry-after': '1' } });
+    expect(budget.held).toBe(6);
+    first.end();
+    expect(await firstText).toBe('123456');
+    expect(budget.held).toBe(0);
+  });
+
+  it('does not count what is only announced', async () => {
+    const budget = new ByteBudget(10);
+    const slow = Array.from({ length: 100 }, () => new PassThrough());
+    const waiting = slow.map((body) => read(body, { budget, announced: 10 }, String));
+    expect(budget.held).toBe(0);
+    expect(
+      await read(inPieces(Buffer.from('1234567890'), 4), { budget, announced: 10 }, String),
+    ).toHaveLength(10);
+    for (const body of slow) body.destroy();
+    for (const outcome of await Promise.allSettled(waiting)) {
+      expect(outcome).toMatchObject({ status: 'rejected', reason: expect.any(BodyBrokenError) });
+    }
+  });
+
+  it('refuses at once what is announced as more than there is room for', async () => {
+    const budget = new ByteBudget(10);
+    const held = budget.open();
+    held.raiseTo(5);
+    const body = new PassThrough();
+    await expect(read(body, { budget, announced: 6 }, String)).rejects.toMatchObject({ code: 'unavailable' });
+    held.release();
+    body.end('123456');
+    expect(await read(body, { budget, announced: 6 }, String)).toBe('123456');
+  });
+
+  it('counts what has come of a compressed body, and then what comes out of it', async () => {
+    const budget = new ByteBudget(200_000);
+    const body = new PassThrough();
+    const whole = zlib.gzipSync(Buffer.alloc(150_000, 'x'));
+    const text = read(body, { encoding: 'gzip', limit: 150_000, budget }, async () => budget.held);
+    body.write(whole.subarray(0, 100));
+    await delay(1);
+    expect(budget.held).toBe(100);
+    body.end(whole.subarray(100));
+    expect(await text).toBe(150_000);
+    expect(budget.held).toBe(0);
+  });
+
+  it('refuses a compressed body as soon as what comes out goes beyond', async () => {
+    const budget = new ByteBudget(LIMIT);
+    const held = budget.open();
+    held.raiseTo(1_000);
+    const body = inPieces(zlib.gzipSync(Buffer.alloc(LIMIT, 'x')), 100);
+    await expect(read(body, { encoding: 'gzip', budget }, String)).rejects.toMatchObject({
+      code: 'unavailable',
+    });
+    expect(budget.held).toBe(1_000);
+  });
+
+  it('is given back where the client has gone', async () => {
+    const budget = new ByteBudget(10);
+    const body = new PassThrough();
+    const text = read(body, { budget }, String);
+    body.write('12345');
+    await delay(1);
+    body.destroy();
+    await expect(text).rejects.toThrow(BodyBrokenError);
+    expect(budget.held).toBe(0);
+    await expect(read(body, { budget }, String)).rejects.toThrow(BodyBrokenError);
   });
 });

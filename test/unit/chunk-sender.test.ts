@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import { createBatchIds } from '../../src/domain/request-id.ts';
+import { Turns } from '../../src/domain/turns.ts';
 import { ChunkSender } from '../../src/ingest/chunk-sender.ts';
 import type { UnstampedBatch } from '../../src/queue/queue.ts';
 import { QueueUnavailableError } from '../../src/queue/queue.ts';
@@ -14,10 +15,11 @@ class Queue extends HeldSink {
   importBacklog = async (): Promise<number> => this.waiting;
 }
 
-function setUp() {
+function setUp(enqueueing = new Turns(10)) {
   const queue = new Queue();
   const stop = new AbortController();
-  return { queue, stop, sender: new ChunkSender(queue, createBatchIds(), UPLOAD, stop.signal) };
+  const deps = { queue, newBatchId: createBatchIds(), enqueueing };
+  return { queue, stop, sender: new ChunkSender(deps, UPLOAD, stop.signal) };
 }
 
 describe('ChunkSender', () => {
@@ -42,6 +44,32 @@ describe('ChunkSender', () => {
     await queue.storeAll();
     await sender.finish();
     expect(sender.sent).toBe(2);
+  });
+
+  it('waits until a chunk of one long line is in the queue', async () => {
+    const { queue, sender } = setUp();
+    const long = sender.send({ ...chunk('a'), objects: `{"id":"a","v":"${'x'.repeat(1024 * 1024)}"}` });
+    await settled();
+    expect(await stateOf(long)).toBe('pending');
+    await queue.storeAll();
+    await long;
+  });
+
+  it('adds at most so many at one time as all uploads together may', async () => {
+    const enqueueing = new Turns(1);
+    const first = setUp(enqueueing);
+    const second = setUp(enqueueing);
+    await first.sender.send(chunk('a'));
+    await second.sender.send(chunk('b'));
+    await settled();
+    expect(first.queue.batches).toHaveLength(1);
+    expect(second.queue.batches).toHaveLength(0);
+    await first.queue.storeAll();
+    await first.sender.finish();
+    await settled();
+    expect(second.queue.batches).toHaveLength(1);
+    await second.queue.storeAll();
+    await second.sender.finish();
   });
 
   it('has at most two on their way', async () => {

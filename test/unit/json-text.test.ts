@@ -169,10 +169,10 @@ describe('walkPaths', () => {
     expect(pointerOfMark('{"a":[1],"a":[2,@3]}')).toBe('/a/1');
   });
 
-  it('goes any depth', () => {
+  it('goes any depth, and names the first 2,500 steps', () => {
     const depth = 50_000;
     const text = `${'[{"a":'.repeat(depth)}7${'}]'.repeat(depth)}`;
-    expect(pointerAt(text, text.indexOf('7'))).toBe('/0/a'.repeat(depth));
+    expect(pointerAt(text, text.indexOf('7'))).toBe('/0/a'.repeat(1_250));
   });
 });
 

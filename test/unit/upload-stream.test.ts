@@ -4,7 +4,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { ProblemError } from '../../src/errors.ts';
-import { UploadBrokenError, uploadStream } from '../../src/http/upload-stream.ts';
+import { BodyBrokenError } from '../../src/http/incoming-body.ts';
+import { uploadStream } from '../../src/http/upload-stream.ts';
 
 const IDLE_MS = 200;
 
@@ -65,7 +66,7 @@ describe('the body of an upload', () => {
     'ends with the reason when it is to stop (%s)',
     async (encoding) => {
       const { body, file, stop } = openBody(encoding);
-      const reason = new UploadBrokenError('gone');
+      const reason = new BodyBrokenError('gone');
       setTimeout(() => stop.abort(reason), 20);
       await expect(textOf(file)).rejects.toBe(reason);
       expect(body.destroyed).toBe(false);

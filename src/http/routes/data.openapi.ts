@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { REQUEST_ID } from '../../domain/request-id.ts';
 import { MAX_DEPTH, MAX_DIGITS } from '../../domain/storable.ts';
 import { WRITE } from '../../domain/write-schema.ts';
-import { BODY_ENCODINGS } from '../body.ts';
+import { SERVED_ENCODINGS } from '../decoders.ts';
 import type { Operations } from '../openapi/operation.ts';
 import { json } from '../openapi/operation.ts';
 import { EXAMPLE, named } from '../openapi/schemas.ts';
@@ -37,7 +37,7 @@ export const dataOperations = {
       description:
         'The objects, as UTF-8. How many there may be, and how many bytes, is set for each server.',
       required: true,
-      encodings: BODY_ENCODINGS,
+      encodings: SERVED_ENCODINGS,
       content: {
         'application/json': {
           schema: WRITE,

@@ -5,7 +5,7 @@ import type { RateState } from '../../access/rate-limits.ts';
 import { readWrite } from '../../domain/objects.ts';
 import type { Submission } from '../../ingest/group-commit.ts';
 import { callerOf } from '../auth.ts';
-import { bodyText } from '../body.ts';
+import type { BodyReader } from '../body.ts';
 import type { NamespaceParams } from '../namespace.ts';
 import { requireNamespace } from '../namespace.ts';
 import { applyRate } from '../rate-limit.ts';
@@ -17,27 +17,27 @@ export interface DataRouteDeps extends WriteRefusalDeps {
   readonly submit: (submission: Submission) => Promise<string>;
   /** Counts objects against the caller's rate; undefined where it has none. */
   readonly takeObjects: (caller: Caller, count: number) => Promise<RateState> | undefined;
-  readonly bodyLimit: number;
+  readonly bodies: BodyReader;
   readonly maxObjects: number;
 }
 
 export function dataRoutes(app: FastifyInstance, deps: DataRouteDeps): void {
-  const { submit, takeObjects, bodyLimit, maxObjects } = deps;
+  const { submit, takeObjects, bodies, maxObjects } = deps;
   const onRequest = [requireNamespace, refuseWhileFull(deps)];
   app.post<NamespaceParams>(
     '/v1/data/:namespace',
-    { config: { access: { scope: 'write' } }, onRequest, bodyLimit },
-    async (request, reply) => {
-      const text = await bodyText(request.body, request.headers['content-encoding'], bodyLimit);
-      const write = readWrite(text, maxObjects);
-      request.objectCount = write.ids.length;
-      const counted = takeObjects(callerOf(request), write.ids.length);
-      if (counted) applyRate(reply, await counted);
-      const { namespace } = request.params;
-      const bytes = Buffer.byteLength(write.objects) + Buffer.byteLength(write.schema ?? '');
-      const requestId = await submit({ namespace, ...write, bytes });
-      reply.code(202).header('x-request-id', requestId);
-      return { requestId, status: 'accepted' };
-    },
+    { config: { access: { scope: 'write' } }, onRequest },
+    (request, reply) =>
+      bodies.withText(request, async (text) => {
+        const write = readWrite(text, maxObjects);
+        request.objectCount = write.ids.length;
+        const counted = takeObjects(callerOf(request), write.ids.length);
+        if (counted) applyRate(reply, await counted);
+        const { namespace } = request.params;
+        const bytes = Buffer.byteLength(write.objects) + Buffer.byteLength(write.schema ?? '');
+        const requestId = await submit({ namespace, ...write, bytes });
+        reply.code(202).header('x-request-id', requestId);
+        return { requestId, status: 'accepted' };
+      }),
   );
 }

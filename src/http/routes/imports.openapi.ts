@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { REQUEST_ID } from '../../domain/request-id.ts';
 import { UPLOAD_OPTIONS } from '../../domain/settings.ts';
-import { BODY_ENCODINGS } from '../body.ts';
+import { SERVED_ENCODINGS } from '../decoders.ts';
 import type { Operation, Operations } from '../openapi/operation.ts';
 import { json } from '../openapi/operation.ts';
 import { EXAMPLE, named, TIME } from '../openapi/schemas.ts';
@@ -22,7 +22,7 @@ const createUpload = {
   body: {
     description: 'May be left out.',
     required: false,
-    encodings: BODY_ENCODINGS,
+    encodings: SERVED_ENCODINGS,
     content: {
       'application/json': {
         schema: UPLOAD_OPTIONS,

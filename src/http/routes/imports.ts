@@ -1,10 +1,11 @@
 /** Imports: a URL to which a file of objects can be sent, without a key. */
 import type { FastifyInstance } from 'fastify';
+import { MAX_SCHEMA_LENGTH } from '../../domain/schema.ts';
 import { readUploadOptions } from '../../domain/settings.ts';
 import { signPath } from '../../domain/signature.ts';
 import { isoFromMicros } from '../../domain/time.ts';
 import type { SettingsAccess } from '../../store/settings.ts';
-import { bodyText } from '../body.ts';
+import type { BodyReader } from '../body.ts';
 import type { NamespaceParams } from '../namespace.ts';
 import { noSuchNamespace, requireNamespace } from '../namespace.ts';
 
@@ -20,23 +21,26 @@ export interface ImportRouteDeps {
   readonly signingSecret: () => Promise<Buffer>;
   /** The base of the URLs that clients are given. */
   readonly publicUrl: () => string;
-  readonly bodyLimit: number;
+  readonly bodies: BodyReader;
 }
 
 /** How long an upload URL may be used, in seconds. */
 const URL_LIFETIME = 12 * 60 * 60;
 
 export function importRoutes(app: FastifyInstance, deps: ImportRouteDeps): void {
-  const { newRequestId, createImport, putSettings, signingSecret, publicUrl, bodyLimit } = deps;
+  const { newRequestId, createImport, putSettings, signingSecret, publicUrl, bodies } = deps;
   const config = { access: { scope: 'write', unseen: noSuchNamespace } } as const;
-  const options = { config, onRequest: requireNamespace, bodyLimit };
+  const options = { config, onRequest: requireNamespace };
   // Both paths are the same; the second is the older one.
   for (const path of ['/v1/data/:namespace/requests/upload-url', '/v1/data/:namespace/import']) {
     app.post<NamespaceParams>(path, options, async (request, reply) => {
-      const text = await bodyText(request.body, request.headers['content-encoding'], bodyLimit);
+      const schema = await bodies.withText(
+        request,
+        (text) => (text.trim() === '' ? undefined : readUploadOptions(text)),
+        MAX_SCHEMA_LENGTH,
+      );
       const { namespace } = request.params;
       const requestId = newRequestId();
-      const schema = text.trim() === '' ? undefined : readUploadOptions(text);
       const expiresAt = Math.floor(Date.now() / 1_000) + URL_LIFETIME;
       const secret = await signingSecret();
       if (schema !== undefined) await putSettings({ namespace, schema, requestId });

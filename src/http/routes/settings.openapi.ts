@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { FIELD, FIELDS } from '../../domain/schema.ts';
 import { SETTINGS_BODY } from '../../domain/settings.ts';
 import { NAMESPACE } from '../../domain/write-schema.ts';
-import { BODY_ENCODINGS } from '../body.ts';
+import { SERVED_ENCODINGS } from '../decoders.ts';
 import type { Operations } from '../openapi/operation.ts';
 import { json } from '../openapi/operation.ts';
 import { EXAMPLE, named, TIME } from '../openapi/schemas.ts';
@@ -31,7 +31,7 @@ export const settingsOperations = {
     body: {
       description: 'The settings.',
       required: true,
-      encodings: BODY_ENCODINGS,
+      encodings: SERVED_ENCODINGS,
       content: {
         'application/json': {
           schema: SETTINGS_BODY,

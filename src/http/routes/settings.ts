@@ -1,31 +1,36 @@
 /** `PUT` and `GET /v1/data/{namespace}/settings`: what the fields of a namespace's objects are. */
 import type { FastifyInstance } from 'fastify';
+import { MAX_SCHEMA_LENGTH } from '../../domain/schema.ts';
 import { readSettings } from '../../domain/settings.ts';
 import { isoFromMicros } from '../../domain/time.ts';
 import { ProblemError } from '../../errors.ts';
 import type { SettingsAccess } from '../../store/settings.ts';
-import { bodyText } from '../body.ts';
+import type { BodyReader } from '../body.ts';
 import type { NamespaceParams } from '../namespace.ts';
 import { requireNamespace } from '../namespace.ts';
 
 export interface SettingsRouteDeps extends SettingsAccess {
-  readonly bodyLimit: number;
+  readonly bodies: BodyReader;
 }
 
 const PATH = '/v1/data/:namespace/settings';
 
 export function settingsRoutes(app: FastifyInstance, deps: SettingsRouteDeps): void {
-  const { findSettings, putSettings, bodyLimit } = deps;
+  const { findSettings, putSettings, bodies } = deps;
 
   app.put<NamespaceParams>(
     PATH,
-    { config: { access: { scope: 'write' } }, onRequest: requireNamespace, bodyLimit },
-    async (request) => {
-      const text = await bodyText(request.body, request.headers['content-encoding'], bodyLimit);
-      const { namespace } = request.params;
-      await putSettings({ namespace, schema: readSettings(text), requestId: request.id });
-      return { namespace, status: 'updated' };
-    },
+    { config: { access: { scope: 'write' } }, onRequest: requireNamespace },
+    (request) =>
+      bodies.withText(
+        request,
+        async (text) => {
+          const { namespace } = request.params;
+          await putSettings({ namespace, schema: readSettings(text), requestId: request.id });
+          return { namespace, status: 'updated' };
+        },
+        MAX_SCHEMA_LENGTH,
+      ),
   );
 
   app.get<NamespaceParams>(

@@ -2,10 +2,10 @@
 import { z } from 'zod';
 import { REQUEST_ID } from '../../domain/request-id.ts';
 import { SIGNED_QUERY } from '../../domain/signature.ts';
+import { SERVED_ENCODINGS } from '../decoders.ts';
 import type { Media, Operations } from '../openapi/operation.ts';
 import { json } from '../openapi/operation.ts';
 import { COUNTS, EXAMPLE, named } from '../openapi/schemas.ts';
-import { UPLOAD_ENCODINGS } from '../upload-stream.ts';
 
 const LINES = `${JSON.stringify(EXAMPLE.object)}\n${JSON.stringify({ id: 'product_12346', name: 'Table' })}\n`;
 
@@ -28,7 +28,7 @@ export const uploadOperations = {
     body: {
       description: 'The file: a JSON object with an `id` on each line, as UTF-8.',
       required: true,
-      encodings: UPLOAD_ENCODINGS,
+      encodings: SERVED_ENCODINGS,
       content: { 'application/x-ndjson': file, 'application/json': file },
     },
     answers: {

@@ -1,10 +1,11 @@
 /** `PUT` of an upload URL: takes the file of an import. The signature in the URL is the right to it. */
-import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import { isSigned } from '../../domain/signature.ts';
 import { ProblemError } from '../../errors.ts';
 import type { IncomingUpload, ReceivedCounts } from '../../ingest/receive-upload.ts';
-import { UploadBrokenError, uploadStream } from '../upload-stream.ts';
+import { BodyBrokenError } from '../incoming-body.ts';
+import type { HttpLimits } from '../limits.ts';
+import { uploadStream } from '../upload-stream.ts';
 import type { WriteRefusalDeps } from '../write-refusal.ts';
 import { refuseWhileFull } from '../write-refusal.ts';
 
@@ -19,15 +20,9 @@ interface UploadRequest {
   Querystring: Record<string, unknown>;
 }
 
-/** Longest time without a byte, in milliseconds. */
-const IDLE_MS = 60_000;
-
-/** How long what a refused client still sends is read, in milliseconds, so that it gets to see the answer. */
-const LINGER_MS = 5_000;
-
 const MEDIA_TYPE = /^application\/(?:json|x-ndjson)\s*(?:;\s*charset="?utf-?8"?\s*)?$/i;
 
-export function uploadRoutes(app: FastifyInstance, deps: UploadRouteDeps): void {
+export function uploadRoutes(app: FastifyInstance, deps: UploadRouteDeps, limits: HttpLimits): void {
   const { signingSecret, receiveUpload } = deps;
   const running = new Set<AbortController>();
   app.addHook('preClose', async () => {
@@ -36,7 +31,6 @@ export function uploadRoutes(app: FastifyInstance, deps: UploadRouteDeps): void 
     });
     for (const upload of running) upload.abort(reason);
   });
-  app.addHook('onResponse', async ({ raw }) => linger(raw));
   // The body stays a stream, whatever its type; the handler has a look at that.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
@@ -44,7 +38,6 @@ export function uploadRoutes(app: FastifyInstance, deps: UploadRouteDeps): void 
   app.put<UploadRequest>(
     '/v1/data/:namespace/requests/:requestId/upload',
     {
-      config: { takesAnyTime: true },
       onRequest: [
         async ({ url, query }) => {
           const path = url.split('?')[0] ?? '';
@@ -69,14 +62,17 @@ export function uploadRoutes(app: FastifyInstance, deps: UploadRouteDeps): void 
           'send the file as Content-Type: application/x-ndjson, or without a type',
         );
       }
+      if (running.size >= limits.uploads) throw tooManyUploads();
+      // It may stand still for as long as the queue is full. When it stands still without need the stream finds out.
+      raw.socket.setTimeout(0);
       let bytes = 0;
-      const open = uploadStream(raw, headers['content-encoding'], IDLE_MS, (count) => {
+      const open = uploadStream(raw, headers['content-encoding'], limits.uploadIdleMs, (count) => {
         bytes += count;
         request.bodyBytes = bytes;
       });
       const stopping = new AbortController();
       const onClose = (): void => {
-        if (!raw.complete) stopping.abort(new UploadBrokenError('the client has gone'));
+        if (!raw.complete) stopping.abort(new BodyBrokenError('the client has gone'));
       };
       if (raw.destroyed) onClose();
       else raw.once('close', onClose);
@@ -93,10 +89,9 @@ export function uploadRoutes(app: FastifyInstance, deps: UploadRouteDeps): void 
   );
 }
 
-/** Reads on for a moment where an answer went out before all of the file was in. */
-function linger(body: IncomingMessage): void {
-  if (body.complete || body.destroyed) return;
-  body.resume();
-  const timer = setTimeout(() => body.socket.destroy(), LINGER_MS);
-  body.once('close', () => clearTimeout(timer));
+function tooManyUploads(): ProblemError {
+  return new ProblemError('unavailable', 'too many files are being uploaded at the moment: try again', {
+    reason: 'too_many_uploads',
+    headers: { 'retry-after': '5' },
+  });
 }

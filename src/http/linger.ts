@@ -1,0 +1,32 @@
+/**
+ * What to do where an answer goes out before all of the body was read. A connection that is closed with unread bytes
+ * is reset, and the client loses the answer. So what still comes is read and dropped for a moment; whoever is not
+ * done then is disconnected.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { HttpLimits } from './limits.ts';
+
+type Limits = Pick<HttpLimits, 'lingerMs' | 'lingerIdleMs'>;
+
+/** Sees to it that the client gets to see its answer, and goes then. To be called for every request. */
+export function lingerAfterAnswer(body: IncomingMessage, answer: ServerResponse, limits: Limits): void {
+  const { 'content-length': length = '0', 'transfer-encoding': coding } = body.headers;
+  if (length === '0' && coding === undefined) return;
+  answer.once('finish', () => {
+    if (!body.complete && !body.destroyed) linger(body, limits);
+  });
+}
+
+function linger(body: IncomingMessage, { lingerMs, lingerIdleMs }: Limits): void {
+  const disconnect = (): void => {
+    body.socket.destroy();
+  };
+  const last = setTimeout(disconnect, lingerMs);
+  const idle = setTimeout(disconnect, lingerIdleMs);
+  body.on('data', () => idle.refresh());
+  body.once('close', () => {
+    clearTimeout(last);
+    clearTimeout(idle);
+  });
+  body.resume();
+}

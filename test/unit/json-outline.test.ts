@@ -1,0 +1,107 @@
+import { describe, expect, it } from 'vitest';
+import { isLarge, parseOrOutline } from '../../src/domain/json-outline.ts';
+import { readObject, readWrite } from '../../src/domain/objects.ts';
+import { createRandom, randomDocument, SEED } from './random-json.ts';
+
+/** Space that makes any text a large one. */
+const SPACE = ' '.repeat(256 * 1024);
+
+function outline(text: string, most = 100): unknown {
+  expect(isLarge(text)).toBe(false);
+  return parseOrOutline(SPACE + text, most);
+}
+
+/** What a call returns, or what it throws. */
+function outcome(call: () => unknown): unknown {
+  try {
+    return call();
+  } catch (error) {
+    return { ...(error as Error), name: (error as Error).name };
+  }
+}
+
+describe('parseOrOutline', () => {
+  it('parses what is not large', () => {
+    expect(parseOrOutline('{"id":1,"a":[2]}', 0)).toEqual({ id: 1, a: [2] });
+  });
+
+  it.each([
+    ['{"id":"a","x":[1]}', { id: 'a' }],
+    ['{"x":{"id":"inner"}}', {}],
+    ['{"id":"a","id":"b"}', { id: 'b' }],
+    ['{"\\u0069d":"\\u0061\\"" }', { id: 'a"' }],
+    ['{"id":"a","id":7}', { id: 0 }],
+    ['{"id":["a"]}', { id: 0 }],
+    ['{"id":null}', { id: 0 }],
+    ['{}', {}],
+    ['[]', []],
+    ['[ \n ]', []],
+    [
+      '[{"id":"a"},{"id":"b","x":[{"id":"c"},2]} , 3, "x", null, [{"id":"d"}], {}]',
+      [{ id: 'a' }, { id: 'b' }, null, null, null, null, {}],
+    ],
+    ['"text"', null],
+    ['12', null],
+  ])('reads of a large %s what objects are known by', (text, expected) => {
+    expect(outline(text)).toEqual(expected);
+  });
+
+  it('looks at no more elements than it is told, and counts the others', () => {
+    const list = outline(`[${Array(1_000).fill('{"id":"a"}').join()}]`, 2) as unknown[];
+    expect(list).toHaveLength(1_000);
+    expect(list.slice(0, 3)).toEqual([{ id: 'a' }, { id: 'a' }, undefined]);
+    expect(outline('[]', 0)).toEqual([]);
+    expect(outline('[1]', 0)).toHaveLength(1);
+  });
+
+  it('refuses what is no JSON, and says where', () => {
+    expect(() => outline('{"id":"a"')).toThrow('Unexpected end of JSON input');
+    expect(() => outline('{"id":a}')).toThrow(`Unexpected character in JSON at position ${SPACE.length + 6}`);
+  });
+});
+
+it(`a large body is read like a small one (seed ${SEED})`, () => {
+  const random = createRandom(SEED);
+  for (let i = 0; i < 150; i += 1) {
+    const kind = random() < 0.3 ? 'object' : 'array';
+    const { text: data } = randomDocument(random, kind);
+    const list = `[${data},{"id":"a","x":1.0},${data}]`;
+    for (const value of [data, list, '{"id":"b","v":[1e3]}', '[{"id":"c"},{"id":"d"}]']) {
+      const schema = random() < 0.3 ? ',"schema":{"a":{"content_type":"card"}}' : '';
+      const body = `{"data":${value}${schema}}`;
+      const large = `${body}${SPACE}`;
+      expect(
+        outcome(() => readWrite(large, 1_000)),
+        body,
+      ).toEqual(outcome(() => readWrite(body, 1_000)));
+    }
+    expect(
+      outcome(() => readObject(data + SPACE)),
+      data,
+    ).toEqual(outcome(() => readObject(data)));
+  }
+});
+
+it('a large body says what is wrong with it as a small one does', () => {
+  for (const body of [
+    '[]',
+    'null',
+    '{}',
+    '{"data":1}',
+    '{"data":[]}',
+    '{"data":[{"id":"a"},{"id":""}]}',
+    '"data"',
+  ]) {
+    expect(outcome(() => readWrite(body + SPACE, 10))).toEqual(outcome(() => readWrite(body, 10)));
+  }
+  const many = `{"data":[${Array(11).fill('{"id":"a"}').join()}]}`;
+  expect(() => readWrite(many + SPACE, 10)).toThrow('the request has 11 objects, and the limit is 10');
+  expect(() => readWrite(`{"data":${SPACE}`, 10)).toThrow('the body is not valid JSON: Unexpected end');
+});
+
+it('refuses a schema that is longer than any needs to be', () => {
+  const schema = `{"a":{}${SPACE.repeat(4)}}`;
+  expect(outcome(() => readWrite(`{"data":{"id":"a"},"schema":${schema}}`, 10))).toMatchObject({
+    issues: [{ path: '/schema', message: 'is longer than 1048576 characters' }],
+  });
+});
