@@ -106,7 +106,6 @@ export function operationCalls(context: CallContext): Readonly<Record<string, Op
       success: { method: 'DELETE', path: at('/objects/gone') },
       others: {
         400: { method: 'DELETE', path: at(`/objects/${'x'.repeat(513)}`) },
-        413: send('DELETE', object, ' '.repeat(1024 ** 2 + 1)),
         415: { method: 'DELETE', path: object, body: '{}', headers: { 'content-type': 'text/plain' } },
       },
     },

@@ -105,7 +105,6 @@ export const objectOperations = {
     access: 'write',
     answers: { 202: accepted },
     problems: {
-      too_large: 'A body came along that is larger than the limit.',
       unsupported_media_type: 'A body came along in a `Content-Type` that is not served.',
     },
   },
