@@ -5,11 +5,13 @@ import { Closing } from '../closing.ts';
 import type { Config } from '../config.ts';
 import type { LocalKey } from '../local-key.ts';
 import { localKey } from '../local-key.ts';
+import { startApi } from '../roles/api.ts';
+import { startWorker } from '../roles/worker.ts';
 import type { RuntimeConfig } from '../runtime.ts';
-import { createMetrics, runMigrations, startApi, startWorker } from '../runtime.ts';
+import { createMetrics, runMigrations } from '../runtime.ts';
 import { activeApiKeys } from '../store/api-keys.ts';
 import type { Queryable } from '../store/database.ts';
-import type { Tracing } from '../telemetry/tracing.ts';
+import type { Tracing } from '../telemetry/tracing/types.ts';
 import { withAdminDatabase } from './admin-database.ts';
 
 /** Starts the embedded Postgres unless there is another, applies migrations, and starts a worker and the API. */

@@ -1,6 +1,6 @@
 /** The queue as producers use it, with somebody who is told what goes in. */
-import type { Lane } from '../queue/backend.ts';
-import { laneOf } from '../queue/backend.ts';
+import type { Lane } from '../queue/lane.ts';
+import { laneOf } from '../queue/lane.ts';
 import type { BatchQueue, UnstampedBatch } from '../queue/queue.ts';
 
 export interface EnqueueObserver {

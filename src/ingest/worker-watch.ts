@@ -6,8 +6,8 @@
  * queue count as a try, and of a queue that can't be asked nothing is concluded.
  */
 import type { Batch } from '../domain/batch.ts';
-import type { Lane } from '../queue/backend.ts';
-import { LANES, laneOf } from '../queue/backend.ts';
+import type { Lane } from '../queue/lane.ts';
+import { LANES, laneOf } from '../queue/lane.ts';
 import type { BatchHandler, BatchQueue } from '../queue/queue.ts';
 
 /** In milliseconds. */

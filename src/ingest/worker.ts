@@ -1,7 +1,7 @@
 /** What a worker does with a batch: stores it, however long Postgres is away in between. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Batch } from '../domain/batch.ts';
-import { laneOf } from '../queue/backend.ts';
+import { laneOf } from '../queue/lane.ts';
 import type { BatchHandler } from '../queue/queue.ts';
 import { HandedBackError } from '../queue/queue.ts';
 import { faultKind } from '../store/faults.ts';

@@ -1,27 +1,10 @@
 /** What the two backends have to bring; everything else about the queue is the same for both. */
 import type { JobType, Queue, Telemetry, Worker, WorkerOptions } from 'bullmq';
-import type { BatchPayload } from '../domain/batch.ts';
+import type { Lane } from './lane.ts';
 import type { QueueLoad } from './queue.ts';
 
 /** How long a producer waits for the queue's server, in milliseconds, before it says that it is away. */
 export const PRODUCER_TIMEOUT_MS = 4_000;
-
-/**
- * Chunks of imports have a queue of their own beside that of all other batches, and workers of their own: so
- * single writes find a free worker however large the files are that are being imported.
- */
-export const LANES = ['writes', 'imports'] as const;
-export type Lane = (typeof LANES)[number];
-
-/** The lane that a batch goes by. */
-export function laneOf({ requests }: Pick<BatchPayload, 'requests'>): Lane {
-  return requests.some((request) => request.import) ? 'imports' : 'writes';
-}
-
-/** The name of a lane's BullMQ queue. */
-export function laneName(queueName: string, lane: Lane): string {
-  return lane === 'writes' ? queueName : `${queueName}-${lane}`;
-}
 
 /** The states of jobs that aren't done. */
 export const PENDING = [

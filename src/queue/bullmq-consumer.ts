@@ -1,7 +1,8 @@
 /** The consumer's side on BullMQ: a worker that outlives faults of its server, and is closed with patience. */
 import type { Job, Worker } from 'bullmq';
 import { isNotConnectionError } from 'bullmq';
-import type { Backend, Lane } from './backend.ts';
+import type { Backend } from './backend.ts';
+import type { Lane } from './lane.ts';
 import type { BatchConsumer } from './queue.ts';
 import { HandedBackError } from './queue.ts';
 

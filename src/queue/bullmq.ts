@@ -4,11 +4,13 @@ import type { Batch, BatchPayload } from '../domain/batch.ts';
 import { PAYLOAD_VERSION, readPayload } from '../domain/batch.ts';
 import type { BatchId } from '../domain/request-id.ts';
 import { batchTime } from '../domain/request-id.ts';
-import type { Backend, Lane, LaneLoad, Producer } from './backend.ts';
-import { laneOf, PENDING } from './backend.ts';
+import type { Backend, LaneLoad, Producer } from './backend.ts';
+import { PENDING } from './backend.ts';
 import type { OnQueueError, RunJob } from './bullmq-consumer.ts';
 import { BullmqConsumer, NO_LIMIT } from './bullmq-consumer.ts';
 import { DurabilityWatch } from './durability.ts';
+import type { Lane } from './lane.ts';
+import { laneOf } from './lane.ts';
 import type {
   BatchQueue,
   DurabilityOptions,

@@ -6,7 +6,8 @@ import { OperatorError } from '../errors.ts';
 import type { Queryable } from '../store/database.ts';
 import { SteadyClient } from '../store/steady-client.ts';
 import type { Backend, LaneLoad, Producer } from './backend.ts';
-import { laneName, PRODUCER_TIMEOUT_MS, tracedBy } from './backend.ts';
+import { PRODUCER_TIMEOUT_MS, tracedBy } from './backend.ts';
+import { laneName } from './lane.ts';
 
 /** The schema of BullMQ's tables. */
 const QUEUE_SCHEMA = 'inlet_queue';

@@ -5,7 +5,7 @@
 import type { Batch, BatchRequest } from '../domain/batch.ts';
 import type { BatchId } from '../domain/request-id.ts';
 import { UnavailableError } from '../errors.ts';
-import type { Lane } from './backend.ts';
+import type { Lane } from './lane.ts';
 
 /** A batch before the queue has stamped it with the time that orders its writes. */
 export interface UnstampedBatch {

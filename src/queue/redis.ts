@@ -3,7 +3,8 @@ import type { Telemetry } from 'bullmq';
 import { createRedisBackend, Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import type { Backend, LaneLoad, Producer } from './backend.ts';
-import { laneName, PENDING, PRODUCER_TIMEOUT_MS, tracedBy } from './backend.ts';
+import { PENDING, PRODUCER_TIMEOUT_MS, tracedBy } from './backend.ts';
+import { laneName } from './lane.ts';
 import { MemoryWatch } from './redis-memory.ts';
 
 export interface RedisBackendOptions {

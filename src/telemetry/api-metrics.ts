@@ -1,8 +1,8 @@
 /** What is measured of the API: requests, and how they get into the queue. */
 import type { AnsweredRequest, OnAnswered } from '../http/request-log.ts';
 import type { EnqueueObserver } from '../ingest/observed-queue.ts';
-import type { Lane } from '../queue/backend.ts';
-import { LANES } from '../queue/backend.ts';
+import type { Lane } from '../queue/lane.ts';
+import { LANES } from '../queue/lane.ts';
 import type { Histogram, Series } from './histogram.ts';
 import type { Registry } from './registry.ts';
 

@@ -1,7 +1,7 @@
 /** What is measured of a worker: batches on their way out of the queue, and what becomes of their objects. */
 import type { AttemptFault, BatchObserver } from '../ingest/worker.ts';
-import type { Lane } from '../queue/backend.ts';
-import { LANES, laneOf } from '../queue/backend.ts';
+import type { Lane } from '../queue/lane.ts';
+import { LANES, laneOf } from '../queue/lane.ts';
 import { byLane } from './api-metrics.ts';
 import type { Registry } from './registry.ts';
 

@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startApi, startWorker } from '../../src/runtime.ts';
+import { startApi } from '../../src/roles/api.ts';
+import { startWorker } from '../../src/roles/worker.ts';
 import { importFile } from '../support/imports.ts';
 import { eventually, KEY, TestInlet, testConfig } from '../support/inlet.ts';
 import { bearer, makeKey } from '../support/keys.ts';

@@ -1,8 +1,11 @@
 /** A running Inlet for tests: API and worker in this process, on services that the suite has started. */
 import { randomUUID } from 'node:crypto';
 import { type Config, readConfig } from '../../src/config.ts';
-import type { ApiParts, RunningApi, RuntimeConfig } from '../../src/runtime.ts';
-import { runMigrations, startApi, startWorker } from '../../src/runtime.ts';
+import type { ApiParts, RunningApi } from '../../src/roles/api.ts';
+import { startApi } from '../../src/roles/api.ts';
+import { startWorker } from '../../src/roles/worker.ts';
+import type { RuntimeConfig } from '../../src/runtime.ts';
+import { runMigrations } from '../../src/runtime.ts';
 import { createLog } from '../../src/telemetry.ts';
 import { checkAnswersOf } from './answers.ts';
 

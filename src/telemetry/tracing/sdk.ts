@@ -10,10 +10,10 @@ import { BatchSpanProcessor, NodeTracerProvider } from '@opentelemetry/sdk-trace
 import { withDeadline } from '../../closing.ts';
 import { errorReporter } from '../../telemetry.ts';
 import { VERSION } from '../../version.ts';
-import type { Tracing, TracingOptions } from '../tracing.ts';
 import { batchTracing } from './batches.ts';
 import { jobTracing } from './jobs.ts';
 import { ScrubbingExporter } from './scrubbing-exporter.ts';
+import type { Tracing, TracingOptions } from './types.ts';
 
 /** Longest time that is given to sending what is left, in milliseconds. */
 const FLUSH_MS = 3_000;

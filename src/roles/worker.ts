@@ -1,0 +1,135 @@
+/** A worker: builds what it needs out of the modules, and closes it in reverse order. */
+import type { Running } from '../closing.ts';
+import { Closing } from '../closing.ts';
+import { createBatchIds, requestIdAt } from '../domain/request-id.ts';
+import { buildHealthServer } from '../http/server.ts';
+import { LoadSampler } from '../ingest/load-sampler.ts';
+import { storeBatch } from '../ingest/store-batch.ts';
+import { batchHandler } from '../ingest/worker.ts';
+import type { WatchLimits } from '../ingest/worker-watch.ts';
+import { WATCH_LIMITS, WorkerWatch } from '../ingest/worker-watch.ts';
+import { readiness } from '../readiness.ts';
+import type { RuntimeConfig, SharedParts } from '../runtime.ts';
+import { createMetrics, openDatabase, queueProvider, requireSchemas } from '../runtime.ts';
+import { listen, retryWhileUnavailable } from '../startup.ts';
+import type { Database } from '../store/database.ts';
+import { deleteExpired } from '../store/retention.ts';
+import type { Log } from '../telemetry.ts';
+
+const RETENTION_QUEUE_NAME = 'inlet-retention';
+
+/** How often it is looked for what is too old, in milliseconds. */
+const RETENTION_INTERVAL_MS = 60 * 60_000;
+
+/** Longest time that batches in hand, and a run of retention, may take when the worker stops, in milliseconds. */
+const WORKER_GRACE_MS = 8_000;
+const RETENTION_GRACE_MS = 2_000;
+
+/** A running worker. */
+export interface RunningWorker extends Running {
+  /** What only a restart would mend; undefined where there is nothing of that kind. */
+  readonly problem: () => string | undefined;
+}
+
+export interface WorkerParts extends SharedParts {
+  /** When the worker counts as stuck. */
+  readonly limits?: WatchLimits;
+}
+
+/**
+ * Starts a worker.
+ * @param healthPort where it tells how it is; undefined where the API of the same process does
+ * @throws OperatorError where the schema is too old or the port is taken
+ */
+export async function startWorker(
+  config: RuntimeConfig,
+  log: Log,
+  healthPort: number | undefined,
+  stopping?: AbortSignal,
+  parts: WorkerParts = {},
+): Promise<RunningWorker> {
+  const closing = new Closing(log);
+  // Files leave half of what a worker can do to single writes, and use it up themselves when there are none.
+  const importConcurrency = Math.ceil(config.workerConcurrency / 2);
+  try {
+    const metrics = parts.metrics ?? (await createMetrics());
+    if (!parts.metrics) closing.add('metrics', () => metrics.close());
+    const database = openDatabase(config, log, {
+      // One more for how it is, and one for retention.
+      poolSize: config.workerConcurrency + importConcurrency + 2,
+      queryTimeoutMs: 60_000,
+    });
+    closing.add('database', () => database.close());
+    metrics.pool('worker', () => database.pool);
+    await retryWhileUnavailable(log, stopping, () => requireSchemas(config, database));
+
+    const watch = new WorkerWatch({
+      queue: { takeable: (lane) => queue.takeable(lane) },
+      concurrency: { writes: config.workerConcurrency, imports: importConcurrency },
+      limits: parts.limits ?? WATCH_LIMITS,
+    });
+    closing.add('watch', async () => watch.close());
+    const problem = (): string | undefined => watch.problem();
+    const provider = queueProvider(config, log, {
+      onEachError: () => watch.onQueueError(),
+      telemetry: parts.tracing?.queue,
+    });
+    const queue = provider.openQueue();
+    closing.add('queue', () => queue.close());
+
+    const observer = metrics.worker({ inHand: (lane) => watch.inHand(lane), problem });
+    const handler = batchHandler((batch, onProgress) => storeBatch(database, batch, onProgress), log, {
+      ...observer,
+      onProgress: (batch) => watch.onProgress(batch),
+    });
+    const consumer = provider.consume(watch.handler(handler), {
+      concurrency: config.workerConcurrency,
+      importConcurrency,
+    });
+    closing.add('worker', () => consumer.close(WORKER_GRACE_MS), WORKER_GRACE_MS + 2_000);
+
+    const retention = queueProvider(config, log, { queueName: RETENTION_QUEUE_NAME }).scheduleEvery(
+      'retention',
+      RETENTION_INTERVAL_MS,
+      (stopping) => runRetention(config, database, stopping, log),
+    );
+    closing.add('retention', () => retention.close(RETENTION_GRACE_MS), RETENTION_GRACE_MS + 2_000);
+
+    if (healthPort !== undefined) {
+      const sampler = new LoadSampler(queue, () => undefined);
+      closing.add('sampler', async () => sampler.close());
+      metrics.queue(() => sampler.latest);
+      const newBatchId = createBatchIds();
+      const server = buildHealthServer({
+        log,
+        newRequestId: () => requestIdAt(newBatchId(), 0),
+        readiness: readiness(queue, database, ['queue', 'store']),
+        problem,
+        metricsText: () => metrics.text(),
+      });
+      closing.add('health server', () => server.close());
+      const url = await listen(server, config.host, healthPort, 'INLET_WORKER_PORT');
+      log.info({ url }, 'the worker tells here how it is');
+    }
+    log.info({ concurrency: config.workerConcurrency }, 'the worker runs');
+    return { problem, close: () => closing.close() };
+  } catch (error) {
+    await closing.close();
+    throw error;
+  }
+}
+
+async function runRetention(
+  { requestRetention, historyRetention }: RuntimeConfig,
+  database: Database,
+  stopping: AbortSignal,
+  log: Log,
+): Promise<void> {
+  try {
+    const times = { requests: requestRetention, revisions: historyRetention };
+    const deleted = await deleteExpired(database, times, stopping);
+    if (deleted.requests > 0 || deleted.revisions > 0) log.info(deleted, 'deleted what was too old');
+  } catch (err) {
+    log.warn({ err }, 'could not delete what is too old: it is tried again next time');
+  }
+}
