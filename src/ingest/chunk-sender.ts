@@ -134,6 +134,6 @@ export async function patiently<T>(signal: AbortSignal, run: () => Promise<T>): 
 }
 
 /** Waits so many milliseconds. @throws the reason of `signal` as soon as that is aborted */
-export async function pause(ms: number, signal: AbortSignal): Promise<void> {
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
   await delay(ms, undefined, { signal }).catch(() => signal.throwIfAborted());
 }
