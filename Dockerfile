@@ -34,7 +34,7 @@ COPY --from=build /app/dist dist
 COPY migrations migrations
 COPY package.json LICENSE ./
 USER node
-EXPOSE 8080
+EXPOSE 8080 8081
 # The API answers at one port, a worker at the other. Node asks, because the image has no curl.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
   CMD node -e ' \
