@@ -8,6 +8,7 @@ import { createBatchIds, requestIdAt } from './domain/request-id.ts';
 
 import { Turns } from './domain/turns.ts';
 import { keepDurable } from './durability.ts';
+import type { HttpLimits } from './http/limits.ts';
 import type { OpenApiDocument } from './http/openapi/document.ts';
 import { openApiDocument } from './http/openapi/document.ts';
 import { buildHealthServer, buildServer } from './http/server.ts';
@@ -86,6 +87,8 @@ interface SharedParts {
 export interface ApiParts extends SharedParts {
   /** The worker of this process, of which the API tells how it is. */
   readonly worker?: RunningWorker;
+  /** Where they are to be others than the usual ones. */
+  readonly limits?: Partial<HttpLimits>;
 }
 
 export interface WorkerParts extends SharedParts {
@@ -173,6 +176,7 @@ export async function startApi(
       bodyLimit: config.bodyLimit,
       bodyBudget: new ByteBudget(config.bodyMemory),
       trustProxy: config.trustProxy,
+      limits: parts.limits,
       maxObjects: config.maxObjects,
       ...requestReads(database, queue),
       ...settingsAccess(database),
