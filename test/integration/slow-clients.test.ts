@@ -1,7 +1,7 @@
 /** Clients that send, or read, slowly or not at all: they are ended in time, and hold up nobody else. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest';
-import { lines, newImport, uploaded } from '../support/imports.ts';
+import { largeDownload, lines, newImport, uploaded } from '../support/imports.ts';
 import { eventually, TestInlet, testConfig } from '../support/inlet.ts';
 import { keptLog } from '../support/log.ts';
 import { createTestDatabase } from '../support/postgres.ts';
@@ -75,22 +75,6 @@ function deaf(path: string): (client: RawClient) => void {
   };
 }
 
-/** Stores a request whose results are 30 MB. @returns the path of their download */
-async function largeDownload(server: TestInlet): Promise<string> {
-  const schema = JSON.stringify({ schema: { v: { content_type: 'metadata' } } });
-  await server.fetch('/v1/data/large/settings', { method: 'PUT', body: schema });
-  const { requestId, upload_url } = await newImport(server, 'large');
-  const file = Array.from({ length: 3_000 }, (_, i) => `{"id":"o${i}","v":"${'y'.repeat(10_000)}"}\n`);
-  await uploaded(upload_url, file.join(''));
-  await eventually(async () => {
-    const response = await server.fetch(`/v1/data/large/requests/${requestId}?results=false`);
-    return ((await response.json()) as { status: string }).status === 'succeeded' ? true : undefined;
-  });
-  const response = await server.fetch(`/v1/data/large/requests/${requestId}/results/download-url`);
-  const { data_url } = (await response.json()) as { data_url: string };
-  return data_url.slice(server.url.length);
-}
-
 /** Sends writes over a few connections, and returns how long each took until its 202, in milliseconds. */
 async function writeTimes(server: TestInlet, count: number): Promise<number[]> {
   const times: number[] = [];
@@ -113,7 +97,7 @@ function median(values: readonly number[]): number {
 
 it(`${CROWD} slow connections of each kind don't hold up normal traffic`, async () => {
   const server = await start();
-  const path = await largeDownload(server);
+  const path = await largeDownload(server, 30);
   await writeTimes(server, 300);
   const alone = await writeTimes(server, 300);
   const slow = [slowHeaders, slowBody, idle, deaf(path)].flatMap((begin) => crowd(server, begin));
@@ -175,7 +159,7 @@ describe('what is too slow is ended', () => {
 
   it('downloads that nobody reads', async () => {
     const server = await start(SHORT);
-    const path = await largeDownload(server);
+    const path = await largeDownload(server, 30);
     const deafOnes = crowd(server, deaf(path), 20);
     const brokenOff = () =>
       kept.lines.filter(({ route, aborted }) => aborted && String(route).endsWith('/download'));
@@ -191,7 +175,7 @@ describe('what is too slow is ended', () => {
 
   it('but not a download that is read slowly', async () => {
     const server = await start(SHORT);
-    const path = await largeDownload(server);
+    const path = await largeDownload(server, 30);
     const client = new RawClient(server.url);
     clients.push(client);
     deaf(path)(client);
