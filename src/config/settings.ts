@@ -109,7 +109,7 @@ export const SETTINGS = {
   }),
   bodyMemory: setting({
     variable: 'INLET_BODY_MEMORY',
-    default: '64mb',
+    default: '48mb',
     allowed: 'a size from 1kb to 16gb, and at least INLET_BODY_LIMIT',
     description:
       'Most bytes of bodies that the API holds at one time, after decompression; what comes beyond that gets 503 (`b`, `kb`, `mb`, `gb`)',

@@ -18,15 +18,17 @@ export function lingerAfterAnswer(body: IncomingMessage, answer: ServerResponse,
 }
 
 function linger(body: IncomingMessage, { lingerMs, lingerIdleMs }: Limits): void {
-  const disconnect = (): void => {
-    body.socket.destroy();
-  };
-  const last = setTimeout(disconnect, lingerMs);
-  const idle = setTimeout(disconnect, lingerIdleMs);
-  body.on('data', () => idle.refresh());
+  const { socket } = body;
+  const last = setTimeout(() => socket.destroy(), lingerMs);
+  // Node tells of no data of a body that nobody has begun to read.
+  let seen = socket.bytesRead;
+  const idle = setInterval(() => {
+    if (socket.bytesRead === seen) socket.destroy();
+    seen = socket.bytesRead;
+  }, lingerIdleMs);
   body.once('close', () => {
     clearTimeout(last);
-    clearTimeout(idle);
+    clearInterval(idle);
   });
   body.resume();
 }

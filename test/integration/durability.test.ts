@@ -1,11 +1,10 @@
 /** What becomes of a queue whose server turns out to be weaker than an acknowledgement promises, while Inlet runs. */
-import { Writable } from 'node:stream';
 import { Redis } from 'ioredis';
-import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
 import type { RuntimeConfig } from '../../src/runtime.ts';
 import type { ProblemAnswer } from '../support/inlet.ts';
 import { eventually, prepare, TestInlet, testConfig } from '../support/inlet.ts';
+import { keptLog } from '../support/log.ts';
 import { createTestDatabase, query, startPostgres } from '../support/postgres.ts';
 import { startProxy } from '../support/proxy.ts';
 import { depthOf, openProvider, whenConnected } from '../support/queues.ts';
@@ -15,20 +14,11 @@ import { startRedis } from '../support/redis.ts';
 const WEAK = ['--appendfsync', 'everysec'];
 
 let closers: (() => Promise<unknown>)[];
-let logged: { level: number; msg: string }[];
-const apiLog = pino(
-  { base: null },
-  new Writable({
-    write(chunk, _encoding, done) {
-      for (const line of String(chunk).trim().split('\n')) logged.push(JSON.parse(line));
-      done();
-    },
-  }),
-);
+const { log: apiLog, lines: logged } = keptLog();
 
 beforeEach(() => {
   closers = [];
-  logged = [];
+  logged.length = 0;
 });
 
 afterEach(async () => {

@@ -1,5 +1,6 @@
 /** Imports in tests: asking for a URL, sending a file. */
 import type { TestInlet } from './inlet.ts';
+import { eventually } from './inlet.ts';
 
 export interface ImportAnswer {
   readonly requestId: string;
@@ -56,4 +57,23 @@ export async function importFile(
 /** Lines with the ids `{prefix}{from}` and so on. */
 export function lines(count: number, prefix = 'o', from = 0): string {
   return Array.from({ length: count }, (_, i) => `{"id":"${prefix}${from + i}","n":${from + i}}\n`).join('');
+}
+
+/** Imports a file whose results are so many megabytes. @returns the path of their download, with its signature */
+export async function largeDownload(server: TestInlet, megabytes: number): Promise<string> {
+  const schema = JSON.stringify({ schema: { v: { content_type: 'metadata' } } });
+  await server.fetch('/v1/data/large/settings', { method: 'PUT', body: schema });
+  const { requestId, upload_url } = await newImport(server, 'large');
+  const file = Array.from(
+    { length: 100 * megabytes },
+    (_, i) => `{"id":"o${i}","v":"${'y'.repeat(10_000)}"}\n`,
+  );
+  await uploaded(upload_url, file.join(''));
+  await eventually(async () => {
+    const response = await server.fetch(`/v1/data/large/requests/${requestId}?results=false`);
+    return ((await response.json()) as { status: string }).status === 'succeeded' ? true : undefined;
+  });
+  const response = await server.fetch(`/v1/data/large/requests/${requestId}/results/download-url`);
+  const { data_url } = (await response.json()) as { data_url: string };
+  return data_url.slice(server.url.length);
 }

@@ -35,7 +35,7 @@ describe('readConfig', () => {
       publicUrl: undefined,
       trustProxy: undefined,
       bodyLimit: 10 * 1024 * 1024,
-      bodyMemory: 64 * 1024 * 1024,
+      bodyMemory: 48 * 1024 * 1024,
       maxObjects: 10_000,
       workerPort: 8081,
       workerConcurrency: 4,
@@ -133,7 +133,7 @@ describe('readConfig', () => {
     ['65536kb', 64 * 1024 * 1024],
     ['67108864', 64 * 1024 * 1024],
   ])('reads the size %s as %d bytes', (text, bytes) => {
-    expect(readConfig({ INLET_BODY_LIMIT: text }).bodyLimit).toBe(bytes);
+    expect(readConfig({ INLET_BODY_LIMIT: text, INLET_BODY_MEMORY: '64mb' }).bodyLimit).toBe(bytes);
   });
 
   it.each([

@@ -1,0 +1,227 @@
+/** Limits on bodies, over HTTP: what is refused, that the client gets to see it, and that others go on. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { gzipSync } from 'node:zlib';
+import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest';
+import type { Config } from '../../src/config.ts';
+import type { HttpLimits } from '../../src/http/limits.ts';
+import { lines, newImport, upload, uploaded } from '../support/imports.ts';
+import { eventually, TestInlet, testConfig } from '../support/inlet.ts';
+import { createTestDatabase } from '../support/postgres.ts';
+import { RawClient } from '../support/raw-client.ts';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+let databaseUrl: string;
+let drop: () => Promise<void>;
+let inlet: TestInlet | undefined;
+const clients: RawClient[] = [];
+
+beforeAll(async () => {
+  const created = await createTestDatabase();
+  databaseUrl = created.url;
+  drop = created.drop;
+});
+
+afterEach(async () => {
+  for (const client of clients.splice(0)) client.close();
+  await inlet?.close();
+  inlet = undefined;
+});
+
+afterAll(() => drop?.());
+
+async function start(config: Partial<Config>, limits: Partial<HttpLimits> = {}): Promise<TestInlet> {
+  const services = { databaseUrl, redisUrl: inject('redisUrl') ?? undefined };
+  inlet = await TestInlet.start(testConfig(services, config), { parts: { limits } });
+  return inlet;
+}
+
+function rawClient({ url }: TestInlet): RawClient {
+  const client = new RawClient(url);
+  clients.push(client);
+  return client;
+}
+
+const body = (bytes: number): string => `{"data":{"id":"a","v":"${'x'.repeat(bytes - 26)}"}}`;
+
+function beginPost(server: TestInlet, announced: number, headers = {}): RawClient {
+  return rawClient(server)
+    .request('POST /v1/data/limits', {
+      'content-type': 'application/json',
+      'content-length': announced,
+      ...headers,
+    })
+    .send('\r\n');
+}
+
+describe('the memory for bodies', () => {
+  it('is shared by all bodies: what comes beyond gets 503, and what is there goes on', async () => {
+    const server = await start({ bodyLimit: 64 * KIB, bodyMemory: 64 * KIB });
+    const text = body(60 * KIB);
+    const first = beginPost(server, text.length).send(text.slice(0, -1));
+    const refused = await eventually(async () => {
+      const response = await server.post('limits', body(10 * KIB));
+      return response.status === 503 ? response : undefined;
+    });
+    expect(refused.headers.get('retry-after')).toBe('1');
+    expect(await refused.json()).toMatchObject({
+      code: 'unavailable',
+      detail: expect.stringMatching(/memory/),
+    });
+    // What still fits is taken.
+    expect((await server.post('limits', body(1 * KIB))).status).toBe(202);
+    first.send(text.slice(-1));
+    await eventually(async () => (first.text.startsWith('HTTP/1.1 202') ? true : undefined));
+    expect((await server.post('limits', body(60 * KIB))).status).toBe(202);
+  });
+
+  it('is not used up by what is only announced', async () => {
+    const server = await start({ bodyLimit: 64 * KIB, bodyMemory: 64 * KIB });
+    for (let i = 0; i < 100; i += 1) beginPost(server, 64 * KIB).send('{');
+    await delay(50);
+    expect((await server.post('limits', body(63 * KIB))).status).toBe(202);
+  });
+
+  it('is given back by clients that go away, and by what is refused', async () => {
+    const server = await start({ bodyLimit: 64 * KIB, bodyMemory: 64 * KIB });
+    for (let i = 0; i < 20; i += 1) {
+      const gone = beginPost(server, 60 * KIB).send(body(50 * KIB));
+      await delay(5);
+      gone.close();
+      const mistakes = ['nonsense', body(65 * KIB), gzipSync(body(65 * KIB))];
+      for (const [n, mistake] of mistakes.entries()) {
+        const headers: Record<string, string> = n === 2 ? { 'content-encoding': 'gzip' } : {};
+        const response = await server.post('limits', new Uint8Array(Buffer.from(mistake)), headers);
+        expect([400, 413, 503]).toContain(response.status);
+      }
+    }
+    await eventually(async () =>
+      (await server.post('limits', body(63 * KIB))).status === 202 ? true : undefined,
+    );
+  });
+
+  it('takes the largest body of all, also compressed, where it is no larger than that', async () => {
+    const server = await start({ bodyLimit: 64 * KIB, bodyMemory: 64 * KIB });
+    const largest = body(64 * KIB);
+    expect((await server.post('limits', largest)).status).toBe(202);
+    // Stored, not compressed: so it is larger than its content.
+    const stored = new Uint8Array(gzipSync(largest, { level: 0 }));
+    expect((await server.post('limits', stored, { 'content-encoding': 'gzip' })).status).toBe(202);
+  });
+});
+
+describe('an answer that goes out before all of the body was read', () => {
+  const LARGE = 8 * MIB;
+
+  it.each([
+    ['413', {}, { bodyLimit: 64 * KIB }],
+    ['415', { 'content-type': 'text/plain' }, {}],
+    ['415', { 'content-encoding': 'compress' }, {}],
+    ['401', { authorization: 'Bearer nonsense' }, {}],
+    ['503', {}, { bodyLimit: MIB, bodyMemory: MIB }],
+  ] as const)('reaches a client that sends all of it first (%s, %j)', async (status, headers, config) => {
+    const server = await start(config);
+    const blocking = status === '503' ? beginPost(server, MIB).send(body(MIB).slice(1)) : undefined;
+    if (blocking) await delay(100);
+    const announced = status === '503' ? MIB : LARGE;
+    const client = beginPost(server, announced, headers);
+    for (let sent = 0; sent < announced; sent += 64 * KIB) {
+      client.send('x'.repeat(64 * KIB));
+      await delay(1);
+    }
+    await eventually(async () => (client.text !== '' ? true : undefined));
+    expect(client.text).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+    // All of it was read, so the connection can be used on.
+    client.request('GET /healthz').send('\r\n');
+    await eventually(async () => (client.text.includes('HTTP/1.1 200 ') ? true : undefined));
+  });
+
+  it.each([
+    ['stops sending', 0, { lingerMs: 60_000, lingerIdleMs: 100 }],
+    ['never stops', 20, { lingerMs: 600, lingerIdleMs: 200 }],
+  ])('is followed by the end of the connection where the client %s', async (_, everyMs, limits) => {
+    const server = await start({}, limits);
+    const started = performance.now();
+    const client = rawClient(server)
+      .request('GET /v1/data/limits', { 'content-length': LARGE })
+      .send(`\r\n${'x'.repeat(10_000)}`);
+    const timer = everyMs > 0 ? setInterval(() => client.send('x'), everyMs) : undefined;
+    expect(await client.closed().finally(() => clearInterval(timer))).toMatch(/^HTTP\/1\.1 405 /);
+    if (timer) expect(performance.now() - started).toBeGreaterThan(limits.lingerMs);
+  });
+});
+
+describe('uploads', () => {
+  /** Sends the beginning of a file, and keeps the connection open. */
+  async function beginUpload(server: TestInlet): Promise<RawClient> {
+    const { requestId, upload_url } = await newImport(server, 'limits');
+    const { pathname, search } = new URL(upload_url);
+    const client = rawClient(server)
+      .request(`PUT ${pathname}${search}`, { 'content-length': MIB })
+      .send(`\r\n${lines(10)}`);
+    await eventually(async () =>
+      (await server.status('limits', requestId)).status === 'uploading' ? true : undefined,
+    );
+    return client;
+  }
+
+  it('may be so many at one time, and one more when one has ended', async () => {
+    const server = await start({}, { uploads: 2 });
+    const [first] = [await beginUpload(server), await beginUpload(server)];
+    const { upload_url } = await newImport(server, 'limits');
+    const response = await upload(upload_url, lines(1));
+    expect(response.status).toBe(503);
+    expect(response.headers.get('retry-after')).toBe('5');
+    expect(await response.json()).toMatchObject({
+      code: 'unavailable',
+      detail: expect.stringMatching(/too many/),
+    });
+    first?.close();
+    await eventually(async () => ((await upload(upload_url, lines(1))).status === 200 ? true : undefined));
+  });
+
+  it('take lines of many megabytes, many at the same time, in their order', async () => {
+    const server = await start({});
+    const long = (id: string): string => `{"id":"${id}","v":"${'漢'.repeat(MIB)}"}\n`;
+    const files = await Promise.all(
+      Array.from({ length: 6 }, async (_, n) => {
+        const { requestId, upload_url } = await newImport(server, `long${n}`);
+        const tooLong = `{"id":"x","v":"${'x'.repeat(11 * MIB)}"}\n`;
+        const file = `${lines(3)}${long('l1')}${lines(2, 'p')}${tooLong}${long('l2')}${long('l3').trim()}`;
+        expect((await uploaded(upload_url, file)).counts).toMatchObject({ objects: 9, failed: 1 });
+        return server.done(`long${n}`, requestId);
+      }),
+    );
+    for (const { data, errors } of files) {
+      expect(data.map(({ id }) => id)).toEqual(['o0', 'o1', 'o2', 'l1', 'p0', 'p1', 'l2', 'l3']);
+      expect(errors).toMatchObject([{ index: 7, message: expect.stringMatching(/longer than/) }]);
+    }
+  });
+});
+
+describe('connections', () => {
+  it('beyond the limit are closed at once', async () => {
+    const server = await start({}, { connections: 10 });
+    const first = Array.from({ length: 10 }, () => rawClient(server).request('GET /healthz'));
+    await delay(100);
+    const last = rawClient(server).request('GET /healthz').send('\r\n');
+    expect(await last.closed()).toBe('');
+    for (const client of first) client.send('\r\n');
+    for (const client of first) {
+      await eventually(async () => (client.text.startsWith('HTTP/1.1 200') ? true : undefined));
+    }
+  });
+
+  it('that nobody uses make room for others', async () => {
+    const server = await start({}, { connections: 10 });
+    const idle = Array.from({ length: 9 }, () => rawClient(server).request('GET /healthz').send('\r\n'));
+    for (const client of idle) {
+      await eventually(async () => (client.text.startsWith('HTTP/1.1 200') ? true : undefined));
+    }
+    const next = rawClient(server).request('GET /healthz').send('\r\n');
+    await eventually(async () => (next.text.startsWith('HTTP/1.1 200') ? true : undefined));
+    await Promise.all(idle.map((client) => client.closed()));
+    expect(next.isClosed).toBe(false);
+  });
+});
