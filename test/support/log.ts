@@ -3,7 +3,7 @@ import { Writable } from 'node:stream';
 import type { Logger } from 'pino';
 import { pino } from 'pino';
 
-export type LogLine = Readonly<Record<string, unknown>> & { readonly level: number; readonly msg: string };
+type LogLine = Readonly<Record<string, unknown>> & { readonly level: number; readonly msg: string };
 
 export interface KeptLog {
   readonly log: Logger;
