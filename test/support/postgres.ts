@@ -4,7 +4,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import pg from 'pg';
 import { inject } from 'vitest';
 import { OWNER, openCluster } from '../../src/store/embedded/cluster.ts';
 import {
@@ -13,6 +12,7 @@ import {
   shutDown,
   startPostmaster,
 } from '../../src/store/embedded/postmaster.ts';
+import { SteadyClient } from '../../src/store/steady-client.ts';
 import { reapAfterDeath } from './reaper.ts';
 import { waitFor } from './wait-for.ts';
 
@@ -118,7 +118,8 @@ export function databaseUrl(server: string, name: string): string {
 
 /** Runs one statement over a connection of its own. */
 export async function query(url: string, sql: string): Promise<Record<string, unknown>[]> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
+  // The server may be killed between two messages, when nobody waits for anything of this connection.
+  const client = new SteadyClient({ connectionString: url, connectionTimeoutMillis: 5_000 });
   try {
     await client.connect();
     return (await client.query(sql)).rows;
