@@ -54,7 +54,8 @@ async function embeddedDatabase({ dataDir }: Config, log: Logger, closing: Closi
 }
 
 async function hasNoKeys(database: Queryable): Promise<boolean> {
-  return (await activeApiKeys(database)).length === 0;
+  const keys = await activeApiKeys(database);
+  return keys.every(({ expiresAt }) => expiresAt !== undefined && expiresAt.getTime() <= Date.now());
 }
 
 /** Shows the key once, with a command that works when pasted. Not through the log, which must never hold a key. */

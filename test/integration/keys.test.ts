@@ -2,6 +2,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
 import { createApiKey, isApiKey } from '../../src/domain/api-key.ts';
 import { eventually, KEY, prepare, TestInlet, testConfig } from '../support/inlet.ts';
@@ -189,6 +190,11 @@ describe('a key', () => {
     await becomes(url, made, 200);
     await query(databaseUrl, `UPDATE inlet.api_keys SET expires_at = now() + interval '1 second'`);
     await becomes(url, made, 401);
+    // Also when the keys have been read anew since.
+    await query(databaseUrl, `UPDATE inlet.api_keys SET name = 'renamed'`);
+    await delay(1_000);
+    const refused = await fetch(`${url}/v1/data/keys/objects`, { headers: bearer(made) });
+    expect(await refused.text()).toContain('has expired');
   });
 
   it('that was used is listed with when', async () => {
