@@ -6,7 +6,15 @@ import { SETTINGS } from './config/settings.ts';
 import { OperatorError } from './errors.ts';
 
 type Values = { [Name in keyof typeof SETTINGS]: z.infer<(typeof SETTINGS)[Name]['parse']> };
-type Optional = 'databaseUrl' | 'redisUrl' | 'apiKeys' | 'publicUrl' | 'trustProxy' | 'otlpEndpoint';
+type Optional =
+  | 'databaseUrl'
+  | 'redisUrl'
+  | 'apiKeys'
+  | 'publicUrl'
+  | 'trustProxy'
+  | 'webhookAllowNetworks'
+  | 'evaluator'
+  | 'otlpEndpoint';
 
 /** The settings of this process. */
 export type Config = Readonly<Omit<Values, Optional> & { [Name in Optional]: Values[Name] | undefined }>;

@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import type { LogLevel } from '../telemetry.ts';
 import { LOG_LEVELS } from '../telemetry.ts';
-import { addressRanges, apiKeys, byteSize, duration, flag, url, wholeNumber } from './values.ts';
+import { addressRanges, apiKeys, byteSize, duration, flag, networks, url, wholeNumber } from './values.ts';
 
 export interface Setting<Value> {
   readonly variable: string;
@@ -173,6 +173,56 @@ export const SETTINGS = {
     allowed: 'a whole number from 0 to 100000000, and less than INLET_QUEUE_HIGH_MARK',
     description: 'Batches in the queue at which writes are taken again',
     parse: wholeNumber(0, 100_000_000),
+  }),
+  webhookAllowHttp: setting({
+    variable: 'INLET_WEBHOOK_ALLOW_HTTP',
+    default: 'false',
+    allowed: '"true" or "false"',
+    description: 'Let webhook endpoints have `http:` URLs, and not `https:` ones only',
+    parse: flag,
+  }),
+  webhookAllowNetworks: setting({
+    variable: 'INLET_WEBHOOK_ALLOW_NETWORKS',
+    default: undefined,
+    allowed: 'comma-separated addresses or ranges in CIDR notation, like 10.1.0.0/16,fd00:1::/64',
+    description:
+      'Private networks that webhooks may be sent to, separated by commas (CIDR). Unset: to public addresses only',
+    parse: networks,
+  }),
+  webhookConcurrency: setting({
+    variable: 'INLET_WEBHOOK_CONCURRENCY',
+    default: '10',
+    allowed: 'a whole number from 1 to 1000',
+    description: 'Webhooks that are sent to one endpoint at the same time',
+    parse: wholeNumber(1, 1_000),
+  }),
+  webhookRetention: setting({
+    variable: 'INLET_WEBHOOK_RETENTION',
+    default: '30d',
+    allowed: 'a time from 1s to 36500d, like 12h or 30d',
+    description: 'How long deliveries of webhooks are listed and can be replayed (`s`, `m`, `h`, `d`)',
+    parse: duration,
+  }),
+  evaluator: setting({
+    variable: 'INLET_EVALUATOR',
+    default: undefined,
+    allowed: 'the path of an ES module, or the name of a package',
+    description: 'ES module whose default export has `evaluate`, which workers call for each stored object',
+    parse: z.string().min(1),
+  }),
+  evaluatorConcurrency: setting({
+    variable: 'INLET_EVALUATOR_CONCURRENCY',
+    default: '8',
+    allowed: 'a whole number from 1 to 1000',
+    description: 'Objects that one worker process evaluates at the same time',
+    parse: wholeNumber(1, 1_000),
+  }),
+  evaluatorTimeout: setting({
+    variable: 'INLET_EVALUATOR_TIMEOUT',
+    default: '30s',
+    allowed: 'a time from 1s to 36500d, like 30s or 5m',
+    description: 'Longest time that the evaluation of one object may take (`s`, `m`, `h`, `d`)',
+    parse: duration,
   }),
   requireDurableQueue: setting({
     variable: 'INLET_REQUIRE_DURABLE_QUEUE',

@@ -57,8 +57,17 @@ export const addressRanges = z
   .transform((text) => text.split(',').map((range) => range.trim()))
   .pipe(z.array(z.string().refine(isAddressRange)).min(1));
 
+/** Addresses and ranges in CIDR notation. */
+export const networks = z
+  .string()
+  .transform((text) => text.split(',').map((range) => range.trim()))
+  .pipe(z.array(z.string().refine(isNetwork)).min(1));
+
 function isAddressRange(text: string): boolean {
-  if (ADDRESS_RANGES.includes(text)) return true;
+  return ADDRESS_RANGES.includes(text) || isNetwork(text);
+}
+
+function isNetwork(text: string): boolean {
   const [address = '', bits, ...more] = text.split('/');
   const version = isIP(address);
   if (version === 0 || more.length > 0) return false;
