@@ -1,5 +1,5 @@
 /** The queue on BullMQ, the same for both backends. One batch is one job; the job's id is the batch's. */
-import type { Job, Queue } from 'bullmq';
+import type { Job } from 'bullmq';
 import type { Batch, BatchPayload } from '../domain/batch.ts';
 import { PAYLOAD_VERSION, readPayload } from '../domain/batch.ts';
 import type { BatchId } from '../domain/request-id.ts';
@@ -11,6 +11,7 @@ import { BullmqConsumer, NO_LIMIT } from './bullmq-consumer.ts';
 import { DurabilityWatch } from './durability.ts';
 import type { Lane } from './lane.ts';
 import { laneOf } from './lane.ts';
+import { OpenQueues } from './open-queues.ts';
 import type {
   BatchQueue,
   DurabilityOptions,
@@ -20,7 +21,7 @@ import type {
   UnstampedBatch,
 } from './queue.ts';
 import { QueueUnavailableError } from './queue.ts';
-import { keepSchedule } from './schedule.ts';
+import { consumeTasks, openTasks } from './tasks.ts';
 
 const JOB_NAME = 'batch';
 
@@ -49,28 +50,23 @@ export function bullmqProvider(backend: Backend, onError: OnQueueError): QueuePr
         },
       };
     },
-    scheduleEvery(name, everyMs, handler) {
-      // The next run is due anyway; one that failed is not to be kept and tried in between.
-      const run: RunJob = (_job, stopping) => handler(stopping).catch(onError);
-      const consumer = new BullmqConsumer({ backend, lane: 'writes', run, concurrency: 1, onError });
-      return keepSchedule(backend, consumer, { name, everyMs, onError });
-    },
+    openTasks: () => openTasks(backend, onError),
+    consumeTasks: (handler, { concurrency }) => consumeTasks(backend, handler, concurrency, onError),
   };
 }
 
 class BullmqQueue implements BatchQueue {
   readonly #producer: Producer;
-  readonly #onError: OnQueueError;
-  readonly #queues = new Map<Lane, Queue>();
+  readonly #queues: OpenQueues;
   #durability: DurabilityWatch | undefined;
 
   constructor(producer: Producer, onError: OnQueueError) {
     this.#producer = producer;
-    this.#onError = onError;
+    this.#queues = new OpenQueues(producer, onError);
   }
 
   async add(batch: UnstampedBatch, isWanted = () => true): Promise<void> {
-    await this.#call(laneOf(batch), async (queue) => {
+    await this.#queues.call(laneOf(batch), async (queue) => {
       if (!(await this.#producer.hasRoom())) throw new QueueUnavailableError('the queue is full');
       const payload: BatchPayload = {
         version: PAYLOAD_VERSION,
@@ -85,7 +81,7 @@ class BullmqQueue implements BatchQueue {
   }
 
   async find(id: BatchId): Promise<QueuedBatch | undefined> {
-    const job: Job | undefined = await this.#call('writes', (queue) => queue.getJob(jobId(id)));
+    const job: Job | undefined = await this.#queues.call('writes', (queue) => queue.getJob(jobId(id)));
     if (!job) return undefined;
     const { acceptedAt, requests } = readPayload(id, job.data);
     return { acceptedAt, requests, started: job.attemptsStarted > 0 };
@@ -94,17 +90,19 @@ class BullmqQueue implements BatchQueue {
   async batchIds(): Promise<readonly BatchId[]> {
     // On Postgres BullMQ reads one state after the other, and a job may go from one that is still to be read to one
     // that was: therefore all of them are read twice.
-    const jobs = await this.#call('writes', (queue) => queue.getRanges([...PENDING, ...PENDING], 0, -1));
+    const jobs = await this.#queues.call('writes', (queue) =>
+      queue.getRanges([...PENDING, ...PENDING], 0, -1),
+    );
     return batchIdsOf(jobs).sort().reverse();
   }
 
   async load(): Promise<QueueLoad> {
     const laneLoad = (lane: Lane): Promise<LaneLoad> =>
-      this.#call(lane, (queue) => this.#producer.laneLoad(lane, queue));
+      this.#queues.call(lane, (queue) => this.#producer.laneLoad(lane, queue));
     const [writes, imports, memory] = await Promise.all([
       laneLoad('writes'),
       laneLoad('imports'),
-      this.#call('writes', () => this.#producer.memory()),
+      this.#queues.call('writes', () => this.#producer.memory()),
     ]);
     const now = Date.now();
     const times = batchIdsOf([...writes.oldest, ...imports.oldest]).map(batchTime);
@@ -117,15 +115,15 @@ class BullmqQueue implements BatchQueue {
   }
 
   clock(): Promise<number> {
-    return this.#call('writes', () => this.#producer.clock());
+    return this.#queues.call('writes', () => this.#producer.clock());
   }
 
   importBacklog(): Promise<number> {
-    return this.#call('imports', (queue) => queue.getWaitingCount());
+    return this.#queues.call('imports', (queue) => queue.getWaitingCount());
   }
 
   takeable(lane: Lane): Promise<number> {
-    return this.#call(lane, async (queue) => {
+    return this.#queues.call(lane, async (queue) => {
       if ((await queue.isPaused()) || (await queue.isMaxed())) return 0;
       return queue.getWaitingCount();
     });
@@ -140,7 +138,7 @@ class BullmqQueue implements BatchQueue {
   }
 
   weaknesses(): Promise<readonly string[]> {
-    return this.#call('writes', () => this.#producer.weaknesses());
+    return this.#queues.call('writes', () => this.#producer.weaknesses());
   }
 
   async watchDurability(options: DurabilityOptions): Promise<void> {
@@ -152,38 +150,7 @@ class BullmqQueue implements BatchQueue {
 
   async close(): Promise<void> {
     this.#durability?.close();
-    await Promise.all([...this.#queues.values()].map((queue) => queue.close()));
-    await this.#producer.close();
-  }
-
-  async #call<T>(lane: Lane, use: (queue: Queue) => Promise<T>): Promise<T> {
-    if (!this.#producer.isConnected()) throw new QueueUnavailableError('no connection to the queue');
-    try {
-      return await use(await this.#open(lane));
-    } catch (cause) {
-      if (cause instanceof QueueUnavailableError) throw cause;
-      throw new QueueUnavailableError((cause as Error).message, { cause });
-    }
-  }
-
-  /** A BullMQ queue whose first connection fails stays broken for good, so a new one is made then. */
-  async #open(lane: Lane): Promise<Queue> {
-    const queue = this.#queues.get(lane) ?? this.#create(lane);
-    try {
-      await queue.waitUntilReady();
-    } catch (error) {
-      if (this.#queues.get(lane) === queue) this.#queues.delete(lane);
-      queue.close().catch(this.#onError);
-      throw error;
-    }
-    return queue;
-  }
-
-  #create(lane: Lane): Queue {
-    const queue = this.#producer.createQueue(lane);
-    queue.on('error', this.#onError);
-    this.#queues.set(lane, queue);
-    return queue;
+    await this.#queues.close();
   }
 }
 

@@ -140,23 +140,28 @@ interface ConsumerOptions {
   readonly importConcurrency: number;
 }
 
-/** Does what is done again and again; `stopping` is aborted when the process is to stop. */
-export type ScheduledHandler = (stopping: AbortSignal) => Promise<void>;
-
-/** Something that is done again and again until it is closed. */
-export interface Schedule {
-  /** Waits for a run in hand (at most `graceMs`), then lets go of it. */
-  close(graceMs: number): Promise<void>;
+/** A queue of tasks, each of which is nothing but an id. */
+export interface TaskQueue {
+  /**
+   * Adds tasks. One that is in the queue already, waiting or being worked on, isn't added once more: where it is
+   * to be done after that, somebody has to add it again.
+   * @throws QueueUnavailableError
+   */
+  add(ids: readonly string[]): Promise<void>;
+  close(): Promise<void>;
 }
+
+/**
+ * Does a task. It is over when this resolves; when it rejects it is tried again later. `stopping` is aborted when
+ * the process is to stop: a handler that still has much to do should then throw a {@link HandedBackError}.
+ */
+export type TaskHandler = (id: string, stopping: AbortSignal) => Promise<void>;
 
 /** A queue on one backend, for either side. */
 export interface QueueProvider {
   openQueue(): BatchQueue;
   consume(handler: BatchHandler, options: ConsumerOptions): BatchConsumer;
-  /**
-   * Runs `handler` for the first time now, and then every `everyMs` milliseconds, by one process at a time of all
-   * that ask for the same name. A run that fails is reported, and the next one comes at its time. Needs a queue
-   * of its own.
-   */
-  scheduleEvery(name: string, everyMs: number, handler: ScheduledHandler): Schedule;
+  /** The two sides of a queue of tasks. It needs a name of its own. */
+  openTasks(): TaskQueue;
+  consumeTasks(handler: TaskHandler, options: Pick<ConsumerOptions, 'concurrency'>): BatchConsumer;
 }

@@ -14,9 +14,9 @@ import { createMetrics, openDatabase, queueProvider, requireSchemas } from '../r
 import { listen, retryWhileUnavailable } from '../startup.ts';
 import type { Database } from '../store/database.ts';
 import { deleteExpired } from '../store/retention.ts';
+import { keepSchedule } from '../store/schedule.ts';
 import type { Log } from '../telemetry.ts';
-
-const RETENTION_QUEUE_NAME = 'inlet-retention';
+import { errorReporter } from '../telemetry.ts';
 
 /** How often it is looked for what is too old, in milliseconds. */
 const RETENTION_INTERVAL_MS = 60 * 60_000;
@@ -88,9 +88,13 @@ export async function startWorker(
     });
     closing.add('worker', () => consumer.close(WORKER_GRACE_MS), WORKER_GRACE_MS + 2_000);
 
-    const retention = queueProvider(config, log, { queueName: RETENTION_QUEUE_NAME }).scheduleEvery(
-      'retention',
-      RETENTION_INTERVAL_MS,
+    const retention = keepSchedule(
+      database,
+      {
+        name: 'retention',
+        everyMs: RETENTION_INTERVAL_MS,
+        onError: errorReporter(log, 'could not delete what is too old: it is tried again next time'),
+      },
       (stopping) => runRetention(config, database, stopping, log),
     );
     closing.add('retention', () => retention.close(RETENTION_GRACE_MS), RETENTION_GRACE_MS + 2_000);
@@ -125,11 +129,7 @@ async function runRetention(
   stopping: AbortSignal,
   log: Log,
 ): Promise<void> {
-  try {
-    const times = { requests: requestRetention, revisions: historyRetention };
-    const deleted = await deleteExpired(database, times, stopping);
-    if (deleted.requests > 0 || deleted.revisions > 0) log.info(deleted, 'deleted what was too old');
-  } catch (err) {
-    log.warn({ err }, 'could not delete what is too old: it is tried again next time');
-  }
+  const times = { requests: requestRetention, revisions: historyRetention };
+  const deleted = await deleteExpired(database, times, stopping);
+  if (deleted.requests > 0 || deleted.revisions > 0) log.info(deleted, 'deleted what was too old');
 }

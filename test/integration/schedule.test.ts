@@ -1,35 +1,36 @@
-/** What is to be done again and again is, by one process at a time, on both backends. */
+/** What is to be done again and again is, by one process at a time. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
-import type { QueueProvider, Schedule, ScheduledHandler } from '../../src/queue/queue.ts';
-import { eventually, testConfig } from '../support/inlet.ts';
-import { createTestDatabase } from '../support/postgres.ts';
-import { describeOnBothQueues, openProvider } from '../support/queues.ts';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Database } from '../../src/store/database.ts';
+import type { Schedule, ScheduledHandler } from '../../src/store/schedule.ts';
+import { keepSchedule } from '../../src/store/schedule.ts';
+import { eventually } from '../support/inlet.ts';
+import type { TestStore } from '../support/store.ts';
+import { openTestStore } from '../support/store.ts';
 
 const EVERY_MS = 250;
 
-describeOnBothQueues('a schedule', ({ redisUrl }) => {
-  let databaseUrl: string;
-  let drop: () => Promise<void>;
-  let open: () => QueueProvider;
+describe('a schedule', () => {
+  let store: TestStore;
+  let database: Database;
+  let name: string;
   let schedules: Schedule[];
+  let errors: string[];
 
   beforeAll(async () => {
-    const created = await createTestDatabase();
-    databaseUrl = created.url;
-    drop = created.drop;
+    store = await openTestStore();
+    database = store.database;
   });
 
   afterAll(async () => {
-    await drop?.();
+    await store?.close();
   });
 
   beforeEach(() => {
-    const config = testConfig({ databaseUrl, redisUrl });
-    const name = `test-${randomUUID()}`;
-    open = () => openProvider(config, name);
+    name = `test-${randomUUID()}`;
     schedules = [];
+    errors = [];
   });
 
   afterEach(async () => {
@@ -37,7 +38,8 @@ describeOnBothQueues('a schedule', ({ redisUrl }) => {
   });
 
   function schedule(handler: ScheduledHandler, everyMs = EVERY_MS): Schedule {
-    const started = open().scheduleEvery('test', everyMs, handler);
+    const onError = ({ message }: Error) => errors.push(message);
+    const started = keepSchedule(database, { name, everyMs, onError }, handler);
     schedules.push(started);
     return started;
   }
@@ -80,6 +82,7 @@ describeOnBothQueues('a schedule', ({ redisUrl }) => {
       throw new Error('not today');
     });
     await reached(() => runs, 3);
+    expect(errors).toContain('not today');
   });
 
   it('goes on in another process when one stops, which ends the run in hand first', async () => {
@@ -110,5 +113,39 @@ describeOnBothQueues('a schedule', ({ redisUrl }) => {
     schedule(count, 3_600_000);
     await delay(1_000);
     expect(runs).toBe(1);
+  });
+
+  it('is taken over when the process that is at it gives no sign of life any more', async () => {
+    let runs = 0;
+    await database.query({
+      text: `INSERT INTO inlet.schedules (name, due_at, leased_until, holder)
+             VALUES ($1, now(), now() + interval '1.5 seconds', 'killed')`,
+      values: [name],
+    });
+    schedule(async () => {
+      runs += 1;
+    });
+    await delay(500);
+    expect(runs).toBe(0);
+    await reached(() => runs, 1);
+  });
+
+  it('keeps its lease while a run takes longer than that', async () => {
+    const leases = new Set<string>();
+    let runs = 0;
+    const begun = schedule(async (stopping) => {
+      runs += 1;
+      await delay(60_000, undefined, { signal: stopping }).catch(() => undefined);
+    });
+    await reached(() => runs, 1);
+    await eventually(async () => {
+      const [row] = await database.query<{ leased: string }>({
+        text: 'SELECT leased_until::text AS leased FROM inlet.schedules WHERE name = $1',
+        values: [name],
+      });
+      leases.add(row?.leased ?? '');
+      return leases.size > 1 || undefined;
+    }, 20_000);
+    await begun.close(2_000);
   });
 });

@@ -1,0 +1,54 @@
+/** BullMQ queues for the producer's side: opened when they are needed, and again where that has failed. */
+import type { Queue } from 'bullmq';
+import type { Producer } from './backend.ts';
+import type { OnQueueError } from './bullmq-consumer.ts';
+import type { Lane } from './lane.ts';
+import { QueueUnavailableError } from './queue.ts';
+
+export class OpenQueues {
+  readonly #producer: Producer;
+  readonly #onError: OnQueueError;
+  readonly #queues = new Map<Lane, Queue>();
+
+  constructor(producer: Producer, onError: OnQueueError) {
+    this.#producer = producer;
+    this.#onError = onError;
+  }
+
+  /** @throws QueueUnavailableError, whatever went wrong */
+  async call<T>(lane: Lane, use: (queue: Queue) => Promise<T>): Promise<T> {
+    if (!this.#producer.isConnected()) throw new QueueUnavailableError('no connection to the queue');
+    try {
+      return await use(await this.#open(lane));
+    } catch (cause) {
+      if (cause instanceof QueueUnavailableError) throw cause;
+      throw new QueueUnavailableError((cause as Error).message, { cause });
+    }
+  }
+
+  /** Closes the producer too. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#queues.values()].map((queue) => queue.close()));
+    await this.#producer.close();
+  }
+
+  /** A BullMQ queue whose first connection fails stays broken for good, so a new one is made then. */
+  async #open(lane: Lane): Promise<Queue> {
+    const queue = this.#queues.get(lane) ?? this.#create(lane);
+    try {
+      await queue.waitUntilReady();
+    } catch (error) {
+      if (this.#queues.get(lane) === queue) this.#queues.delete(lane);
+      queue.close().catch(this.#onError);
+      throw error;
+    }
+    return queue;
+  }
+
+  #create(lane: Lane): Queue {
+    const queue = this.#producer.createQueue(lane);
+    queue.on('error', this.#onError);
+    this.#queues.set(lane, queue);
+    return queue;
+  }
+}
