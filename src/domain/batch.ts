@@ -38,6 +38,8 @@ export interface BatchRequest {
   readonly ids: readonly string[];
   /** The JSON text of the schema that came along. */
   readonly schema?: string;
+  /** Whether its only object is to be deleted. */
+  readonly isDelete?: true;
   readonly import?: ImportChunk;
 }
 

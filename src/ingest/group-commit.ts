@@ -87,7 +87,8 @@ class Waiter {
 }
 
 /** What of a submission travels as the request. */
-function batchRequest({ namespace, ids, schema }: Submission): BatchRequest {
+function batchRequest({ namespace, ids, schema, isDelete }: Submission): BatchRequest {
+  if (isDelete) return { namespace, ids, isDelete };
   return schema === undefined ? { namespace, ids } : { namespace, ids, schema };
 }
 

@@ -8,6 +8,23 @@ import { recordChunk } from '../store/imports.ts';
 import { recordRequests } from '../store/requests.ts';
 import { applySchemas } from '../store/settings.ts';
 
+/** What came of a batch's objects. */
+export interface Stored {
+  readonly stored: number;
+  readonly failed: number;
+  /** The endpoints that may have got events. */
+  readonly endpointIds: readonly string[];
+}
+
+/** What `upsertObjects` has to know of a batch beside its objects. */
+export function writeContext(batch: Batch) {
+  const ids = requestIds(batch);
+  return {
+    acceptedAt: batch.acceptedAt,
+    requests: batch.requests.map(({ namespace }, position) => ({ id: ids[position] ?? '', namespace })),
+  };
+}
+
 /**
  * Records the requests of a batch as done and chunks of imports as stored, and applies the schemas that came along.
  * @param failed the objects that could not be stored

@@ -1,16 +1,14 @@
 /** Stores a batch: everything that comes of it in one transaction. */
 import type { Batch, ObjectPlace } from '../domain/batch.ts';
-import { objectPlaces, requestIds } from '../domain/batch.ts';
-import { splitList } from '../domain/json-text.ts';
-import { storableText } from '../domain/storable.ts';
-import type { Database, Queryable } from '../store/database.ts';
-import type { FailedObject } from '../store/failed-objects.ts';
-import { keepFailedObjects } from '../store/failed-objects.ts';
-import { faultKind, sqlState } from '../store/faults.ts';
+import { objectPlaces } from '../domain/batch.ts';
+import type { Database } from '../store/database.ts';
+import { faultKind } from '../store/faults.ts';
 import { finishImport, StaleChunkError } from '../store/imports.ts';
 import { upsertObjects } from '../store/objects.ts';
-import { isolate } from './isolate.ts';
-import { recordBatch } from './record-batch.ts';
+import { storing, writeEvents } from './batch-events.ts';
+import type { Stored } from './record-batch.ts';
+import { recordBatch, writeContext } from './record-batch.ts';
+import { storeIsolated } from './store-isolated.ts';
 
 /** What became of a batch's objects: each of them was stored, overtaken or kept as failed. */
 export interface StoreOutcome {
@@ -26,28 +24,27 @@ export interface StoreOutcome {
 /** Of a chunk that doesn't count any more. */
 const NOTHING: StoreOutcome = { requests: 0, objects: 0, stored: 0, overtaken: 0, failed: 0 };
 
-interface ObjectWrite extends ObjectPlace {
-  readonly text: string;
-}
-
-interface Refusal {
-  readonly sqlState: string;
-  readonly message: string;
+/** Told of what happens while a batch is stored. */
+export interface StoreObserver {
+  /** A part of a batch that takes long is done. */
+  readonly onProgress?: () => void;
+  /** Endpoints have got events to be delivered; the batch is committed. */
+  readonly onEvents?: (endpointIds: readonly string[]) => void;
 }
 
 /**
  * Stores the objects of a batch and records its requests as done. Doing it again changes nothing.
- * @param onProgress called as each part of a batch that takes long is done
  * @throws pg.DatabaseError or StoreUnavailableError where nothing of the batch was stored; `faultKind` tells
  *   what to do
  */
 export async function storeBatch(
   database: Database,
   batch: Batch,
-  onProgress: () => void = () => undefined,
+  { onProgress = () => undefined, onEvents }: StoreObserver = {},
 ): Promise<StoreOutcome> {
   try {
-    const outcome = await store(database, batch, onProgress);
+    const { outcome, endpointIds } = await store(database, batch, onProgress);
+    if (endpointIds.length > 0) onEvents?.(endpointIds);
     // Also where the chunk was stored before: the worker may have died in between.
     for (const { import: chunk } of batch.requests) {
       if (chunk) await finishImport(database, chunk.requestId);
@@ -59,22 +56,22 @@ export async function storeBatch(
   }
 }
 
-async function store(database: Database, batch: Batch, onProgress: () => void): Promise<StoreOutcome> {
+async function store(
+  database: Database,
+  batch: Batch,
+  onProgress: () => void,
+): Promise<{ outcome: StoreOutcome; endpointIds: readonly string[] }> {
   const places = objectPlaces(batch);
   const rejected = batch.requests.reduce((sum, { import: chunk }) => sum + (chunk?.rejected.length ?? 0), 0);
-  const { stored, failed } = await storeObjects(database, batch, places, onProgress);
-  return {
+  const { stored, failed, endpointIds } = await storeObjects(database, batch, places, onProgress);
+  const outcome = {
     requests: batch.requests.length,
     objects: places.length + rejected,
     stored,
     overtaken: places.length - stored - failed,
     failed: failed + rejected,
   };
-}
-
-interface Counts {
-  readonly stored: number;
-  readonly failed: number;
+  return { outcome, endpointIds };
 }
 
 async function storeObjects(
@@ -82,9 +79,9 @@ async function storeObjects(
   batch: Batch,
   places: readonly ObjectPlace[],
   onProgress: () => void,
-): Promise<Counts> {
+): Promise<Stored> {
   try {
-    return await database.transaction(async (transaction) => {
+    return await storing(database, async (transaction, subscriptions) => {
       const stored = await upsertObjects(transaction, {
         ...writeContext(batch),
         requestOf: places.map(({ request }) => request),
@@ -92,106 +89,12 @@ async function storeObjects(
       });
       onProgress();
       await recordBatch(transaction, batch, []);
-      return { stored, failed: 0 };
+      const endpointIds = await writeEvents(transaction, subscriptions, batch, places, []);
+      return { stored, failed: 0, endpointIds };
     });
   } catch (error) {
     if (faultKind(error) !== 'data') throw error;
     onProgress();
     return storeIsolated(database, batch, places, onProgress);
   }
-}
-
-/** Stores what can be stored of a batch that was refused for its data, and keeps the rest as failed. */
-async function storeIsolated(
-  database: Database,
-  batch: Batch,
-  places: readonly ObjectPlace[],
-  onProgress: () => void,
-): Promise<Counts> {
-  const texts = splitList(batch.objects);
-  if (texts.length !== places.length) {
-    throw new Error(`batch ${batch.id} names ${places.length} objects and holds ${texts.length}`);
-  }
-  const writes = places.map((place, i): ObjectWrite => ({ ...place, text: texts[i] ?? '' }));
-  return database.transaction(async (transaction) => {
-    let stored = 0;
-    const failures = await isolate(groupByKey(writes), async (some) => {
-      const { written, refusal } = await attempt(transaction, batch, some);
-      stored += written;
-      onProgress();
-      return refusal;
-    });
-    const ids = requestIds(batch);
-    const failed = failures.map(
-      ({ write, reason }): FailedObject => ({
-        requestId: ids[write.request] ?? '',
-        index: write.index,
-        namespace: write.namespace,
-        id: storableText(write.id),
-        object: storableText(write.text),
-        ...reason,
-      }),
-    );
-    await keepFailedObjects(transaction, batch.acceptedAt, failed);
-    await recordBatch(
-      transaction,
-      batch,
-      failures.map(({ write }) => write),
-    );
-    return { stored, failed: failed.length };
-  });
-}
-
-async function attempt(
-  transaction: Queryable,
-  batch: Batch,
-  writes: readonly ObjectWrite[],
-): Promise<{ written: number; refusal: Refusal | undefined }> {
-  await transaction.query({ text: 'SAVEPOINT attempt' });
-  try {
-    const written = await upsertObjects(transaction, {
-      ...writeContext(batch),
-      requestOf: writes.map(({ request }) => request),
-      objects: writes.map(({ text }) => text).join(','),
-    });
-    // Constraints that would wait for the commit would fail it as a whole.
-    await transaction.query({ text: 'SET CONSTRAINTS ALL IMMEDIATE' });
-    await transaction.query({ text: 'RELEASE SAVEPOINT attempt' });
-    return { written, refusal: undefined };
-  } catch (error) {
-    const state = sqlState(error);
-    if (state === undefined || faultKind(error) !== 'data') throw error;
-    await transaction.query({ text: 'ROLLBACK TO SAVEPOINT attempt' });
-    return {
-      written: 0,
-      refusal: { sqlState: state, message: storableText((error as Error).message) },
-    };
-  }
-}
-
-function writeContext(batch: Batch) {
-  const ids = requestIds(batch);
-  return {
-    acceptedAt: batch.acceptedAt,
-    requests: batch.requests.map(({ namespace }, position) => ({ id: ids[position] ?? '', namespace })),
-  };
-}
-
-/**
- * The writes of each key in their order, the keys in the order in which `upsertObjects` locks rows: also a
- * batch that is stored in pieces must not wait for another worker in a circle.
- */
-function groupByKey(writes: readonly ObjectWrite[]): ObjectWrite[][] {
-  const groups = new Map<string, ObjectWrite[]>();
-  for (const write of writes) {
-    // No namespace holds a space.
-    const key = `${write.namespace} ${write.id}`;
-    const group = groups.get(key);
-    if (group) group.push(write);
-    else groups.set(key, [write]);
-  }
-  return [...groups]
-    .map(([key, group]) => ({ bytes: Buffer.from(key), group }))
-    .sort((a, b) => Buffer.compare(a.bytes, b.bytes))
-    .map(({ group }) => group);
 }

@@ -78,7 +78,7 @@ export async function startWorker(
     closing.add('queue', () => queue.close());
 
     const observer = metrics.worker({ inHand: (lane) => watch.inHand(lane), problem });
-    const handler = batchHandler((batch, onProgress) => storeBatch(database, batch, onProgress), log, {
+    const handler = batchHandler((batch, onProgress) => storeBatch(database, batch, { onProgress }), log, {
       ...observer,
       onProgress: (batch) => watch.onProgress(batch),
     });

@@ -106,7 +106,7 @@ export function objectRoutes(app: FastifyInstance, deps: ObjectRouteDeps): void 
     if (counted) applyRate(reply, await counted);
     const objects = JSON.stringify(id);
     const bytes = Buffer.byteLength(objects);
-    const requestId = await deps.submit({ namespace, ids: [id], objects, bytes });
+    const requestId = await deps.submit({ namespace, ids: [id], isDelete: true, objects, bytes });
     reply.code(202).header('x-request-id', requestId);
     return { requestId, status: 'accepted' };
   });

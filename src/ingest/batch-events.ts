@@ -1,0 +1,91 @@
+/** The events that come of a stored batch. */
+import type { Batch, ObjectPlace } from '../domain/batch.ts';
+import { requestIds } from '../domain/batch.ts';
+import { storableText } from '../domain/storable.ts';
+import type { Database, Queryable } from '../store/database.ts';
+import type { OutboxEvent, Subscription, SubscriptionRow } from '../store/webhook-outbox.ts';
+import { READ_SUBSCRIPTIONS, recordEvents, subscription } from '../store/webhook-outbox.ts';
+
+/** An object that could not be stored, and why. */
+export interface FailedPlace extends ObjectPlace {
+  readonly message: string;
+}
+
+/** A transaction that knows who wants to hear of it: an endpoint that is there before a write gets its events. */
+export function storing<T>(
+  database: Database,
+  use: (transaction: Queryable, subscriptions: readonly Subscription[]) => Promise<T>,
+): Promise<T> {
+  return database.transactionWith(READ_SUBSCRIPTIONS, (transaction, rows: readonly SubscriptionRow[]) =>
+    use(transaction, rows.map(subscription)),
+  );
+}
+
+/**
+ * Writes the events that come of a batch. Comes last, because events hold metadata by the schema that came along.
+ * @returns the ids of the endpoints that may have got something
+ */
+export async function writeEvents(
+  transaction: Queryable,
+  subscriptions: readonly Subscription[],
+  batch: Batch,
+  places: readonly ObjectPlace[],
+  failed: readonly FailedPlace[],
+): Promise<readonly string[]> {
+  if (subscriptions.length === 0) return [];
+  const events = [...failureEvents(batch, failed), ...successEvents(batch, places, failed)];
+  return recordEvents(transaction, subscriptions, batch.acceptedAt, events);
+}
+
+/**
+ * `workflow.failed` for each object that could not be stored, and for each line of an import that holds none.
+ */
+function failureEvents(batch: Batch, failed: readonly FailedPlace[]): OutboxEvent[] {
+  const event = eventOf(batch);
+  const rejected = batch.requests.flatMap(({ namespace, import: chunk }, request) =>
+    (chunk?.rejected ?? []).map(({ line, id, message }) => ({
+      ...event('workflow.failed', { request, index: line, namespace, id }),
+      error: storableText(message),
+    })),
+  );
+  return [
+    ...failed.map((place) => ({ ...event('workflow.failed', place), error: place.message })),
+    ...rejected,
+  ];
+}
+
+/**
+ * `workflow.succeeded` for each id of a request that could be stored, overtaken or not. Deletes give none.
+ * @param places those of all objects of the batch
+ * @param failed those of the objects that could not be stored
+ */
+function successEvents(
+  batch: Batch,
+  places: readonly ObjectPlace[],
+  failed: readonly ObjectPlace[],
+): OutboxEvent[] {
+  const event = eventOf(batch);
+  const without = new Set(failed.map(({ request, index }) => `${request} ${index}`));
+  const events = new Map<string, OutboxEvent>();
+  for (const place of places) {
+    const { request, index, id } = place;
+    if (batch.requests[request]?.isDelete || without.has(`${request} ${index}`)) continue;
+    events.set(`${request} ${id}`, event('workflow.succeeded', place));
+  }
+  return [...events.values()];
+}
+
+function eventOf(batch: Batch) {
+  const ids = requestIds(batch);
+  return (type: OutboxEvent['type'], { request, index, namespace, id }: ObjectPlace): OutboxEvent => {
+    const upload = batch.requests[request]?.import?.upload;
+    return {
+      type,
+      namespace,
+      objectId: storableText(id),
+      requestId: ids[request] ?? '',
+      // A file that is sent again may hold other objects in the same lines.
+      key: upload === undefined ? String(index) : `${upload}_${index}`,
+    };
+  };
+}
