@@ -17,9 +17,17 @@ export function handMadeBatch(acceptedAt: number, requests: readonly HandMadeReq
     version: PAYLOAD_VERSION,
     id: newBatchId(),
     acceptedAt,
-    requests: requests.map(({ namespace, objects }) => ({ namespace, ids: objects.map(([id]) => id) })),
+    requests: requests.map(({ namespace, objects }) => ({
+      ...{ namespace, ids: objects.map(([id]) => id) },
+      ...(isDelete(objects) ? { isDelete: true as const } : {}),
+    })),
     objects: requests.flatMap(({ objects }) => objects.map(([, text]) => text)).join(','),
   };
+}
+
+/** A delete is a request of its own, with the id alone as a JSON string. */
+function isDelete(objects: HandMadeRequest['objects']): boolean {
+  return objects.length === 1 && objects[0]?.[1].startsWith('"') === true;
 }
 
 /** An object's id and JSON text. */

@@ -1,0 +1,152 @@
+/** Events are written with the objects that they tell of, for the endpoints that want them. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Batch } from '../../src/domain/batch.ts';
+import { requestIds } from '../../src/domain/batch.ts';
+import { storeBatch } from '../../src/ingest/store-batch.ts';
+import type { Database } from '../../src/store/database.ts';
+import type { HandMadeRequest } from '../support/batches.ts';
+import { handMadeBatch, object } from '../support/batches.ts';
+import type { TestStore } from '../support/store.ts';
+import { deletion, openTestStore } from '../support/store.ts';
+import { deliveryRows, insertEndpointRow } from '../support/webhooks.ts';
+
+const UNSTORABLE = ['bad', '{"id": "bad", "text": "\\u0000"}'] as const;
+
+let store: TestStore;
+let database: Database;
+let time = 1_000_000;
+
+beforeAll(async () => {
+  store = await openTestStore();
+  database = store.database;
+});
+
+afterAll(async () => {
+  await store?.close();
+});
+
+function batchOf(...requests: HandMadeRequest[]): Batch {
+  time += 1;
+  return handMadeBatch(time, requests);
+}
+
+/** What was written for an endpoint: type, namespace and object of each. */
+async function eventsOf(endpointId: string): Promise<string[]> {
+  const rows = await deliveryRows(database);
+  return rows
+    .filter((row) => row.endpoint_id === endpointId)
+    .map((row) => `${row.type} ${row.namespace}/${row.object_id}`)
+    .sort();
+}
+
+describe('the outbox', () => {
+  it('stays empty where nobody wants events', async () => {
+    await insertEndpointRow(database, 'ep_disabled', { disabled: true });
+    const told: string[] = [];
+    await storeBatch(database, batchOf({ namespace: 'quiet', objects: [object('a')] }), {
+      onEvents: (ids) => told.push(...ids),
+    });
+    expect(await deliveryRows(database)).toEqual([]);
+    expect(told).toEqual([]);
+  });
+
+  it('has an event for each object and endpoint that wants it, and says which endpoints got some', async () => {
+    await insertEndpointRow(database, 'ep_all', { namespaces: ['shop', 'blog'] });
+    await insertEndpointRow(database, 'ep_blog', { namespaces: ['blog'] });
+    await insertEndpointRow(database, 'ep_failures', {
+      namespaces: ['shop', 'blog'],
+      events: ['workflow.failed'],
+    });
+    await insertEndpointRow(database, 'ep_other', { namespaces: ['other'] });
+    const told: string[] = [];
+    const batch = batchOf(
+      { namespace: 'shop', objects: [object('a'), UNSTORABLE, object('b')] },
+      { namespace: 'blog', objects: [object('a')] },
+      { namespace: 'neither', objects: [object('x')] },
+    );
+    await storeBatch(database, batch, { onEvents: (ids) => told.push(...ids) });
+    expect(told.sort()).toEqual(['ep_all', 'ep_blog', 'ep_failures']);
+    expect(await eventsOf('ep_all')).toEqual([
+      'workflow.failed shop/bad',
+      'workflow.succeeded blog/a',
+      'workflow.succeeded shop/a',
+      'workflow.succeeded shop/b',
+    ]);
+    expect(await eventsOf('ep_blog')).toEqual(['workflow.succeeded blog/a']);
+    expect(await eventsOf('ep_failures')).toEqual(['workflow.failed shop/bad']);
+    expect(await eventsOf('ep_other')).toEqual([]);
+    const rows = (await deliveryRows(database)).filter(({ endpoint_id }) => endpoint_id === 'ep_all');
+    const [shop, blog] = requestIds(batch);
+    expect(rows.map(({ webhook_id }) => webhook_id).sort()).toEqual(
+      [`${shop}_0`, `${shop}_1`, `${shop}_2`, `${blog}_0`].map((id) => id.replace('req_', 'msg_')).sort(),
+    );
+    expect(rows.find(({ object_id }) => object_id === 'bad')).toMatchObject({
+      ...{ request_id: shop, status: 'pending', attempts: [], tries: 0 },
+      error: expect.stringContaining('unsupported Unicode'),
+    });
+  });
+
+  it('gets nothing more when a batch is stored a second time', async () => {
+    await insertEndpointRow(database, 'ep_twice', { namespaces: ['twice'] });
+    const batch = batchOf({ namespace: 'twice', objects: [object('a'), UNSTORABLE] });
+    await Promise.all([1, 2, 3].map(() => storeBatch(database, batch)));
+    await storeBatch(database, batch);
+    expect(await eventsOf('ep_twice')).toEqual(['workflow.failed twice/bad', 'workflow.succeeded twice/a']);
+  });
+
+  it('has one event for an id that is twice in a request, one each for two requests, and none for a delete', async () => {
+    await insertEndpointRow(database, 'ep_rules', { namespaces: ['rules'] });
+    const late = batchOf({ namespace: 'rules', objects: [object('x', { n: 1 })] });
+    await storeBatch(
+      database,
+      batchOf({ namespace: 'rules', objects: [object('x'), object('x'), object('y')] }),
+    );
+    await storeBatch(database, late);
+    await storeBatch(database, batchOf({ namespace: 'rules', objects: [deletion('y')] }));
+    expect(await eventsOf('ep_rules')).toEqual([
+      'workflow.succeeded rules/x',
+      'workflow.succeeded rules/x',
+      'workflow.succeeded rules/y',
+    ]);
+  });
+
+  it('holds metadata to the digit, also by a schema that came with the objects', async () => {
+    await insertEndpointRow(database, 'ep_meta', { namespaces: ['meta'] });
+    const made = batchOf({
+      namespace: 'meta',
+      objects: [
+        ['a', '{"id": "a", "price": 12345678901234567890.10, "other": 1, "tags": ["x"]}'],
+        ['b', '{"id": "b"}'],
+      ],
+    });
+    const schema =
+      '{"price": {"content_type": "metadata"}, "tags": {"content_type": "metadata"}, "other": {}}';
+    const requests = made.requests.map((request) => ({ ...request, schema }));
+    await storeBatch(database, { ...made, requests });
+    const rows = (await deliveryRows(database)).filter(({ endpoint_id }) => endpoint_id === 'ep_meta');
+    expect(rows.map(({ object_id, metadata }) => [object_id, metadata])).toEqual([
+      ['a', '{"tags": ["x"], "price": 12345678901234567890.10}'],
+      ['b', null],
+    ]);
+  });
+
+  it('has nothing of a transaction that failed', async () => {
+    await insertEndpointRow(database, 'ep_rolled', { namespaces: ['rolled'] });
+    await database.query({
+      text: `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+               IF NEW.endpoint_id = 'ep_rolled' THEN RAISE EXCEPTION 'no' USING ERRCODE = '53100'; END IF;
+               RETURN NEW; END $$`,
+    });
+    await database.query({
+      text: `CREATE TRIGGER refuse BEFORE INSERT ON inlet.webhook_deliveries FOR EACH ROW EXECUTE FUNCTION refuse()`,
+    });
+    const batch = batchOf({ namespace: 'rolled', objects: [object('a')] });
+    await expect(storeBatch(database, batch)).rejects.toThrow('no');
+    expect(await database.query({ text: `SELECT FROM inlet.objects WHERE namespace = 'rolled'` })).toEqual(
+      [],
+    );
+    await database.query({ text: 'DROP TRIGGER refuse ON inlet.webhook_deliveries' });
+    await storeBatch(database, batch);
+    expect(await eventsOf('ep_rolled')).toEqual(['workflow.succeeded rolled/a']);
+  });
+});
