@@ -124,12 +124,12 @@ export async function startWorker(
 }
 
 async function runRetention(
-  { requestRetention, historyRetention }: RuntimeConfig,
+  { requestRetention, historyRetention, webhookRetention }: RuntimeConfig,
   database: Database,
   stopping: AbortSignal,
   log: Log,
 ): Promise<void> {
-  const times = { requests: requestRetention, revisions: historyRetention };
+  const times = { requests: requestRetention, revisions: historyRetention, deliveries: webhookRetention };
   const deleted = await deleteExpired(database, times, stopping);
-  if (deleted.requests > 0 || deleted.revisions > 0) log.info(deleted, 'deleted what was too old');
+  if (Object.values(deleted).some((count) => count > 0)) log.info(deleted, 'deleted what was too old');
 }

@@ -1,6 +1,6 @@
 /**
- * Deletes what nobody will ask for any more: finished requests, abandoned imports and former versions of objects. Never objects,
- * and never objects that could not be stored: those wait for an operator.
+ * Deletes what nobody will ask for any more: finished requests, abandoned imports, former versions of objects and deliveries
+ * of webhooks. Never objects, and never objects that could not be stored: those wait for an operator.
  */
 import type { Queryable } from './database.ts';
 
@@ -8,12 +8,14 @@ import type { Queryable } from './database.ts';
 export interface RetentionTimes {
   readonly requests: number;
   readonly revisions: number;
+  readonly deliveries: number;
 }
 
 /** How many rows were deleted. */
 export interface RetentionOutcome {
   readonly requests: number;
   readonly revisions: number;
+  readonly deliveries: number;
 }
 
 /** Rows that one statement deletes: few enough that nobody waits for it. */
@@ -22,15 +24,23 @@ const STEP_ROWS = 1_000;
 /** Rows that are looked up at a time: each look passes over what the steps before have deleted. */
 const LOOK_ROWS = 50_000;
 
-/** What is deleted, by the time in a column. */
+/** What is deleted, by the time in a column, where `only` holds. */
 const TABLES = {
   requests: {
     table: 'inlet.requests',
     column: 'completed_at',
     // What imports have beside their row.
     alsoFrom: ['inlet.imports', 'inlet.import_chunks'],
+    only: 'true',
   },
-  revisions: { table: 'inlet.revisions', column: 'replaced_at', alsoFrom: [] },
+  revisions: { table: 'inlet.revisions', column: 'replaced_at', alsoFrom: [], only: 'true' },
+  deliveries: {
+    table: 'inlet.webhook_deliveries',
+    column: 'created_at',
+    alsoFrom: [],
+    // One that still waits is tried for about three days; after a month its endpoint has been disabled for long.
+    only: "(status <> 'pending' OR created_at < now() - interval '30 days')",
+  },
 } as const;
 
 /**
@@ -47,7 +57,8 @@ export async function deleteExpired(
     (await deleteOld(on, 'requests', times.requests, stopping)) +
     (await deleteAbandoned(on, times.requests, stopping));
   const revisions = await deleteOld(on, 'revisions', times.revisions, stopping);
-  return { requests, revisions };
+  const deliveries = await deleteOld(on, 'deliveries', times.deliveries, stopping);
+  return { requests, revisions, deliveries };
 }
 
 /** Imports whose file never came, or never as a whole, and whose URL has long expired. */
@@ -80,8 +91,8 @@ async function deleteOld(
   keepMs: number,
   stopping: AbortSignal,
 ): Promise<number> {
-  const { table, column, alsoFrom } = TABLES[what];
-  const isOld = `${column} < now() - $2::bigint * interval '1 millisecond'`;
+  const { table, column, alsoFrom, only } = TABLES[what];
+  const isOld = `${column} < now() - $2::bigint * interval '1 millisecond' AND ${only}`;
   const look = `SELECT ctid::text AS place FROM ${table} WHERE ${isOld} LIMIT $1`;
   // Looked at again, because a place may hold another row by now. What somebody else works on is left to the
   // next time: waiting for workers, while they wait for what was deleted here, would be a circle.

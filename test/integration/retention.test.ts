@@ -9,7 +9,7 @@ import type { TestStore } from '../support/store.ts';
 import { openTestStore } from '../support/store.ts';
 
 const DAY_MS = 24 * 3_600_000;
-const TIMES = { requests: 30 * DAY_MS, revisions: 90 * DAY_MS };
+const TIMES = { requests: 30 * DAY_MS, revisions: 90 * DAY_MS, deliveries: 10 * DAY_MS };
 const never = new AbortController().signal;
 
 /** Rows of all tables, a row of each age in days; requests and versions as many as are asked for. */
@@ -57,7 +57,11 @@ describe('deleteExpired', () => {
 
   it('deletes what is due and nothing else', async () => {
     await store.database.query({ text: fill([1, 29.9, 30.1, 89.9, 90.1, 365]) });
-    expect(await deleteExpired(store.database, TIMES, never)).toEqual({ requests: 4, revisions: 2 });
+    expect(await deleteExpired(store.database, TIMES, never)).toEqual({
+      requests: 4,
+      revisions: 2,
+      deliveries: 0,
+    });
     expect(await store.database.query({ text: COUNTS })).toEqual([
       {
         requests: ['req_1_1', 'req_29.9_1', 'req_open'],
@@ -66,7 +70,30 @@ describe('deleteExpired', () => {
         objects: 6,
       },
     ]);
-    expect(await deleteExpired(store.database, TIMES, never)).toEqual({ requests: 0, revisions: 0 });
+    expect(await deleteExpired(store.database, TIMES, never)).toEqual({
+      requests: 0,
+      revisions: 0,
+      deliveries: 0,
+    });
+  });
+
+  it('deletes deliveries of webhooks, those that wait only after a month', async () => {
+    await store.database.query({
+      text: `
+        INSERT INTO inlet.webhook_deliveries
+          (endpoint_id, webhook_id, type, namespace, object_id, request_id, accepted_at, status, created_at)
+        SELECT 'ep', status || age, 'workflow.succeeded', 'n', 'o', 'r', now(), status, now() - age * interval '1 day'
+        FROM unnest('{9,11,29,31}'::int[]) AS age, unnest('{pending,succeeded,failed}'::text[]) AS status`,
+    });
+    expect(await deleteExpired(store.database, TIMES, never)).toEqual({
+      ...{ requests: 0, revisions: 0, deliveries: 7 },
+    });
+    const left = await store.database.query<{ webhook_id: string }>({
+      text: 'SELECT webhook_id FROM inlet.webhook_deliveries ORDER BY webhook_id',
+    });
+    expect(left.map(({ webhook_id }) => webhook_id)).toEqual([
+      ...['failed9', 'pending11', 'pending29', 'pending9', 'succeeded9'],
+    ]);
   });
 
   it('deletes imports with all that they have, also those that were never completed', async () => {
@@ -86,7 +113,11 @@ describe('deleteExpired', () => {
         ) AS i (id, age, chunks, alive_at);
         INSERT INTO inlet.import_chunks (request_id, chunk, ids) SELECT request_id, 0, '[]' FROM inlet.imports`,
     });
-    expect(await deleteExpired(store.database, TIMES, never)).toEqual({ requests: 2, revisions: 0 });
+    expect(await deleteExpired(store.database, TIMES, never)).toEqual({
+      requests: 2,
+      revisions: 0,
+      deliveries: 0,
+    });
     const kept = ['req_alive', 'req_done_new', 'req_left_new', 'req_storing'];
     for (const table of ['requests', 'imports', 'import_chunks']) {
       const rows = await store.database.query<{ request_id: string }>({
@@ -112,9 +143,17 @@ describe('deleteExpired', () => {
       },
       write: (statement) => store.database.write(statement),
     };
-    expect(await deleteExpired(watched, TIMES, stop.signal)).toEqual({ requests: 2_000, revisions: 0 });
+    expect(await deleteExpired(watched, TIMES, stop.signal)).toEqual({
+      requests: 2_000,
+      revisions: 0,
+      deliveries: 0,
+    });
     expect(steps).toEqual([1_000, 1_000]);
-    expect(await deleteExpired(watched, TIMES, never)).toEqual({ requests: 500, revisions: 2_500 });
+    expect(await deleteExpired(watched, TIMES, never)).toEqual({
+      requests: 500,
+      revisions: 2_500,
+      deliveries: 0,
+    });
     // The 0: no import was abandoned.
     expect(steps).toEqual([1_000, 1_000, 500, 0, 1_000, 1_000, 500]);
   });
@@ -124,6 +163,7 @@ describe('deleteExpired', () => {
     expect(await deleteExpired(store.database, TIMES, never)).toEqual({
       requests: 50_001,
       revisions: 50_001,
+      deliveries: 0,
     });
   });
 
@@ -134,9 +174,17 @@ describe('deleteExpired', () => {
     await store.database.query({ text: fill([101], 10).replace("'req_open'", "'req_other'") });
     await store.database.transaction(async (other) => {
       await other.query({ text: `SELECT 1 FROM inlet.revisions WHERE revision <= 3 FOR UPDATE` });
-      expect(await deleteExpired(store.database, TIMES, never)).toEqual({ requests: 10, revisions: 7 });
+      expect(await deleteExpired(store.database, TIMES, never)).toEqual({
+        requests: 10,
+        revisions: 7,
+        deliveries: 0,
+      });
     });
-    expect(await deleteExpired(store.database, TIMES, never)).toEqual({ requests: 0, revisions: 3 });
+    expect(await deleteExpired(store.database, TIMES, never)).toEqual({
+      requests: 0,
+      revisions: 3,
+      deliveries: 0,
+    });
   });
 });
 
