@@ -70,6 +70,11 @@ export class Evaluator {
     }
   }
 
+  /** Objects that are evaluated at one time. */
+  get concurrency(): number {
+    return this.#options.concurrency;
+  }
+
   /**
    * Evaluates an object when it is its turn.
    * @param stopping ends the wait for that

@@ -2,27 +2,18 @@
 import type { Batch, ObjectPlace } from '../domain/batch.ts';
 import { requestIds } from '../domain/batch.ts';
 import { storableText } from '../domain/storable.ts';
-import type { Database, Queryable } from '../store/database.ts';
-import type { OutboxEvent, Subscription, SubscriptionRow } from '../store/webhook-outbox.ts';
-import { READ_SUBSCRIPTIONS, recordEvents, subscription } from '../store/webhook-outbox.ts';
+import type { Queryable } from '../store/database.ts';
+import type { OutboxEvent, Subscription } from '../store/webhook-outbox.ts';
+import { recordEvents } from '../store/webhook-outbox.ts';
 
 /** An object that could not be stored, and why. */
 export interface FailedPlace extends ObjectPlace {
   readonly message: string;
 }
 
-/** A transaction that knows who wants to hear of it: an endpoint that is there before a write gets its events. */
-export function storing<T>(
-  database: Database,
-  use: (transaction: Queryable, subscriptions: readonly Subscription[]) => Promise<T>,
-): Promise<T> {
-  return database.transactionWith(READ_SUBSCRIPTIONS, (transaction, rows: readonly SubscriptionRow[]) =>
-    use(transaction, rows.map(subscription)),
-  );
-}
-
 /**
  * Writes the events that come of a batch. Comes last, because events hold metadata by the schema that came along.
+ * @param evaluates whether objects that could be stored are still to be evaluated: that gives their events then
  * @returns the ids of the endpoints that may have got something
  */
 export async function writeEvents(
@@ -31,9 +22,11 @@ export async function writeEvents(
   batch: Batch,
   places: readonly ObjectPlace[],
   failed: readonly FailedPlace[],
+  evaluates: boolean,
 ): Promise<readonly string[]> {
   if (subscriptions.length === 0) return [];
-  const events = [...failureEvents(batch, failed), ...successEvents(batch, places, failed)];
+  const stored = evaluates ? [] : successEvents(batch, places, failed);
+  const events = [...failureEvents(batch, failed), ...stored];
   return recordEvents(transaction, subscriptions, batch.acceptedAt, events);
 }
 

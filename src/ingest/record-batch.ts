@@ -1,10 +1,14 @@
 /** Records what became of a batch's requests; part of the transaction that stores their objects. */
-import type { Batch, ImportChunk, ObjectPlace } from '../domain/batch.ts';
+import type { Batch, BatchRequest, ImportChunk, ObjectPlace } from '../domain/batch.ts';
 import { requestIds } from '../domain/batch.ts';
 import { storableText } from '../domain/storable.ts';
 import type { Queryable } from '../store/database.ts';
+import type { WaitingPart } from '../store/evaluations.ts';
+import { recordEvaluations } from '../store/evaluations.ts';
 import { keepFailedObjects } from '../store/failed-objects.ts';
 import { recordChunk } from '../store/imports.ts';
+import type { ObjectKey } from '../store/outputs.ts';
+import { deleteOutputs } from '../store/outputs.ts';
 import { recordRequests } from '../store/requests.ts';
 import { applySchemas } from '../store/settings.ts';
 
@@ -12,6 +16,8 @@ import { applySchemas } from '../store/settings.ts';
 export interface Stored {
   readonly stored: number;
   readonly failed: number;
+  /** Whether any of its requests is to be evaluated before it is done. */
+  readonly waits: boolean;
   /** The endpoints that may have got events. */
   readonly endpointIds: readonly string[];
 }
@@ -28,34 +34,57 @@ export function writeContext(batch: Batch) {
 /**
  * Records the requests of a batch as done and chunks of imports as stored, and applies the schemas that came along.
  * @param failed the objects that could not be stored
+ * @param evaluates whether requests are done only when their objects have been evaluated
+ * @returns whether any is to be evaluated
  * @throws StaleChunkError where nothing of the batch is to be stored
  */
 export async function recordBatch(
   transaction: Queryable,
   batch: Batch,
   failed: readonly ObjectPlace[],
-): Promise<void> {
+  evaluates: boolean,
+): Promise<boolean> {
   const ids = requestIds(batch);
-  const requests = batch.requests.map((request, position) => ({
-    id: ids[position] ?? '',
-    namespace: request.namespace,
-    ids: request.ids.map(storableText),
-    failed: failed.filter((of) => of.request === position).length,
-    chunk: request.import,
-  }));
+  const requests = batch.requests.map((request, position) => {
+    const failures = failed.filter((of) => of.request === position).length;
+    // Deletes, and requests of which nothing was stored, leave nothing to evaluate.
+    const waits = evaluates && !request.isDelete && request.ids.length > failures;
+    return {
+      id: ids[position] ?? '',
+      namespace: request.namespace,
+      ids: request.ids.map(storableText),
+      failed: failures,
+      ...(waits ? { waits } : {}),
+      chunk: request.import,
+    };
+  });
   const whole = requests.filter(({ chunk }) => !chunk).map(({ chunk: _, ...request }) => request);
-  if (whole.length > 0) await recordRequests(transaction, batch.acceptedAt, whole);
-  for (const { namespace, ids: chunkIds, chunk } of requests) {
+  const waiting: WaitingPart[] =
+    whole.length > 0 ? await recordRequests(transaction, batch.acceptedAt, whole) : [];
+  for (const { namespace, ids: chunkIds, chunk, waits } of requests) {
     // A chunk is alone in its batch, so all that failed is its own.
-    if (chunk)
-      await recordImportChunk(transaction, batch.acceptedAt, { namespace, ids: chunkIds, chunk, failed });
+    if (!chunk) continue;
+    const isNew = await recordImportChunk(transaction, batch.acceptedAt, {
+      ...{ namespace, ids: chunkIds, chunk, failed },
+    });
+    if (isNew && waits) waiting.push({ requestId: chunk.requestId, chunk: chunk.chunk });
   }
+  if (waiting.length > 0) await recordEvaluations(transaction, batch.id, waiting);
+  const deleted = batch.requests.filter(({ isDelete }) => isDelete);
+  if (evaluates && deleted.length > 0) await deleteOutputs(transaction, deleted.flatMap(keysOf));
   // Last, because a namespace's settings are one row, which all workers of a busy namespace may want.
   const schemas = batch.requests.flatMap(({ namespace, schema }, position) =>
     schema === undefined ? [] : [{ namespace, schema, requestId: ids[position] ?? '' }],
   );
   if (schemas.length > 0) await applySchemas(transaction, batch.acceptedAt, schemas);
+  return waiting.length > 0;
 }
+
+function keysOf({ namespace, ids }: BatchRequest): ObjectKey[] {
+  return ids.map((id) => ({ namespace, id: storableText(id) }));
+}
+
+/** @returns false where the chunk was counted before */
 
 async function recordImportChunk(
   transaction: Queryable,
@@ -71,7 +100,7 @@ async function recordImportChunk(
     readonly chunk: ImportChunk;
     readonly failed: readonly ObjectPlace[];
   },
-): Promise<void> {
+): Promise<boolean> {
   const { requestId, lines, rejected } = chunk;
   if (rejected.length > 0) {
     await keepFailedObjects(
@@ -84,7 +113,7 @@ async function recordImportChunk(
     );
   }
   const failedLines = new Set(failed.map(({ index }) => index));
-  await recordChunk(transaction, {
+  return recordChunk(transaction, {
     requestId,
     upload: chunk.upload,
     chunk: chunk.chunk,

@@ -1,11 +1,13 @@
 /** Stores a batch: everything that comes of it in one transaction. */
 import type { Batch, ObjectPlace } from '../domain/batch.ts';
 import { objectPlaces } from '../domain/batch.ts';
+import type { BatchId } from '../domain/request-id.ts';
 import type { Database } from '../store/database.ts';
 import { faultKind } from '../store/faults.ts';
 import { finishImport, StaleChunkError } from '../store/imports.ts';
 import { upsertObjects } from '../store/objects.ts';
-import { storing, writeEvents } from './batch-events.ts';
+import { storing } from '../store/webhook-outbox.ts';
+import { writeEvents } from './batch-events.ts';
 import type { Stored } from './record-batch.ts';
 import { recordBatch, writeContext } from './record-batch.ts';
 import { storeIsolated } from './store-isolated.ts';
@@ -30,6 +32,11 @@ export interface StoreObserver {
   readonly onProgress?: () => void;
   /** Endpoints have got events to be delivered; the batch is committed. */
   readonly onEvents?: (endpointIds: readonly string[]) => void;
+  /**
+   * Objects of the batch wait to be evaluated, and its requests with them; the batch is committed. Where nobody is
+   * told, there is no evaluator, and stored objects are done.
+   */
+  readonly onWaiting?: (batchId: BatchId) => void;
 }
 
 /**
@@ -40,11 +47,13 @@ export interface StoreObserver {
 export async function storeBatch(
   database: Database,
   batch: Batch,
-  { onProgress = () => undefined, onEvents }: StoreObserver = {},
+  { onProgress = () => undefined, onEvents, onWaiting }: StoreObserver = {},
 ): Promise<StoreOutcome> {
   try {
-    const { outcome, endpointIds } = await store(database, batch, onProgress);
+    const evaluates = onWaiting !== undefined;
+    const { outcome, waits, endpointIds } = await store(database, batch, { onProgress, evaluates });
     if (endpointIds.length > 0) onEvents?.(endpointIds);
+    if (waits) onWaiting?.(batch.id);
     // Also where the chunk was stored before: the worker may have died in between.
     for (const { import: chunk } of batch.requests) {
       if (chunk) await finishImport(database, chunk.requestId);
@@ -56,14 +65,19 @@ export async function storeBatch(
   }
 }
 
+interface StoreOptions {
+  readonly onProgress: () => void;
+  readonly evaluates: boolean;
+}
+
 async function store(
   database: Database,
   batch: Batch,
-  onProgress: () => void,
-): Promise<{ outcome: StoreOutcome; endpointIds: readonly string[] }> {
+  options: StoreOptions,
+): Promise<{ outcome: StoreOutcome; waits: boolean; endpointIds: readonly string[] }> {
   const places = objectPlaces(batch);
   const rejected = batch.requests.reduce((sum, { import: chunk }) => sum + (chunk?.rejected.length ?? 0), 0);
-  const { stored, failed, endpointIds } = await storeObjects(database, batch, places, onProgress);
+  const { stored, failed, ...rest } = await storeObjects(database, batch, places, options);
   const outcome = {
     requests: batch.requests.length,
     objects: places.length + rejected,
@@ -71,15 +85,16 @@ async function store(
     overtaken: places.length - stored - failed,
     failed: failed + rejected,
   };
-  return { outcome, endpointIds };
+  return { outcome, ...rest };
 }
 
 async function storeObjects(
   database: Database,
   batch: Batch,
   places: readonly ObjectPlace[],
-  onProgress: () => void,
+  options: StoreOptions,
 ): Promise<Stored> {
+  const { onProgress, evaluates } = options;
   try {
     return await storing(database, async (transaction, subscriptions) => {
       const stored = await upsertObjects(transaction, {
@@ -88,13 +103,13 @@ async function storeObjects(
         objects: batch.objects,
       });
       onProgress();
-      await recordBatch(transaction, batch, []);
-      const endpointIds = await writeEvents(transaction, subscriptions, batch, places, []);
-      return { stored, failed: 0, endpointIds };
+      const waits = await recordBatch(transaction, batch, [], evaluates);
+      const endpointIds = await writeEvents(transaction, subscriptions, batch, places, [], evaluates);
+      return { stored, failed: 0, waits, endpointIds };
     });
   } catch (error) {
     if (faultKind(error) !== 'data') throw error;
     onProgress();
-    return storeIsolated(database, batch, places, onProgress);
+    return storeIsolated(database, batch, places, options);
   }
 }

@@ -8,7 +8,8 @@ import type { FailedObject } from '../store/failed-objects.ts';
 import { keepFailedObjects } from '../store/failed-objects.ts';
 import { faultKind, sqlState } from '../store/faults.ts';
 import { upsertObjects } from '../store/objects.ts';
-import { storing, writeEvents } from './batch-events.ts';
+import { storing } from '../store/webhook-outbox.ts';
+import { writeEvents } from './batch-events.ts';
 import { isolate } from './isolate.ts';
 import type { Stored } from './record-batch.ts';
 import { recordBatch, writeContext } from './record-batch.ts';
@@ -27,7 +28,7 @@ export async function storeIsolated(
   database: Database,
   batch: Batch,
   places: readonly ObjectPlace[],
-  onProgress: () => void,
+  { onProgress, evaluates }: { readonly onProgress: () => void; readonly evaluates: boolean },
 ): Promise<Stored> {
   const texts = splitList(batch.objects);
   if (texts.length !== places.length) {
@@ -55,9 +56,9 @@ export async function storeIsolated(
     );
     await keepFailedObjects(transaction, batch.acceptedAt, failed);
     const failedPlaces = failures.map(({ write, reason }) => ({ ...write, message: reason.message }));
-    await recordBatch(transaction, batch, failedPlaces);
-    const endpointIds = await writeEvents(transaction, subscriptions, batch, places, failedPlaces);
-    return { stored, failed: failed.length, endpointIds };
+    const waits = await recordBatch(transaction, batch, failedPlaces, evaluates);
+    const endpointIds = await writeEvents(transaction, subscriptions, batch, places, failedPlaces, evaluates);
+    return { stored, failed: failed.length, waits, endpointIds };
   });
 }
 

@@ -1,15 +1,12 @@
 /** What a worker does with a batch: stores it, however long Postgres is away in between. */
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Batch } from '../domain/batch.ts';
 import { laneOf } from '../queue/lane.ts';
 import type { BatchHandler } from '../queue/queue.ts';
 import { HandedBackError } from '../queue/queue.ts';
+import { isStopping, retryWaitMs } from '../queue/wait-out.ts';
 import { faultKind } from '../store/faults.ts';
 import type { Log } from '../telemetry.ts';
 import type { StoreOutcome } from './store-batch.ts';
-
-const FIRST_RETRY_MS = 200;
-const LONGEST_RETRY_MS = 10_000;
 
 /** Whether a batch that could not be stored is waited with, or left to the queue. */
 export type AttemptFault = 'unavailable' | 'unexpected';
@@ -63,7 +60,7 @@ export function batchHandler(
           throw err;
         }
         onFault?.('unavailable');
-        const waitMs = Math.min(FIRST_RETRY_MS * 2 ** Math.min(attempt - 1, 10), LONGEST_RETRY_MS);
+        const waitMs = retryWaitMs(attempt);
         log.warn({ batch: batch.id, attempt, waitMs, err }, 'could not store a batch yet');
         if (await isStopping(waitMs, stopping)) {
           log.info(line('handed back'), 'gave a batch back: another worker takes it');
@@ -86,9 +83,4 @@ function sizes(batch: Batch) {
     requests: batch.requests.length,
     bytes: Buffer.byteLength(batch.objects),
   };
-}
-
-/** Waits, unless it is to stop. */
-async function isStopping(ms: number, stopping: AbortSignal): Promise<boolean> {
-  return delay(ms * (0.5 + Math.random() / 2), false, { signal: stopping }).catch(() => true);
 }

@@ -17,6 +17,7 @@ import { deleteExpired } from '../store/retention.ts';
 import { keepSchedule } from '../store/schedule.ts';
 import type { Log } from '../telemetry.ts';
 import { errorReporter } from '../telemetry.ts';
+import { EVALUATIONS_AT_ONCE, startEvaluation } from './evaluation.ts';
 
 /** How often it is looked for what is too old, in milliseconds. */
 const RETENTION_INTERVAL_MS = 60 * 60_000;
@@ -56,7 +57,8 @@ export async function startWorker(
     if (!parts.metrics) closing.add('metrics', () => metrics.close());
     const database = openDatabase(config, log, {
       // One more for how it is, and one for retention.
-      poolSize: config.workerConcurrency + importConcurrency + 2,
+      poolSize:
+        config.workerConcurrency + importConcurrency + 2 + (config.evaluator ? EVALUATIONS_AT_ONCE : 0),
       queryTimeoutMs: 60_000,
     });
     closing.add('database', () => database.close());
@@ -77,11 +79,19 @@ export async function startWorker(
     const queue = provider.openQueue();
     closing.add('queue', () => queue.close());
 
-    const observer = metrics.worker({ inHand: (lane) => watch.inHand(lane), problem });
-    const handler = batchHandler((batch, onProgress) => storeBatch(database, batch, { onProgress }), log, {
-      ...observer,
-      onProgress: (batch) => watch.onProgress(batch),
+    const onEvents = (): void => undefined;
+    const onWaiting = await startEvaluation({
+      ...{ config, log, database, closing, onEvents, telemetry: parts.tracing?.queue },
+      metrics: (waiting) => metrics.evaluation(waiting),
     });
+
+    const observer = metrics.worker({ inHand: (lane) => watch.inHand(lane), problem });
+    const told = onWaiting ? { onWaiting } : {};
+    const handler = batchHandler(
+      (batch, onProgress) => storeBatch(database, batch, { onProgress, ...told }),
+      log,
+      { ...observer, onProgress: (batch) => watch.onProgress(batch) },
+    );
     const consumer = provider.consume(watch.handler(handler), {
       concurrency: config.workerConcurrency,
       importConcurrency,

@@ -4,6 +4,7 @@
  * Every statement that changes an import locks its row in inlet.imports first. So whoever comes last, the API
  * that tells how many chunks there are or the worker that stores one, sees that all are in and finishes.
  */
+import type { BatchId } from '../domain/request-id.ts';
 import type { Database, Queryable } from './database.ts';
 import { TIME_FROM_MICROS } from './sql-time.ts';
 
@@ -69,6 +70,7 @@ export async function beginUpload(
     );
     await run('DELETE FROM inlet.import_chunks WHERE request_id = $1');
     await run('DELETE FROM inlet.failed_objects WHERE request_id = $1');
+    await run('DELETE FROM inlet.evaluations WHERE request_id = $1');
     await run(
       `UPDATE inlet.requests SET status = 'uploading', objects = 0, expected = NULL, failed = 0, accepted_at = ${TIME_FROM_MICROS('$2')}
        WHERE request_id = $1`,
@@ -142,9 +144,10 @@ export interface StoredChunk {
 /**
  * Counts a chunk, once however often its job is tried. Comes last in the transaction that stores its objects,
  * because no other chunk of the import can do the same until that ends.
+ * @returns false where it was counted before
  * @throws StaleChunkError where the transaction must be rolled back
  */
-export async function recordChunk(transaction: Queryable, chunk: StoredChunk): Promise<void> {
+export async function recordChunk(transaction: Queryable, chunk: StoredChunk): Promise<boolean> {
   const { requestId } = chunk;
   const current = await transaction.query({
     name: 'lock-import',
@@ -159,7 +162,7 @@ export async function recordChunk(transaction: Queryable, chunk: StoredChunk): P
            ON CONFLICT (request_id, chunk) DO NOTHING RETURNING 1`,
     values: [requestId, chunk.chunk, JSON.stringify(chunk.ids)],
   });
-  if (recorded.length === 0) return;
+  if (recorded.length === 0) return false;
   await transaction.query({
     name: 'count-chunk',
     text: 'UPDATE inlet.imports SET stored_chunks = stored_chunks + 1 WHERE request_id = $1',
@@ -170,9 +173,37 @@ export async function recordChunk(transaction: Queryable, chunk: StoredChunk): P
     text: 'UPDATE inlet.requests SET objects = objects + $2, failed = failed + $3 WHERE request_id = $1',
     values: [requestId, chunk.objects, chunk.failed],
   });
+  return true;
 }
 
-/** Finishes an import once all of its chunks are in; does nothing before, and nothing more after. */
+/** A chunk of an import whose objects are to be evaluated. */
+export interface WaitingChunk {
+  readonly requestId: string;
+  readonly chunk: number;
+  /** The batch that it came with. */
+  readonly batchId: BatchId;
+}
+
+/** Ends the wait for the evaluation of a chunk, and the import with the last of them. Doing it again changes nothing. */
+export async function finishChunkEvaluation(
+  database: Database,
+  { requestId, chunk, batchId }: WaitingChunk,
+): Promise<void> {
+  await database.transaction(async (transaction) => {
+    await transaction.query({
+      text: 'SELECT 1 FROM inlet.imports WHERE request_id = $1 FOR UPDATE',
+      values: [requestId],
+    });
+    await transaction.query({
+      // Another upload may have chunks of the same numbers.
+      text: 'DELETE FROM inlet.evaluations WHERE request_id = $1 AND chunk = $2 AND batch_id = $3',
+      values: [requestId, chunk, batchId],
+    });
+    await finishIfAllIn(transaction, requestId);
+  });
+}
+
+/** Finishes an import once all of its chunks are in, and evaluated where that is to be; does nothing before, and nothing more after. */
 export async function finishImport(database: Database, requestId: string): Promise<void> {
   const [row] = await database.query({
     name: 'is-import-in',
@@ -211,9 +242,12 @@ async function finishIfAllIn(transaction: Queryable, requestId: string): Promise
   });
   if (!row) return;
   const done = await transaction.query({
+    // What waits to be evaluated is looked at here, under the lock, and not above, before it.
     text: `UPDATE inlet.requests
            SET status = CASE failed WHEN 0 THEN 'succeeded' ELSE 'failed' END, completed_at = now()
-           WHERE request_id = $1 AND completed_at IS NULL RETURNING 1`,
+           WHERE request_id = $1 AND completed_at IS NULL
+             AND NOT EXISTS (SELECT FROM inlet.evaluations WHERE evaluations.request_id = $1)
+           RETURNING 1`,
     values: [requestId],
   });
   if (done.length === 0) return;

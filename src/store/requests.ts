@@ -5,13 +5,16 @@
 import type { Queryable } from './database.ts';
 import { MICROS_OF, TIME_FROM_MICROS } from './sql-time.ts';
 
-export interface FinishedRequest {
+/** A request whose objects have been stored, or kept as failed. */
+export interface StoredRequest {
   readonly id: string;
   readonly namespace: string;
   /** The ids of its objects in the order of the request. */
   readonly ids: readonly string[];
   /** How many of its objects could not be stored. */
   readonly failed: number;
+  /** Its objects are still to be evaluated: it isn't done before. */
+  readonly waits?: true;
 }
 
 /** What a request may be: imports have a row, and are being uploaded, before they are done. */
@@ -37,19 +40,34 @@ export interface RequestRecord {
 }
 
 const RECORD = `
-  INSERT INTO inlet.requests (request_id, namespace, status, accepted_at, ids, objects, failed)
-  SELECT r ->> 'id', r ->> 'namespace', CASE (r ->> 'failed')::int WHEN 0 THEN 'succeeded' ELSE 'failed' END,
-         ${TIME_FROM_MICROS('$2')}, r -> 'ids', jsonb_array_length(r -> 'ids'), (r ->> 'failed')::int
+  INSERT INTO inlet.requests (request_id, namespace, status, accepted_at, completed_at, ids, objects, failed)
+  SELECT r ->> 'id', r ->> 'namespace',
+         CASE WHEN r ? 'waits' THEN 'ingesting' ELSE CASE (r ->> 'failed')::int WHEN 0 THEN 'succeeded' ELSE 'failed' END END,
+         ${TIME_FROM_MICROS('$2')}, CASE WHEN r ? 'waits' THEN NULL ELSE now() END,
+         r -> 'ids', jsonb_array_length(r -> 'ids'), (r ->> 'failed')::int
   FROM jsonb_array_elements($1::jsonb) AS r
   ON CONFLICT (request_id) DO NOTHING`;
 
-/** Records requests as done. One that is recorded already stays as it is: its batch came a second time. */
+/**
+ * Records requests. One that is recorded already stays as it is: its batch came a second time.
+ * @returns those that wait and were not recorded before
+ */
 export async function recordRequests(
   on: Queryable,
   acceptedAt: number,
-  requests: readonly FinishedRequest[],
-): Promise<void> {
-  await on.query({ name: 'record-requests', text: RECORD, values: [JSON.stringify(requests), acceptedAt] });
+  requests: readonly StoredRequest[],
+): Promise<{ requestId: string }[]> {
+  const values = [JSON.stringify(requests), acceptedAt];
+  if (!requests.some(({ waits }) => waits)) {
+    await on.query({ name: 'record-requests', text: RECORD, values });
+    return [];
+  }
+  const rows = await on.query<{ request_id: string; waits: boolean }>({
+    name: 'record-waiting-requests',
+    text: `${RECORD} RETURNING request_id, completed_at IS NULL AS waits`,
+    values,
+  });
+  return rows.filter(({ waits }) => waits).map(({ request_id }) => ({ requestId: request_id }));
 }
 
 const COLUMNS = `

@@ -3,7 +3,7 @@
  * if and only if what it tells of has been committed, whatever dies afterwards.
  */
 import type { EventType } from '../domain/webhook.ts';
-import type { Queryable } from './database.ts';
+import type { Database, Queryable } from './database.ts';
 import { TIME_FROM_MICROS } from './sql-time.ts';
 
 /** An endpoint that wants events. */
@@ -28,17 +28,27 @@ export interface OutboxEvent {
 }
 
 /** Reads the endpoints that want events; without parameters, so that it can be sent along with a begin. */
-export const READ_SUBSCRIPTIONS = `
+const READ_SUBSCRIPTIONS = `
   SELECT endpoint_id, namespaces, events FROM inlet.webhook_endpoints WHERE disabled_at IS NULL`;
 
-export interface SubscriptionRow {
+interface SubscriptionRow {
   readonly endpoint_id: string;
   readonly namespaces: string[] | null;
   readonly events: EventType[];
 }
 
-export function subscription({ endpoint_id, namespaces, events }: SubscriptionRow): Subscription {
+function subscription({ endpoint_id, namespaces, events }: SubscriptionRow): Subscription {
   return { endpointId: endpoint_id, namespaces: namespaces ?? undefined, events };
+}
+
+/** A transaction that knows who wants to hear of it: an endpoint that is there before a write gets its events. */
+export function storing<T>(
+  database: Database,
+  use: (transaction: Queryable, subscriptions: readonly Subscription[]) => Promise<T>,
+): Promise<T> {
+  return database.transactionWith(READ_SUBSCRIPTIONS, (transaction, rows: readonly SubscriptionRow[]) =>
+    use(transaction, rows.map(subscription)),
+  );
 }
 
 /**

@@ -2,12 +2,14 @@
  * The metrics of a process. Each call of {@link createMetrics} stands by itself, so that several Inlets can run in one
  * process; where one process is both API and worker, both are handed the same.
  */
+import type { EvaluatorObserver } from '../evaluation/evaluator.ts';
 import type { OnAnswered } from '../http/request-log.ts';
 import type { EnqueueObserver } from '../ingest/observed-queue.ts';
 import type { BatchObserver } from '../ingest/worker.ts';
 import type { QueueLoad } from '../queue/queue.ts';
 import type { PoolUse } from '../store/database.ts';
 import { enqueueMetrics, requestMetrics } from './api-metrics.ts';
+import { evaluationMetrics } from './evaluation-metrics.ts';
 import type { Registry } from './registry.ts';
 import { createRegistry } from './registry.ts';
 import { buildMetric, poolMetrics, queueMetrics } from './shared-metrics.ts';
@@ -49,6 +51,11 @@ export class Metrics {
   worker(watch: WatchedWorker): BatchObserver {
     watchMetrics(this.#registry, watch);
     return storeMetrics(this.#registry);
+  }
+
+  /** Measures the evaluation of a worker. @param waiting the latest that is known of how much waits */
+  evaluation(waiting: () => number | undefined): EvaluatorObserver {
+    return evaluationMetrics(this.#registry, waiting);
   }
 
   /** Measures the queue. @param load the latest that is known of it; undefined where that is nothing */

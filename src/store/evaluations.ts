@@ -1,0 +1,149 @@
+/**
+ * What waits to be evaluated: requests, and chunks of imports, whose objects are stored. A row is written in the
+ * transaction that stores them, and deleted in the one that ends the wait.
+ */
+import type { BatchId } from '../domain/request-id.ts';
+import type { Queryable } from './database.ts';
+import { MICROS_OF } from './sql-time.ts';
+
+/** A request that waits, or a chunk of one. */
+export interface WaitingPart {
+  readonly requestId: string;
+  /** Of an import only. */
+  readonly chunk?: number;
+}
+
+/** One that waits, with its objects. */
+export interface WaitingObjects extends WaitingPart {
+  readonly namespace: string;
+  /** Microseconds since 1970. */
+  readonly acceptedAt: number;
+  /** Each id once, with the key of its place that events have. */
+  readonly objects: readonly { readonly id: string; readonly key: string }[];
+}
+
+/** What stands in the table where there is no chunk. */
+const NO_CHUNK = -1;
+
+/** Lets requests and chunks of a batch wait. */
+export async function recordEvaluations(
+  on: Queryable,
+  batchId: BatchId,
+  parts: readonly WaitingPart[],
+): Promise<void> {
+  await on.write({
+    name: 'record-evaluations',
+    text: `INSERT INTO inlet.evaluations (request_id, chunk, batch_id)
+           SELECT request_id, chunk, $3 FROM unnest($1::text[], $2::int[]) AS part (request_id, chunk)
+           ORDER BY 1, 2 ON CONFLICT DO NOTHING`,
+    values: [parts.map(({ requestId }) => requestId), parts.map(({ chunk = NO_CHUNK }) => chunk), batchId],
+  });
+}
+
+interface WaitingRow {
+  readonly request_id: string;
+  readonly chunk: number;
+  readonly namespace: string | null;
+  readonly accepted_at: string | null;
+  readonly upload: number | null;
+  readonly ids: string[] | null;
+  readonly positions: number[] | null;
+}
+
+/** The ids that did not fail, each where it stands last in its request: as in the events of the store. */
+const READ = `
+  SELECT waiting.request_id, waiting.chunk, request.namespace, ${MICROS_OF('request.accepted_at')} AS accepted_at,
+         import.upload, coalesce(part.ids, object.ids) AS ids, object.positions
+  FROM inlet.evaluations AS waiting
+  LEFT JOIN inlet.requests AS request USING (request_id)
+  LEFT JOIN inlet.imports AS import USING (request_id)
+  LEFT JOIN inlet.import_chunks AS part USING (request_id, chunk)
+  CROSS JOIN LATERAL (
+    SELECT jsonb_agg(id ORDER BY position) AS ids, jsonb_agg(position ORDER BY position) AS positions
+    FROM (
+      SELECT each.id, max(each.position) - 1 AS position
+      FROM jsonb_array_elements_text(request.ids) WITH ORDINALITY AS each (id, position)
+      WHERE NOT EXISTS (
+        SELECT FROM inlet.failed_objects AS refused
+        WHERE refused.request_id = request.request_id AND refused.index = each.position - 1
+      )
+      GROUP BY each.id
+    ) AS once
+  ) AS object
+  WHERE waiting.batch_id = $1
+  ORDER BY waiting.request_id, waiting.chunk`;
+
+/** What of a batch waits. A chunk of an upload that doesn't count any more is without objects. */
+export async function readWaiting(on: Queryable, batchId: BatchId): Promise<WaitingObjects[]> {
+  const rows = await on.query<WaitingRow>({ name: 'read-waiting', text: READ, values: [batchId] });
+  return rows.map(({ request_id, chunk, namespace, accepted_at, upload, ids, positions }) => {
+    const part = { requestId: request_id, namespace: namespace ?? '' };
+    const acceptedAt = Number(accepted_at ?? 0);
+    if (chunk === NO_CHUNK) {
+      const objects = (ids ?? []).map((id, i) => ({ id, key: String(positions?.[i] ?? i) }));
+      return { ...part, acceptedAt, objects };
+    }
+    // Chunks are ordered as of the beginning of the upload, a microsecond each. Where an object stands in the file
+    // isn't known any more.
+    const objects = (ids ?? []).map((id, i) => ({ id, key: `${upload}_${chunk}_${i}` }));
+    return { ...part, chunk, acceptedAt: acceptedAt + chunk, objects };
+  });
+}
+
+/** Ends the wait of requests. Ending it again changes nothing. (For chunks, see imports.ts.) */
+export async function finishRequests(
+  on: Queryable,
+  batchId: BatchId,
+  requestIds: readonly string[],
+): Promise<void> {
+  if (requestIds.length === 0) return;
+  await on.write({
+    name: 'end-wait',
+    text: `DELETE FROM inlet.evaluations
+           WHERE batch_id = $1 AND request_id = ANY($2) AND chunk = ${NO_CHUNK}`,
+    values: [batchId, requestIds],
+  });
+  await on.write({
+    name: 'finish-requests',
+    text: `UPDATE inlet.requests
+           SET status = CASE failed WHEN 0 THEN 'succeeded' ELSE 'failed' END, completed_at = now()
+           WHERE request_id = ANY($1) AND completed_at IS NULL`,
+    values: [requestIds],
+  });
+}
+
+/**
+ * The batches that have waited longest.
+ * @param forMs only those that have waited so long, in milliseconds
+ */
+export async function longestWaiting(on: Queryable, forMs: number, limit: number): Promise<BatchId[]> {
+  const rows = await on.query<{ batch_id: string }>({
+    // In the order of the index: ids rise with time.
+    text: `SELECT DISTINCT batch_id FROM inlet.evaluations
+           WHERE created_at < now() - $1 * interval '1 millisecond' ORDER BY batch_id LIMIT $2`,
+    values: [forMs, limit],
+  });
+  return rows.map(({ batch_id }) => batch_id);
+}
+
+/** How many requests and chunks wait. */
+export async function countWaiting(on: Queryable): Promise<number> {
+  const [row] = await on.query<{ count: string }>({
+    text: 'SELECT count(*) AS count FROM inlet.evaluations',
+  });
+  return Number(row?.count ?? 0);
+}
+
+/**
+ * Whether somebody with an evaluator has looked for what waits.
+ * @param schedule the name under which they do
+ * @param withinMs how long ago at most, in milliseconds
+ */
+export async function hasSwept(on: Queryable, schedule: string, withinMs: number): Promise<boolean> {
+  const rows = await on.query({
+    text: `SELECT FROM inlet.schedules
+           WHERE name = $1 AND greatest(due_at, leased_until) > now() - $2 * interval '1 millisecond'`,
+    values: [schedule, withinMs],
+  });
+  return rows.length > 0;
+}

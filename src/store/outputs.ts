@@ -1,0 +1,145 @@
+/** The outputs of the evaluator: the latest for each object, beside the object's own row. */
+import type { Queryable } from './database.ts';
+
+export interface ObjectKey {
+  readonly namespace: string;
+  readonly id: string;
+}
+
+/** An object as it is now, for the evaluator. */
+export interface CurrentVersion extends ObjectKey {
+  /** Deleted, evaluated in this revision already, or neither. */
+  readonly state: 'deleted' | 'evaluated' | 'waiting';
+  /** The request that has written it. */
+  readonly requestId: string;
+  readonly revision: number;
+  /** JSON text, of one that waits only. */
+  readonly data: string | null;
+  /** JSON text of the former version; null where there is none. */
+  readonly previous: string | null;
+}
+
+/** An output that is to be kept, or why there is none. */
+export interface NewOutput extends ObjectKey {
+  readonly revision: number;
+  /** JSON text. */
+  readonly output: string | null;
+  readonly error: string | null;
+}
+
+/** What is kept of an object: an output as JSON text, or why there is none. */
+export type KeptOutput = Pick<NewOutput, 'output' | 'error'>;
+
+/** About how much of the data of one page Postgres may have to unpack, in bytes as it is stored: it grows by that. */
+const PAGE_BYTES = 1024 * 1024;
+
+/** How large data is as text is known only when it is unpacked; how large it is as stored costs nothing. */
+const CURRENT = `
+  SELECT namespace, id, state, request_id, revision,
+         CASE state WHEN 'waiting' THEN data::text END AS data,
+         CASE state WHEN 'waiting' THEN previous::text END AS previous
+  FROM (
+    SELECT *, sum(bytes) OVER (ORDER BY position) AS total
+    FROM (
+      SELECT wanted.position, wanted.namespace, wanted.id, object.request_id, object.revision, object.data,
+             former.data AS previous, evaluated.state,
+             CASE evaluated.state WHEN 'waiting'
+               THEN pg_column_size(object.data) + coalesce(pg_column_size(former.data), 0) ELSE 0
+             END AS bytes
+      FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS wanted (namespace, id, position)
+      LEFT JOIN inlet.objects AS object USING (namespace, id)
+      LEFT JOIN inlet.outputs AS kept USING (namespace, id)
+      LEFT JOIN inlet.revisions AS former
+        ON former.namespace = object.namespace AND former.id = object.id AND former.revision = object.revision - 1
+      CROSS JOIN LATERAL (
+        SELECT CASE WHEN object.data IS NULL THEN 'deleted'
+                    WHEN kept.revision = object.revision THEN 'evaluated'
+                    ELSE 'waiting' END AS state
+      ) AS evaluated
+    ) AS each
+  ) AS summed
+  WHERE total - bytes < $3
+  ORDER BY position`;
+
+/**
+ * Reads objects as they are now, for `keys` in their order from the first on as far as about a mebibyte of stored data
+ * reaches: at least one.
+ */
+export async function readCurrent(on: Queryable, keys: readonly ObjectKey[]): Promise<CurrentVersion[]> {
+  const rows = await on.query<{
+    namespace: string;
+    id: string;
+    state: CurrentVersion['state'];
+    request_id: string | null;
+    revision: string | null;
+    data: string | null;
+    previous: string | null;
+  }>({ name: 'read-current', text: CURRENT, values: [...columns(keys), PAGE_BYTES] });
+  return rows.map(({ request_id, revision, ...row }) => ({
+    ...row,
+    requestId: request_id ?? '',
+    revision: Number(revision ?? 0),
+  }));
+}
+
+/**
+ * Keeps outputs; never in place of one of a higher revision, and none of an object that was deleted meanwhile. Rows come
+ * in the order of their key, so that two workers never wait for each other in a circle.
+ */
+export async function keepOutputs(on: Queryable, outputs: readonly NewOutput[]): Promise<void> {
+  if (outputs.length === 0) return;
+  await on.write({
+    name: 'keep-outputs',
+    text: `
+      INSERT INTO inlet.outputs AS kept (namespace, id, revision, output, error)
+      SELECT new.namespace, new.id, new.revision, new.output::jsonb, new.error
+      FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[])
+             AS new (namespace, id, revision, output, error)
+      JOIN inlet.objects AS object USING (namespace, id)
+      WHERE object.data IS NOT NULL
+      ORDER BY object.namespace, object.id
+      ON CONFLICT (namespace, id) DO UPDATE SET
+        revision = excluded.revision, output = excluded.output, error = excluded.error, evaluated_at = now()
+      WHERE kept.revision < excluded.revision`,
+    values: [
+      ...columns(outputs),
+      outputs.map(({ revision }) => revision),
+      outputs.map(({ output }) => output),
+      outputs.map(({ error }) => error),
+    ],
+  });
+}
+
+/** Reads what is kept of objects, in the order of `keys`; undefined for one that has nothing, or was deleted. */
+export async function readOutputs(
+  on: Queryable,
+  keys: readonly ObjectKey[],
+): Promise<(KeptOutput | undefined)[]> {
+  const rows = await on.query<KeptOutput>({
+    name: 'read-outputs',
+    text: `SELECT kept.output::text AS output, kept.error
+           FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS wanted (namespace, id, position)
+           LEFT JOIN inlet.objects AS object
+             ON object.namespace = wanted.namespace AND object.id = wanted.id AND object.data IS NOT NULL
+           LEFT JOIN inlet.outputs AS kept ON kept.namespace = object.namespace AND kept.id = object.id
+           ORDER BY position`,
+    values: columns(keys),
+  });
+  return rows.map((row) => (row.output === null && row.error === null ? undefined : row));
+}
+
+/** Deletes the outputs of those of these objects that are deleted. */
+export async function deleteOutputs(on: Queryable, keys: readonly ObjectKey[]): Promise<void> {
+  await on.write({
+    name: 'delete-outputs',
+    text: `DELETE FROM inlet.outputs AS kept
+           USING unnest($1::text[], $2::text[]) AS gone (namespace, id), inlet.objects AS object
+           WHERE kept.namespace = gone.namespace AND kept.id = gone.id
+             AND object.namespace = gone.namespace AND object.id = gone.id AND object.data IS NULL`,
+    values: columns(keys),
+  });
+}
+
+function columns(keys: readonly ObjectKey[]): [string[], string[]] {
+  return [keys.map(({ namespace }) => namespace), keys.map(({ id }) => id)];
+}
