@@ -18,7 +18,7 @@ import type { EvaluationInput } from './thread-messages.ts';
 export interface ObjectEvaluator {
   /** How many at one time. */
   readonly concurrency: number;
-  /** @param stopping ends the wait for its turn */
+  /** @param stopping where it is aborted, what has not begun isn't begun any more */
   evaluate(input: EvaluationInput, stopping: AbortSignal): Promise<Evaluation>;
 }
 

@@ -77,19 +77,17 @@ export class Evaluator {
 
   /**
    * Evaluates an object when it is its turn.
-   * @param stopping ends the wait for that
+   * @param stopping where it is aborted by then, the object isn't evaluated any more
    * @throws the reason of `stopping`, and an error once it was closed
    */
   async evaluate(input: EvaluationInput, stopping: AbortSignal): Promise<Evaluation> {
-    return this.#turns.take(
-      async () => {
-        const begun = performance.now();
-        const evaluation = checked(await this.#run(input));
-        this.#options.observer?.onEvaluated?.(evaluation.outcome, performance.now() - begun);
-        return evaluation;
-      },
-      { signal: stopping },
-    );
+    return this.#turns.take(async () => {
+      stopping.throwIfAborted();
+      const begun = performance.now();
+      const evaluation = checked(await this.#run(input));
+      this.#options.observer?.onEvaluated?.(evaluation.outcome, performance.now() - begun);
+      return evaluation;
+    });
   }
 
   /** Ends all threads. Objects in hand come to nothing. */

@@ -20,9 +20,8 @@ export function requestSummary(request: RequestRecord) {
   };
 }
 
-const OUTPUT = JSON.stringify({ actions: [], labels: [], fields: {} });
-
 /** @param url where the object is read */
-export function resultText({ id, metadata }: Result, url: string): string {
-  return `{"id":${JSON.stringify(id)},"output":${OUTPUT},"metadata":${metadata},"url":${JSON.stringify(url)}}`;
+export function resultText({ id, metadata, output, evaluationError }: Result, url: string): string {
+  const error = evaluationError === undefined ? '' : `"evaluation_error":${JSON.stringify(evaluationError)},`;
+  return `{"id":${JSON.stringify(id)},"output":${output},${error}"metadata":${metadata},"url":${JSON.stringify(url)}}`;
 }

@@ -128,6 +128,12 @@ export async function readOutputs(
   return rows.map((row) => (row.output === null && row.error === null ? undefined : row));
 }
 
+/** Whether there is any. */
+export async function hasOutputs(on: Queryable): Promise<boolean> {
+  const rows = await on.query({ name: 'has-outputs', text: 'SELECT FROM inlet.outputs LIMIT 1' });
+  return rows.length > 0;
+}
+
 /** Deletes the outputs of those of these objects that are deleted. */
 export async function deleteOutputs(on: Queryable, keys: readonly ObjectKey[]): Promise<void> {
   await on.write({

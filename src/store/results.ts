@@ -36,39 +36,57 @@ export async function countStoredIds(on: Queryable, requestId: string): Promise<
   return Number(row?.count ?? 0);
 }
 
-/** Metadata may be whole documents: of the objects that were asked for, as many are answered as fit, at least one. */
-const METADATA = `
-  SELECT metadata FROM (
-    SELECT position, metadata, sum(octet_length(metadata)) OVER (ORDER BY position) AS total
+/** What is shown of an object beside its id. */
+export interface ResultRow {
+  /** JSON text of an object. */
+  readonly metadata: string;
+  /** JSON text; null where nothing was answered about it. */
+  readonly output: string | null;
+  /** Why it could not be evaluated. */
+  readonly error: string | null;
+}
+
+/**
+ * Metadata and outputs may be whole documents: of the objects that were asked for, as many are answered as fit, at least
+ * one. What an evaluator has said of an object that was deleted since is nobody's business any more.
+ */
+const RESULTS = `
+  SELECT metadata, output, error FROM (
+    SELECT *, sum(bytes) OVER (ORDER BY position) AS total
     FROM (
-      SELECT wanted.position, coalesce(found.metadata, '{}') AS metadata
+      SELECT wanted.position, coalesce(found.metadata, '{}') AS metadata, kept.output, kept.error,
+             octet_length(coalesce(found.metadata, '{}')) + coalesce(octet_length(kept.output), 0) AS bytes
       FROM unnest($2::text[]) WITH ORDINALITY AS wanted (id, position)
       CROSS JOIN LATERAL (
         SELECT jsonb_object_agg(field.name, object.data -> field.name)::text AS metadata
         FROM inlet.objects AS object JOIN unnest($3::text[]) AS field (name) ON object.data ? field.name
         WHERE object.namespace = $1 AND object.id = wanted.id
       ) AS found
+      LEFT JOIN LATERAL (
+        SELECT evaluated.output::text AS output, evaluated.error
+        FROM inlet.outputs AS evaluated JOIN inlet.objects AS object USING (namespace, id)
+        WHERE evaluated.namespace = $1 AND evaluated.id = wanted.id AND object.data IS NOT NULL
+      ) AS kept ON true
     ) AS each
   ) AS summed
-  WHERE total - octet_length(metadata) < $4
+  WHERE total - bytes < $4
   ORDER BY position`;
 
 /**
- * Reads the values of some fields of objects as they are now.
+ * Reads the values of some fields of objects as they are now, and what the evaluator has answered about them.
  * @param limit about how many bytes may be answered
- * @returns JSON text of an object each, for `ids` in their order from the first on as far as `limit` reaches; `{}`
- *   for one that isn't there or has none of the fields
+ * @returns a row each, for `ids` in their order from the first on as far as `limit` reaches; metadata is `{}` for one
+ *   that isn't there or has none of the fields
  */
-export async function readMetadata(
+export async function readResults(
   on: Queryable,
   namespace: string,
   ids: readonly string[],
   fields: readonly string[],
   limit: number,
-): Promise<string[]> {
-  const rows = await on.query<{ metadata: string }>({
-    text: METADATA,
+): Promise<ResultRow[]> {
+  return on.query<ResultRow & Record<string, unknown>>({
+    text: RESULTS,
     values: [namespace, ids, fields, limit],
   });
-  return rows.map(({ metadata }) => metadata);
 }

@@ -12,8 +12,9 @@ import { resultsQuery, statusQuery } from './requests.ts';
 export const requestStatus = named(
   'RequestStatus',
   z.enum(REQUEST_STATUSES),
-  'Where a request is: from `queued`, for a file over `uploading`, to `ingesting`, and then `succeeded`, or `failed` ' +
-    'where at least one of its objects could not be stored.',
+  'Where a request is: from `queued`, for a file over `uploading`, to `ingesting` (until its objects are stored and, ' +
+    'where there is an evaluator, evaluated), and then `succeeded`, or `failed` where at least one of its objects could ' +
+    'not be stored.',
   'succeeded',
 );
 
@@ -35,10 +36,18 @@ const result = named(
   'Result',
   z.strictObject({
     id: OBJECT_ID,
-    output: z.strictObject({
-      actions: z.array(z.unknown()),
-      labels: z.array(z.unknown()),
-      fields: z.record(z.string(), z.unknown()),
+    output: z
+      .strictObject({
+        actions: z.array(z.unknown()),
+        labels: z.array(z.unknown()),
+        fields: z.record(z.string(), z.unknown()),
+      })
+      .meta({
+        description:
+          'What the evaluator has answered about the object as it is now; empty where there is no evaluator.',
+      }),
+    evaluation_error: z.string().optional().meta({
+      description: 'Why the evaluator has failed for it; only where it has. `output` is empty then.',
     }),
     metadata: z.record(z.string(), z.unknown()).meta({
       description: "The object's fields of the content type `metadata`, as they are now.",
