@@ -99,8 +99,7 @@ async function evaluatePage(
   for (const version of versions) {
     if (version.state === 'waiting') waiting.set(`${version.namespace} ${version.id}`, version);
   }
-  const evaluated = await unlessStopping(
-    stopping,
+  const evaluated = await unlessStopping(stopping, () =>
     Promise.all([...waiting.values()].map((version) => evaluateVersion(version, evaluator, stopping))),
   );
   for (const { outcome, output } of evaluated) {
@@ -191,8 +190,8 @@ async function finishRest(
   }
 }
 
-/** Waits for something until it is to stop. @throws HandedBackError then */
-async function unlessStopping<T>(stopping: AbortSignal, promise: Promise<T>): Promise<T> {
+/** Does something until it is to stop: what is begun then is left alone. @throws HandedBackError then */
+async function unlessStopping<T>(stopping: AbortSignal, run: () => Promise<T>): Promise<T> {
   const handBack = (): HandedBackError => new HandedBackError('the worker stops');
   if (stopping.aborted) throw handBack();
   let onStop: () => void = () => undefined;
@@ -201,7 +200,7 @@ async function unlessStopping<T>(stopping: AbortSignal, promise: Promise<T>): Pr
     stopping.addEventListener('abort', onStop);
   });
   try {
-    return await Promise.race([promise, stopped]);
+    return await Promise.race([run(), stopped]);
   } finally {
     stopping.removeEventListener('abort', onStop);
   }

@@ -63,7 +63,9 @@ const deeds = {
   unknown: () => ({ label: ['typing mistake'] }),
   partly: () => ({ labels: ['only'] }),
   print: () => {
+    // biome-ignore lint/suspicious/noConsole: that is what it is about
     console.log('a line\nand another');
+    // biome-ignore lint/suspicious/noConsole: that is what it is about
     console.error('a warning');
     return {};
   },
