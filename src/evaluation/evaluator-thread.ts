@@ -30,7 +30,7 @@ export interface ThreadOptions {
   readonly timeoutMs: number;
   /** Told of each line that the evaluator writes to its console. */
   readonly onConsole: (stream: 'stdout' | 'stderr', line: string) => void;
-  /** Told when the thread ends though nobody has closed it. */
+  /** Told when the thread ends though nobody has closed it. @param reason without anything that could be data */
   readonly onLost: (reason: string) => void;
 }
 
@@ -89,7 +89,7 @@ export class EvaluatorThread {
     forwardLines(this.#worker.stdout, (line) => options.onConsole('stdout', line));
     forwardLines(this.#worker.stderr, (line) => options.onConsole('stderr', line));
     this.#port.on('message', (message: FromThread) => this.#hear(message));
-    this.#worker.on('error', (error: unknown) => this.#end(textOf(error)));
+    this.#worker.on('error', (error: unknown) => this.#end(textOf(error), { shown: nameOf(error) }));
     this.#worker.on('exit', (code) => this.#end(`it ended itself with code ${code}`));
   }
 
@@ -123,7 +123,7 @@ export class EvaluatorThread {
 
   /** Ends it; what is in hand is lost. */
   async close(): Promise<void> {
-    this.#lose('it was closed', () => false);
+    this.#lose('it was closed', false);
     await this.#worker.terminate();
   }
 
@@ -196,29 +196,34 @@ export class EvaluatorThread {
       const error = `timed out after ${seconds} s, and let nothing else run`;
       this.#settle(culprit, { kind: 'failed', error, isLate: true });
     }
-    this.#end(`it was blocked for more than ${seconds} s`, culprit === undefined);
+    this.#end(`it was blocked for more than ${seconds} s`, { isSuspect: culprit === undefined });
     void this.#worker.terminate();
   }
 
   /** The thread has ended by itself, or is about to be terminated. */
-  #end(reason: string, isSuspect = true): void {
+  #end(reason: string, { isSuspect = true, shown = reason } = {}): void {
     if (this.#ended !== undefined) return;
     const unusable = this.#onLoaded;
-    this.#lose(reason, () => isSuspect);
+    this.#lose(reason, isSuspect);
     if (unusable) unusable(reason);
-    else this.#options.onLost(reason);
+    else this.#options.onLost(shown);
   }
 
-  #lose(reason: string, isSuspect: () => boolean): void {
+  #lose(reason: string, isSuspect: boolean): void {
     this.#ended ??= reason;
     clearInterval(this.#timer);
     this.#port.close();
-    for (const task of [...this.#inHand.keys()]) {
-      this.#settle(task, { kind: 'lost', reason, isSuspect: isSuspect() });
-    }
+    for (const task of [...this.#inHand.keys()]) this.#settle(task, { kind: 'lost', reason, isSuspect });
   }
 }
 
 function textOf(error: unknown): string {
   return error instanceof Error ? `${error.name}: ${error.message}` : `threw ${String(error)}`;
+}
+
+/** Messages of an evaluator may quote what it was given. */
+function nameOf(error: unknown): string {
+  if (!(error instanceof Error)) return 'it threw something that nobody has caught';
+  const code = 'code' in error ? ` (${String(error.code)})` : '';
+  return `it threw ${error.name}${code}, which nobody has caught`;
 }

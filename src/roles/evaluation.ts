@@ -57,7 +57,7 @@ export async function startEvaluation(
   parts: EvaluationParts,
 ): Promise<((batchId: BatchId) => void) | undefined> {
   const { config, log, database, closing, onEvents } = parts;
-  let waiting: number | undefined;
+  let waiting: number | undefined = config.evaluator === undefined ? 0 : undefined;
   const observer = parts.metrics(() => waiting);
   const onError = errorReporter(log, 'could not look for what waits to be evaluated');
   const evaluate = (batchId: BatchId, stopping: AbortSignal, evaluator: Evaluator | undefined) =>

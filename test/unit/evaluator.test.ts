@@ -196,12 +196,15 @@ describe('an object that ends the thread', () => {
     ['crash', 'ended its thread: Error: nobody catches it'],
     ['memory', expect.stringMatching(/^ended its thread: .*memory/)],
   ])('fails alone: %s', async (deed, error) => {
-    const { evaluate, outcomes } = await start();
+    const { evaluate, outcomes, lines } = await start();
     const others = Array.from({ length: 5 }, () => evaluate({ do: 'wait', ms: 50 }));
     expect(await evaluate({ do: deed })).toEqual({ outcome: 'failed', error });
     for (const one of others) expect((await one).outcome).toBe('succeeded');
     expect((await evaluate({})).outcome).toBe('succeeded');
     expect(outcomes.filter((outcome) => outcome === 'failed')).toHaveLength(1);
+    // Twice: among others, and by itself. Messages could quote data, and don't get into the log.
+    expect(lines.filter(({ msg }) => msg.includes('has ended'))).toHaveLength(2);
+    expect(JSON.stringify(lines)).not.toContain('nobody catches it');
   });
 });
 
@@ -297,5 +300,40 @@ describe('the module', () => {
       .toBe(true);
     await write('fleeting.mjs', 'export default () => ({ labels: ["v2"] });');
     expect(outputOf(await waiting).labels).toEqual(['v2']);
+  });
+});
+
+describe('the example', () => {
+  it('labels by rules, and acts once when a limit is crossed', async () => {
+    const { evaluate } = await start({ module: 'examples/evaluator.mjs' });
+    const version = async (object: object, previous: object | null, revision: number) =>
+      JSON.parse(
+        (
+          (await evaluate(object, {
+            ...{ revision, previous: previous && JSON.stringify(previous) },
+          })) as { output: string }
+        ).output,
+      ) as unknown;
+    const [first, second, third] = [
+      { price: 1_200, stock: 12 },
+      { price: 1_500, stock: 7 },
+      { price: 1_500, stock: 0 },
+    ];
+    expect(await version(first, null, 1)).toEqual({
+      actions: [],
+      labels: ['expensive'],
+      fields: { is_new: true },
+    });
+    expect(await version(second, first, 2)).toEqual({
+      actions: [{ type: 'reorder', field: 'stock', value: 7 }],
+      labels: ['expensive'],
+      fields: { is_new: false, price_change: 25 },
+    });
+    expect(await version(third, second, 3)).toEqual({
+      actions: [],
+      labels: ['expensive', 'out-of-stock'],
+      fields: { is_new: false, price_change: 0 },
+    });
+    expect(await version({}, null, 1)).toMatchObject({ labels: ['unpriced'] });
   });
 });
