@@ -221,9 +221,11 @@ describeOnBothQueues('evaluation', ({ redisUrl }) => {
         write(...Array.from({ length: 10 }, (__, i) => ({ id: `many-${r}-${i}` }))),
       ),
     );
-    const all = await Promise.all(requests.map((requestId) => results(requestId)));
-    expect(all.flat().filter(({ output }) => output.labels[0] === 'seen')).toHaveLength(5_000);
-    expect(all.flat().every(({ output }) => output.fields['calls'] === 1)).toBe(true);
+    // Asking for 500 at a time would be a test of something else.
+    const all: ResultAnswer[] = [];
+    for (const requestId of requests) all.push(...(await results(requestId)));
+    expect(all.filter(({ output }) => output.labels[0] === 'seen')).toHaveLength(5_000);
+    expect(all.every(({ output }) => output.fields['calls'] === 1)).toBe(true);
     const rows = await deliveryRows(database);
     expect(rows).toHaveLength(5_000);
     expect(rows.every(({ type }) => type === 'workflow.succeeded')).toBe(true);
