@@ -1,6 +1,9 @@
 /** Evaluation end to end: an evaluator in a worker, on both queues. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { requestIdAt } from '../../src/domain/request-id.ts';
+import { storeBatch } from '../../src/ingest/store-batch.ts';
 import type { Database } from '../../src/store/database.ts';
+import { handMadeBatch, object } from '../support/batches.ts';
 import { importFile } from '../support/imports.ts';
 import { eventually, TestInlet, testConfig } from '../support/inlet.ts';
 import { query } from '../support/postgres.ts';
@@ -213,6 +216,14 @@ describeOnBothQueues('evaluation', ({ redisUrl }) => {
       expect.stringContaining('not valid JSON'),
     ]);
     expect(await waiting()).toEqual([]);
+  });
+
+  it('is done as well for what never got into the queue', async () => {
+    // As by a worker that died right after the commit: nobody is told.
+    const batch = handMadeBatch(Date.now() * 1_000, [{ namespace: NS, objects: [object('unqueued')] }]);
+    await storeBatch(database, batch, { onWaiting: () => undefined });
+    const [result] = await results(requestIdAt(batch.id, 0));
+    expect(result?.output.labels).toEqual(['seen']);
   });
 
   it('comes to an end for 5,000 objects in many requests, each evaluated and told of once', async () => {
