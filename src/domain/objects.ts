@@ -220,9 +220,13 @@ export function idMistake(id: unknown): string | undefined {
   return undefined;
 }
 
-/** Parses a body. @throws InvalidWriteError */
-export function parseJson(text: string): unknown {
-  if (text.trim() === '') throw invalid('the body is empty: send {"data": {…}} or {"data": [{…}, …]}', '');
+/**
+ * Parses a body.
+ * @param example what should have come, where nothing has
+ * @throws InvalidWriteError
+ */
+export function parseJson(text: string, example = '{"data": {…}} or {"data": [{…}, …]}'): unknown {
+  if (text.trim() === '') throw invalid(`the body is empty: send ${example}`, '');
   try {
     return JSON.parse(text);
   } catch (error) {

@@ -1,9 +1,9 @@
 /** The rules for a namespace's schema: what each field of its objects is, and how it is shown. */
 import { z } from 'zod';
 import { isLongerThan } from './characters.ts';
-import { escapePointer } from './json-text.ts';
 import type { Issues } from './storable.ts';
 import { findUnstorable } from './storable.ts';
+import { addZodIssues, pointerTo } from './zod-issues.ts';
 
 /** Most fields of a schema: it travels with every request that brings it, and is read for every answer. */
 const MAX_FIELDS = 1_000;
@@ -91,25 +91,12 @@ export function checkSchema(schema: unknown, text: string, issues: Issues): void
   for (const [name, field] of fields) {
     const path = ['schema', name];
     if (!isShort(name)) {
-      issues.add(() => pointer(path), `a field's name has at most ${MAX_SCHEMA_TEXT} characters`);
-    } else addIssues(FIELD.safeParse(field).error, path, issues);
+      issues.add(() => pointerTo(path), `a field's name has at most ${MAX_SCHEMA_TEXT} characters`);
+    } else addZodIssues(FIELD.safeParse(field).error, path, issues);
   }
   findUnstorable(text, 0, issues, '/schema');
 }
 
 function isShort(text: string): boolean {
   return !isLongerThan(text, MAX_SCHEMA_TEXT);
-}
-
-function addIssues(error: z.ZodError | undefined, path: readonly string[], issues: Issues): void {
-  for (const issue of error?.issues ?? []) {
-    const place = [...path, ...issue.path.map(String)];
-    if (issue.code === 'unrecognized_keys') {
-      for (const key of issue.keys) issues.add(() => pointer([...place, key]), 'is not known here');
-    } else issues.add(() => pointer(place), issue.message);
-  }
-}
-
-function pointer(steps: readonly string[]): string {
-  return steps.map((step) => `/${escapePointer(step)}`).join('');
 }
