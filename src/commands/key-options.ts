@@ -1,13 +1,10 @@
 /** The options of `inlet keys create`: from text to what they mean, or a usage error that says what is allowed. */
 import { InvalidArgumentError } from 'commander';
 import type { Scope } from '../domain/api-key.ts';
-import { SCOPES } from '../domain/api-key.ts';
+import { MAX_NAMESPACES, MAX_RATE, SCOPES } from '../domain/api-key.ts';
 import { isNamespace } from '../domain/objects.ts';
 
 const MAX_NAME_LENGTH = 128;
-const MAX_NAMESPACES = 1_000;
-/** What the column of the table holds. */
-const MAX_RATE = 2 ** 31 - 1;
 const DAY_MS = 24 * 60 * 60 * 1_000;
 
 /** A name of at most 128 characters, on one line: it stands in lists and logs. */
@@ -24,9 +21,9 @@ export function parseScopes(text: string): Scope[] {
   throw new InvalidArgumentError(`Scopes are ${SCOPES.join(', ')}, separated by commas.`);
 }
 
-/** `a,b`, or `*` for all (undefined). */
-export function parseNamespaces(text: string): string[] | undefined {
-  if (text.trim() === '*') return undefined;
+/** `a,b`, or `*` for all. (Not undefined or null, which commander takes for an empty text.) */
+export function parseNamespaces(text: string): string[] | '*' {
+  if (text.trim() === '*') return '*';
   const namespaces = [...new Set(listOf(text))];
   if (namespaces.length > 0 && namespaces.length <= MAX_NAMESPACES && namespaces.every(isNamespace)) {
     return namespaces;
@@ -46,18 +43,24 @@ export function parseRate(text: string): number {
 /** `2027-01-31` (its beginning, UTC), `2027-01-31T12:00:00Z`, or `90d` from now. */
 export function parseExpiry(text: string, now: number = Date.now()): Date {
   const days = /^(\d{1,5})d$/.exec(text.trim())?.[1];
-  const isDate = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d))?$/.test(text.trim());
-  const time = days ? now + Number(days) * DAY_MS : isDate ? Date.parse(text.trim()) : Number.NaN;
+  const time = days ? now + Number(days) * DAY_MS : parseTime(text);
   if (time > now) return new Date(time);
   throw new InvalidArgumentError(
     'It is a time to come: a date like 2027-01-31 (its beginning, UTC), 2027-01-31T12:00:00Z, or 90d from now.',
   );
 }
 
-function isScope(text: string): text is Scope {
-  return (SCOPES as readonly string[]).includes(text);
+/** Milliseconds since 1970 of a date (its beginning, UTC) or a time with its offset; NaN where it is neither. */
+export function parseTime(text: string): number {
+  const isTime = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d))?$/.test(text.trim());
+  return isTime ? Date.parse(text.trim()) : Number.NaN;
 }
 
-function listOf(text: string): string[] {
+/** What stands between commas. */
+export function listOf(text: string): string[] {
   return text.split(',').map((item) => item.trim());
+}
+
+function isScope(text: string): text is Scope {
+  return (SCOPES as readonly string[]).includes(text);
 }

@@ -13,6 +13,11 @@ const DEFAULT_SCOPES: readonly Scope[] = ['read', 'write'];
 const HELP = `
 Works on DATABASE_URL, or on the embedded Postgres of an "inlet serve" that runs under INLET_DATA_DIR.`;
 
+interface CreateOptions extends Omit<CreateKeyOptions, 'scopes' | 'namespaces'> {
+  readonly scopes?: readonly Scope[];
+  readonly namespaces?: ReturnType<typeof parseNamespaces>;
+}
+
 export function addKeysCommand(program: Command): void {
   const keys = program
     .command('keys')
@@ -38,14 +43,14 @@ export function addKeysCommand(program: Command): void {
     )
     .option('--json', 'print it as JSON', false)
     .addHelpText('after', HELP)
-    .action(
-      ({
-        scopes = DEFAULT_SCOPES,
-        ...options
-      }: Omit<CreateKeyOptions, 'scopes'> & { scopes?: readonly Scope[] }) =>
-        withAdminDatabase(readConfig(process.env), (database) =>
-          createKey(database, { scopes, ...options }, process),
+    .action(({ scopes = DEFAULT_SCOPES, namespaces = '*', ...options }: CreateOptions) =>
+      withAdminDatabase(readConfig(process.env), (database) =>
+        createKey(
+          database,
+          { scopes, namespaces: namespaces === '*' ? undefined : namespaces, ...options },
+          process,
         ),
+      ),
     );
 
   keys

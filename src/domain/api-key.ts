@@ -3,10 +3,10 @@
  * The checksum tells a mistyped key from one that was revoked without a look-up, and lets scanners for leaked
  * secrets recognise a key. (Keys that operators choose themselves may be of any form.)
  */
-import { hash, randomInt } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
+import { BASE62, randomBase62 } from './base62.ts';
 
-const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 const PREFIX = 'sk_';
 const RANDOM_LENGTH = 43;
 /** 62 to the power of 6 is more than 2 to the power of 32. */
@@ -16,6 +16,12 @@ const FORM = new RegExp(`^${PREFIX}[0-9A-Za-z]{${RANDOM_LENGTH + CHECKSUM_LENGTH
 /** What a key may be used for. None of them includes another. */
 export const SCOPES = ['read', 'write', 'admin'] as const;
 export type Scope = (typeof SCOPES)[number];
+
+/** Most namespaces that a key, or anything that is made with one, may be for. */
+export const MAX_NAMESPACES = 1_000;
+
+/** Highest rate for each second: what the tables' columns hold. */
+export const MAX_RATE = 2 ** 31 - 1;
 
 /** What a key is for, and what it may do. */
 export interface ApiKeyRights {
@@ -39,13 +45,13 @@ export interface ActiveApiKey extends ApiKeyRights {
 
 /** Makes a new key. */
 export function createApiKey(): string {
-  const random = Array.from({ length: RANDOM_LENGTH }, () => ALPHABET[randomInt(ALPHABET.length)]).join('');
+  const random = randomBase62(RANDOM_LENGTH);
   return PREFIX + random + checksum(random);
 }
 
 /** The id of a key, which is no secret: `key_` and 16 random characters. */
 export function createApiKeyId(): string {
-  return `key_${Array.from({ length: 16 }, () => ALPHABET[randomInt(ALPHABET.length)]).join('')}`;
+  return `key_${randomBase62(16)}`;
 }
 
 /** Whether a text can be a key that an Inlet has made: it has the form, and its checksum is right. */
@@ -68,8 +74,8 @@ function checksum(random: string): string {
   let rest = crc32(random);
   let text = '';
   for (let i = 0; i < CHECKSUM_LENGTH; i += 1) {
-    text = ALPHABET[rest % ALPHABET.length] + text;
-    rest = Math.floor(rest / ALPHABET.length);
+    text = BASE62[rest % BASE62.length] + text;
+    rest = Math.floor(rest / BASE62.length);
   }
   return text;
 }

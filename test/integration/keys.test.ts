@@ -99,6 +99,12 @@ describe('inlet keys', () => {
     expect(text).not.toContain(made.key);
   });
 
+  it('create makes a key for all namespaces where it is asked for *', async () => {
+    const made = await makeKey(url, '--namespaces', '*');
+    const { data } = JSON.parse((await keys('list', '--json')).stdout) as { data: Record<string, unknown>[] };
+    expect(data.find(({ id }) => id === made.id)?.['namespaces']).toBeNull();
+  });
+
   it('revoke ends a key once, and says so where there is none', async () => {
     const { id } = await makeKey(url);
     expect(await keys('revoke', id)).toMatchObject({

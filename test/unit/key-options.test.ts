@@ -29,7 +29,7 @@ it.each([
 
 it('--namespaces is a list, or * for all', () => {
   expect(parseNamespaces('a, b,a')).toEqual(['a', 'b']);
-  expect(parseNamespaces('*')).toBeUndefined();
+  expect(parseNamespaces('*')).toBe('*');
 });
 
 it('--scopes is a list', () => {
