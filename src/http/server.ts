@@ -38,6 +38,9 @@ import type { SettingsRouteDeps } from './routes/settings.ts';
 import { settingsRoutes } from './routes/settings.ts';
 import type { UploadRouteDeps } from './routes/uploads.ts';
 import { uploadRoutes } from './routes/uploads.ts';
+import { webhookDeliveryRoute } from './routes/webhook-deliveries.ts';
+import type { WebhookRouteDeps } from './routes/webhook-endpoints.ts';
+import { webhookEndpointRoutes } from './routes/webhook-endpoints.ts';
 import { securityHeaders } from './security-headers.ts';
 
 /** What every server needs. */
@@ -56,6 +59,7 @@ type RouteDeps = DataRouteDeps &
   SettingsRouteDeps &
   ImportRouteDeps &
   UploadRouteDeps &
+  WebhookRouteDeps &
   HealthRouteDeps &
   AuthDeps &
   DocumentRouteDeps &
@@ -97,6 +101,8 @@ export function buildServer(given: ServerDeps): FastifyInstance {
     settingsRoutes(api, deps);
     objectRoutes(api, deps);
     importRoutes(api, deps);
+    webhookEndpointRoutes(api, deps);
+    webhookDeliveryRoute(api, deps);
     if (deps.metricsAccess === 'admin') metricsRoute(api, deps, 'admin');
   });
   app.register(async (signed) => uploadRoutes(signed, deps, limits));

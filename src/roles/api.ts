@@ -30,6 +30,9 @@ import { sharedSecret } from '../store/secrets.ts';
 import { settingsAccess } from '../store/settings.ts';
 import type { Log } from '../telemetry.ts';
 import { VERSION } from '../version.ts';
+import { createAddressCheck } from '../webhooks/addresses.ts';
+import { createUrlCheck } from '../webhooks/endpoint-url.ts';
+import { webhookManagement } from '../webhooks/management.ts';
 import type { RunningWorker } from './worker.ts';
 
 /** Chunks of imports that are added to the queue at one time; more would take up memory and not be faster. */
@@ -127,6 +130,11 @@ export async function startApi(
       objectUrl: (namespace, id) => `${publicUrl()}/v1/data/${namespace}/objects/${encodeURIComponent(id)}`,
       createImport: (created) => createImport(database, created),
       receiveUpload: (incoming) => receiveUpload(uploads, incoming),
+      webhooks: webhookManagement(database),
+      webhookUrlMistake: createUrlCheck({
+        allowHttp: config.webhookAllowHttp,
+        isAllowedAddress: createAddressCheck(config.webhookAllowNetworks),
+      }),
       readiness: readiness(queue, database, config.redisUrl ? ['queue'] : ['queue', 'store'], {
         warning: () => gate.warning,
         requireDurable: config.requireDurableQueue,

@@ -3,6 +3,7 @@ import type { RouteOptions } from 'fastify';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { OPERATIONS } from '../../src/http/openapi/document.ts';
 import type { Operation } from '../../src/http/openapi/operation.ts';
+import { isScope } from '../../src/http/openapi/operation.ts';
 import { TestInlet, testConfig } from '../support/inlet.ts';
 import { createTestDatabase } from '../support/postgres.ts';
 import { runInlet } from '../support/process.ts';
@@ -45,7 +46,7 @@ describe('the document', () => {
     const asked = [...served()].map(([key, { config }]) => [key, config?.access?.scope ?? 'nothing']);
     const said = Object.entries<Operation>(OPERATIONS).map(([key, { access }]) => [
       key,
-      access === 'read' || access === 'write' ? access : 'nothing',
+      isScope(access) ? access : 'nothing',
     ]);
     expect(Object.fromEntries(asked)).toEqual(Object.fromEntries(said));
   });

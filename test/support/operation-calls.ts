@@ -9,6 +9,8 @@ export interface Call {
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array<ArrayBuffer>;
+  /** What has to be so before. */
+  readonly given?: () => Promise<unknown>;
 }
 
 export interface OperationCalls {
@@ -32,6 +34,10 @@ export interface CallContext {
   readonly upload: string;
   /** Where one was sent to already. */
   readonly usedUpload: string;
+  /** Endpoints of webhooks: one as it is at first, one that is disabled, and one that is not needed. */
+  readonly endpoints: Readonly<Record<'usual' | 'disabled' | 'spare', string>>;
+  /** Makes as many endpoints as there may be. */
+  readonly fillEndpoints: () => Promise<unknown>;
   /** Signs a path. */
   readonly sign: (path: string) => string;
   /** A key of another namespace. */
@@ -46,7 +52,7 @@ const NO_REQUEST = 'req_01h2m7qdmdjckc30e1mnq6xqfd';
 
 export function operationCalls(context: CallContext): Readonly<Record<string, OperationCalls>> {
   const { namespace, request, largeRequest, largeObjects, download, upload, usedUpload } = context;
-  const { sign, elsewhere, bodyLimit, etag } = context;
+  const { sign, elsewhere, bodyLimit, etag, endpoints, fillEndpoints } = context;
   const at = (rest: string, of = namespace): string => `/v1/data/${of}${rest}`;
   const get = (path: string): Call => ({ method: 'GET', path });
   const send = (method: string, path: string, body: string): Call => ({
@@ -86,7 +92,74 @@ export function operationCalls(context: CallContext): Readonly<Record<string, Op
     },
   });
 
+  const hooks = '/v1/webhooks/endpoints';
+  const hook = `${hooks}/${endpoints.usual}`;
+  const noHook = `${hooks}/ep_4eC39HqLyjWDarjt`;
+  const unserved = (method: string, path: string): Call => ({
+    method,
+    path,
+    body: '{}',
+    headers: { 'content-type': 'text/plain' },
+  });
+  const newHook = JSON.stringify({ url: 'https://receiver.example/' });
+  const replay = '{"since":"2026-01-01T00:00:00Z"}';
+  const post = (path: string): Call => ({ method: 'POST', path });
+  /** A call without a body. */
+  const bare = (rest: string): OperationCalls => ({
+    success: post(`${hook}/${rest}`),
+    others: { 404: post(`${noHook}/${rest}`), 415: unserved('POST', `${hook}/${rest}`) },
+  });
+
   return {
+    createWebhookEndpoint: {
+      success: send('POST', hooks, newHook),
+      others: {
+        400: send('POST', hooks, '{"url":"http://receiver.example/"}'),
+        403: foreign(
+          send('POST', hooks, JSON.stringify({ ...JSON.parse(newHook), namespaces: [namespace] })),
+        ),
+        409: { ...send('POST', hooks, newHook), given: fillEndpoints },
+        ...bodyErrors('POST', hooks),
+      },
+    },
+    listWebhookEndpoints: {
+      success: get(hooks),
+      others: { 400: get(`${hooks}?cursor=!`) },
+    },
+    getWebhookEndpoint: { success: get(hook), others: { 404: get(noHook) } },
+    updateWebhookEndpoint: {
+      success: send('PATCH', hook, '{"description":"changed"}'),
+      others: {
+        400: send('PATCH', hook, '{"id":"ep_4eC39HqLyjWDarjt"}'),
+        404: send('PATCH', noHook, '{}'),
+        ...bodyErrors('PATCH', hook),
+      },
+    },
+    deleteWebhookEndpoint: {
+      success: { method: 'DELETE', path: `${hooks}/${endpoints.spare}` },
+      others: { 404: { method: 'DELETE', path: noHook }, 415: unserved('DELETE', hook) },
+    },
+    getWebhookSecret: { success: get(`${hook}/secret`), others: { 404: get(`${noHook}/secret`) } },
+    rotateWebhookSecret: bare('rotate-secret'),
+    testWebhookEndpoint: {
+      ...bare('test'),
+      others: { ...bare('test').others, 409: post(`${hooks}/${endpoints.disabled}/test`) },
+    },
+    replayWebhooks: {
+      success: send('POST', `${hook}/replay`, replay),
+      others: {
+        400: send('POST', `${hook}/replay`, '{}'),
+        404: send('POST', `${noHook}/replay`, replay),
+        ...bodyErrors('POST', `${hook}/replay`),
+      },
+    },
+    listWebhookDeliveries: {
+      success: get(`/v1/webhooks/deliveries?endpoint=${endpoints.usual}`),
+      others: {
+        400: get('/v1/webhooks/deliveries?status=lost'),
+        404: get('/v1/webhooks/deliveries?endpoint=ep_4eC39HqLyjWDarjt'),
+      },
+    },
     writeData: {
       success: send('POST', write, '{"data":{"id":"new"}}'),
       others: { 400: send('POST', write, '{"data":{"id":7}}'), ...bodyErrors('POST', write) },

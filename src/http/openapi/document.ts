@@ -9,9 +9,12 @@ import { requestOperations } from '../routes/requests.openapi.ts';
 import { resultOperations } from '../routes/results.openapi.ts';
 import { settingsOperations } from '../routes/settings.openapi.ts';
 import { uploadOperations } from '../routes/uploads.openapi.ts';
+import { webhookDeliveryOperations } from '../routes/webhook-deliveries.openapi.ts';
+import { webhookEndpointOperations } from '../routes/webhook-endpoints.openapi.ts';
+import { webhookEvents } from '../routes/webhook-events.openapi.ts';
 import { answerHeaders, headerObjects } from './headers.ts';
 import type { Answer, Media, Operation, OperationAccess, RequestBody } from './operation.ts';
-import { TAGS } from './operation.ts';
+import { isScope, TAGS } from './operation.ts';
 import { parametersOf, pathParameters } from './parameters.ts';
 import { problemResponses, problemsOf } from './problems.ts';
 import { componentSchemas, schemaOf } from './schemas.ts';
@@ -25,6 +28,8 @@ export const OPERATIONS = {
   ...importOperations,
   ...uploadOperations,
   ...settingsOperations,
+  ...webhookEndpointOperations,
+  ...webhookDeliveryOperations,
   ...healthOperations,
   ...metricsOperations,
   ...documentOperations,
@@ -68,6 +73,7 @@ export function openApiDocument(publicUrl: string, version: string): OpenApiDocu
     tags: Object.entries(TAGS).map(([name, description]) => ({ name, description })),
     security: [{ [KEY_SCHEME]: [] }],
     paths: paths(),
+    webhooks: webhookEvents(),
     components: {
       securitySchemes: {
         [KEY_SCHEME]: { type: 'http', scheme: 'bearer', description: 'An API key.' },
@@ -109,7 +115,7 @@ function operationObject(path: string, operation: Operation): unknown {
 }
 
 function needed(access: OperationAccess): string {
-  return access === 'read' || access === 'write' ? `\n\nNeeds an API key with the scope \`${access}\`.` : '';
+  return isScope(access) ? `\n\nNeeds an API key with the scope \`${access}\`.` : '';
 }
 
 function security(access: OperationAccess): readonly Record<string, readonly string[]>[] {

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { REQUEST_ID } from '../../domain/request-id.ts';
 import type { ProblemCode } from '../../errors.ts';
 import type { Header, Operation } from './operation.ts';
+import { isScope } from './operation.ts';
 import { EXAMPLE, schemaOf } from './schemas.ts';
 
 type Headers = Readonly<Record<string, Header>>;
@@ -108,5 +109,5 @@ export function commonHeaders(): Readonly<Record<string, unknown>> {
 
 /** Those of every answer to an operation that is no error. */
 export function answerHeaders({ access }: Operation): Readonly<Record<string, unknown>> {
-  return { ...commonHeaders(), ...(access === 'read' || access === 'write' ? headerObjects(RATE) : {}) };
+  return { ...commonHeaders(), ...(isScope(access) ? headerObjects(RATE) : {}) };
 }

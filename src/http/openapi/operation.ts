@@ -1,5 +1,7 @@
 /** What a route says of itself for the API's document. Such a description stands beside each route, in routes/*.openapi.ts. */
 import type { z } from 'zod';
+import type { Scope } from '../../domain/api-key.ts';
+import { SCOPES } from '../../domain/api-key.ts';
 import type { ProblemCode } from '../../errors.ts';
 
 /** The groups in which operations are shown, and what each is about. */
@@ -9,6 +11,8 @@ export const TAGS = {
   Requests: 'What became of what was written, and its results.',
   Imports: 'Files of objects, of any size.',
   Settings: "What the fields of a namespace's objects are.",
+  Webhooks:
+    'Where events are sent to, and what became of each. What comes there is described with the events.',
   Service: 'How the server is, and what it can do.',
 } as const;
 
@@ -19,7 +23,12 @@ export const TAGS = {
  * - `signed`: whoever has the URL, which this server has signed
  * - `open`: everybody
  */
-export type OperationAccess = 'read' | 'write' | 'metrics' | 'signed' | 'open';
+export type OperationAccess = Scope | 'metrics' | 'signed' | 'open';
+
+/** Whether an operation needs an API key with a scope. */
+export function isScope(access: OperationAccess): access is Scope {
+  return (SCOPES as readonly OperationAccess[]).includes(access);
+}
 
 interface Example {
   readonly summary: string;
@@ -77,7 +86,7 @@ export interface Operation {
   readonly problems?: Readonly<Partial<Record<ProblemCode, string | null>>>;
 }
 
-type Method = 'GET' | 'PUT' | 'POST' | 'DELETE';
+type Method = 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE';
 
 /** By method and path, as in `GET /v1/data/{namespace}/objects`. */
 export type Operations = Readonly<Record<`${Method} /${string}`, Operation>>;

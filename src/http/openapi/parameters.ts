@@ -1,6 +1,7 @@
 /** The parameters of operations: those of paths by their name, those of queries from the schemas that read them. */
 import { z } from 'zod';
 import { REQUEST_ID } from '../../domain/request-id.ts';
+import { ENDPOINT_ID } from '../../domain/webhook-ids.ts';
 import { NAMESPACE, OBJECT_ID } from '../../domain/write-schema.ts';
 import type { Operation } from './operation.ts';
 import type { JsonSchema } from './schemas.ts';
@@ -28,6 +29,11 @@ const IN_PATH: Readonly<Record<string, PathParameter>> = {
     description: 'The object. No path can carry `.` and `..`: `?id=` of the list reads those.',
     schema: OBJECT_ID,
     example: EXAMPLE.objectId,
+  },
+  endpointId: {
+    description: 'The endpoint, as the answer that made it has named it.',
+    schema: ENDPOINT_ID,
+    example: EXAMPLE.endpointId,
   },
 };
 

@@ -61,6 +61,7 @@ const OF_KEYS: readonly ProblemCode[] = ['unauthorized', 'forbidden', 'rate_limi
 const BY_ACCESS: Readonly<Record<Operation['access'], readonly ProblemCode[]>> = {
   read: OF_KEYS,
   write: OF_KEYS,
+  admin: OF_KEYS,
   metrics: OF_KEYS,
   signed: ['forbidden', 'unavailable'],
   open: [],

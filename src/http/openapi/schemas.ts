@@ -72,6 +72,8 @@ export const EXAMPLE = {
   namespace: 'products',
   objectId: 'product_12345',
   requestId: 'req_01h2m7qdmdjckc30e1mnq6xqfd',
+  endpointId: 'ep_4eC39HqLyjWDarjt',
+  webhookId: 'msg_01h2m7qdmdjckc30e1mnq6xqfd_0',
   acceptedAt: '2026-11-22T19:00:00.123456Z',
   completedAt: '2026-11-22T19:00:00.141592Z',
   object: { id: 'product_12345', name: 'Chair', price: 49.9 },

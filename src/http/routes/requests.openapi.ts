@@ -32,7 +32,7 @@ const summary = named(
 );
 
 // A line of the results that can be downloaded is one of these, too.
-const result = named(
+export const result = named(
   'Result',
   z.strictObject({
     id: OBJECT_ID,

@@ -1,0 +1,416 @@
+/** Deliveries over HTTP: listed with their attempts, sent again, and dropped where nobody wants them any more. */
+import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
+import type { Database, Queryable } from '../../src/store/database.ts';
+import { listDeliveries } from '../../src/store/webhook-deliveries.ts';
+import type { ProblemAnswer } from '../support/inlet.ts';
+import { eventually, TestInlet, testConfig } from '../support/inlet.ts';
+import type { MadeKey } from '../support/keys.ts';
+import { bearer, makeKey } from '../support/keys.ts';
+import type { TestStore } from '../support/store.ts';
+import { openTestStore } from '../support/store.ts';
+import type { GivenDelivery } from '../support/webhook-deliveries.ts';
+import { insertDeliveries } from '../support/webhook-deliveries.ts';
+import { insertEndpointRow } from '../support/webhooks.ts';
+
+const PATH = '/v1/webhooks/deliveries';
+const [FIRST, SECOND, OTHER] = ['ep_0000000000000001', 'ep_0000000000000002', 'ep_000000000000000x'] as const;
+
+interface Delivery {
+  readonly webhook_id: string;
+  readonly endpoint_id: string;
+  readonly status: string;
+  readonly [member: string]: unknown;
+}
+
+interface Page {
+  readonly data: readonly Delivery[];
+  readonly next_cursor: string | null;
+}
+
+let store: TestStore;
+let database: Database;
+let inlet: TestInlet;
+/** A key of the namespaces mine and also. */
+let key: MadeKey;
+
+beforeAll(async () => {
+  store = await openTestStore();
+  database = store.database;
+  inlet = await TestInlet.start(
+    testConfig({ databaseUrl: store.url, redisUrl: inject('redisUrl') ?? undefined }),
+    { workers: 0 },
+  );
+  key = await makeKey(store.url, '--namespaces', 'mine,also', '--scopes', 'read,admin');
+  await eventually(async () => (await get('', key)).status === 200 || undefined);
+});
+
+beforeEach(async () => {
+  for (const table of ['endpoints', 'secrets', 'deliveries'])
+    await database.query({ text: `DELETE FROM inlet.webhook_${table}` });
+  await insertEndpointRow(database, FIRST, { namespaces: ['mine'] });
+  await insertEndpointRow(database, SECOND, { namespaces: ['mine', 'also'] });
+  await insertEndpointRow(database, OTHER);
+});
+
+afterAll(async () => {
+  await inlet?.close();
+  await store?.close();
+});
+
+function get(query: string, as?: MadeKey): Promise<Response> {
+  return inlet.fetch(PATH + query, as ? { headers: bearer(as) } : {});
+}
+
+async function answer<T>(response: Response, status = 200): Promise<T> {
+  const text = await response.text();
+  expect(`${response.status} ${text}`).toMatch(new RegExp(`^${status} `));
+  return JSON.parse(text) as T;
+}
+
+/** The deliveries of all pages, as `webhook_id endpoint`. */
+async function walk(query = '', as?: MadeKey): Promise<{ places: string[]; sizes: number[] }> {
+  const places: string[] = [];
+  const sizes: number[] = [];
+  for (let cursor = ''; ; ) {
+    const { data, next_cursor } = await answer<Page>(
+      await get(`?${query}${cursor === '' ? '' : `&cursor=${cursor}`}`, as),
+    );
+    places.push(...data.map(({ webhook_id, endpoint_id }) => `${webhook_id} ${endpoint_id}`));
+    sizes.push(data.length);
+    if (next_cursor === null) return { places, sizes };
+    cursor = next_cursor;
+  }
+}
+
+async function post(path: string, body?: unknown, as?: MadeKey): Promise<Response> {
+  return inlet.fetch(`/v1/webhooks/endpoints/${path}`, {
+    method: 'POST',
+    ...(as ? { headers: bearer(as) } : {}),
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+}
+
+async function replay(endpoint: string, body: object, as?: MadeKey): Promise<number> {
+  return (await answer<{ replayed: number }>(await post(`${endpoint}/replay`, body, as))).replayed;
+}
+
+/** The status and tries of each delivery to an endpoint, by its id. */
+async function statesOf(endpoint: string): Promise<Record<string, string>> {
+  const rows = await database.query<{ webhook_id: string; state: string }>({
+    text: `SELECT webhook_id,
+                  status || ' ' || tries || CASE WHEN next_attempt_at <= now() THEN ' due' ELSE ' later' END
+                    || CASE WHEN completed_at IS NULL THEN '' ELSE ' completed' END AS state
+           FROM inlet.webhook_deliveries WHERE endpoint_id = $1`,
+    values: [endpoint],
+  });
+  return Object.fromEntries(rows.map(({ webhook_id, state }) => [webhook_id, state]));
+}
+
+interface Plan {
+  readonly 'Relation Name'?: string;
+  readonly 'Actual Rows': number;
+  readonly 'Actual Loops': number;
+  readonly 'Rows Removed by Filter'?: number;
+  readonly Plans?: readonly Plan[];
+}
+
+/** How many rows of deliveries Postgres looks at for one statement. */
+async function rowsRead(run: (on: Queryable) => Promise<unknown>): Promise<number> {
+  let total = 0;
+  const count = (plan: Plan): void => {
+    const { 'Actual Rows': rows, 'Actual Loops': loops, 'Rows Removed by Filter': removed = 0 } = plan;
+    if (plan['Relation Name'] === 'webhook_deliveries') total += (rows + removed) * loops;
+    plan.Plans?.forEach(count);
+  };
+  await run({
+    async query({ text, values }) {
+      const [row] = await database.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>({
+        text: `EXPLAIN (ANALYZE, FORMAT JSON) ${text}`,
+        ...(values ? { values } : {}),
+      });
+      if (row) count(row['QUERY PLAN'][0].Plan);
+      return [];
+    },
+    write: () => Promise.reject(new Error('it only reads')),
+  });
+  return total;
+}
+
+describe('the list of deliveries', () => {
+  it('shows what was sent with each attempt, and what is still to be sent', async () => {
+    const attempts = [
+      {
+        at: '2026-11-22T19:00:01.000Z',
+        status_code: null,
+        duration_ms: 15_000,
+        response: '',
+        error: 'no answer within 15 s',
+      },
+      {
+        at: '2026-11-22T19:00:06.000Z',
+        status_code: 200,
+        duration_ms: 12,
+        response: 'x'.repeat(1_024),
+        error: null,
+      },
+    ];
+    await insertDeliveries(database, FIRST, [
+      { webhookId: 'msg_1', status: 'succeeded', attempts },
+      { webhookId: 'msg_2' },
+    ]);
+    const [pending, succeeded] = (await answer<Page>(await get(''))).data;
+    expect(succeeded).toEqual({
+      webhook_id: 'msg_1',
+      endpoint_id: FIRST,
+      type: 'workflow.succeeded',
+      namespace: 'mine',
+      id: 'object',
+      request_id: 'req_01h2m7qdmdjckc30e1mnq6xqfd',
+      accepted_at: '2026-11-22T19:00:00.000000Z',
+      status: 'succeeded',
+      attempts,
+      next_attempt_at: null,
+      created_at: '2026-11-22T19:00:00.000000Z',
+      completed_at: '2026-11-22T19:00:00.000000Z',
+    });
+    expect(pending).toMatchObject({
+      status: 'pending',
+      attempts: [],
+      next_attempt_at: expect.any(String),
+      completed_at: null,
+    });
+  });
+
+  it('has the newest event first, of all endpoints together, in pages that repeat and miss nothing', async () => {
+    const ids = Array.from({ length: 7 }, (_, n) => `msg_${n}`);
+    for (const endpoint of [FIRST, SECOND, OTHER])
+      await insertDeliveries(
+        database,
+        endpoint,
+        ids.map((webhookId) => ({ webhookId })),
+      );
+    const expected = ids.toReversed().flatMap((id) => [OTHER, SECOND, FIRST].map((to) => `${id} ${to}`));
+    for (const limit of [1, 2, 4, 21, 500]) {
+      const { places, sizes } = await walk(`limit=${limit}`);
+      expect(places).toEqual(expected);
+      expect(Math.max(...sizes)).toBe(Math.min(limit, 21));
+    }
+  });
+
+  it('picks by endpoint, event and status', async () => {
+    const statuses = ['pending', 'succeeded', 'failed'] as const;
+    const given = Array.from({ length: 9 }, (_, n): GivenDelivery => {
+      const status = statuses[n % 3] ?? 'pending';
+      return { webhookId: `msg_${n}`, status };
+    });
+    await insertDeliveries(database, FIRST, given);
+    await insertDeliveries(database, SECOND, given);
+    const both = (n: number): string[] => [`msg_${n} ${SECOND}`, `msg_${n} ${FIRST}`];
+    expect((await walk('status=failed&limit=2')).places).toEqual([8, 5, 2].flatMap(both));
+    expect((await walk('status=pending&limit=500')).places).toEqual([6, 3, 0].flatMap(both));
+    expect((await walk(`endpoint=${FIRST}&limit=4`)).places).toEqual(
+      given.map(({ webhookId }) => `${webhookId} ${FIRST}`).reverse(),
+    );
+    expect((await walk(`endpoint=${SECOND}&status=succeeded&limit=1`)).places).toEqual(
+      [7, 4, 1].map((n) => `msg_${n} ${SECOND}`),
+    );
+    expect((await walk('webhook_id=msg_4')).places).toEqual(both(4));
+    expect((await walk('webhook_id=msg_9')).places).toEqual([]);
+    for (const [query, status] of [
+      ['?status=lost', 400],
+      ['?limit=0', 400],
+      ['?endpoint=x', 400],
+      ['?webhook_id=x', 400],
+      ['?cursor=bXNnXzE', 400],
+      [`?endpoint=ep_4eC39HqLyjWDarjt`, 404],
+    ] as const)
+      await answer(await get(query), status);
+  });
+
+  it('has what the key may see: its endpoints, and of these no namespace that they were once for', async () => {
+    const given = [
+      { webhookId: 'msg_1' },
+      { webhookId: 'msg_2', namespace: 'theirs' },
+      { webhookId: 'msg_3', namespace: '', type: 'webhook.test' },
+    ];
+    for (const endpoint of [FIRST, OTHER]) await insertDeliveries(database, endpoint, given);
+    expect((await walk('', key)).places).toEqual([`msg_3 ${FIRST}`, `msg_1 ${FIRST}`]);
+    expect((await walk('')).places).toHaveLength(6);
+    await answer(await get(`?endpoint=${OTHER}`, key), 404);
+    const [test] = (await answer<Page>(await get('?webhook_id=msg_3', key))).data;
+    expect(test).toMatchObject({ namespace: null, id: null, type: 'webhook.test' });
+  });
+
+  it('ends a page before its attempts come to more than 5 MiB', async () => {
+    const attempt = {
+      at: '2026-11-22T19:00:01Z',
+      status_code: 500,
+      duration_ms: 1,
+      response: '',
+      error: 'x',
+    };
+    const attempts = Array.from({ length: 500 }, () => ({ ...attempt, response: 'x'.repeat(1_024) }));
+    await insertDeliveries(
+      database,
+      FIRST,
+      Array.from({ length: 20 }, (_, n) => ({ webhookId: `msg_${n + 10}`, attempts })),
+    );
+    const { places, sizes } = await walk('limit=500');
+    expect(places).toEqual(Array.from({ length: 20 }, (_, n) => `msg_${29 - n} ${FIRST}`));
+    expect(sizes).toEqual([9, 9, 2]);
+  });
+
+  it('reads the newest from the index, and not all that there are', async () => {
+    await database.query({
+      text: `INSERT INTO inlet.webhook_deliveries
+               (endpoint_id, webhook_id, type, namespace, object_id, request_id, accepted_at, status)
+             SELECT e, 'msg_' || lpad(n::text, 8, '0'), 'workflow.succeeded', 'mine', 'o', 'r', now(),
+                    CASE WHEN n % 1000 = 0 THEN 'failed' ELSE 'succeeded' END
+             FROM unnest($1::text[]) AS e, generate_series(1, 20000) AS n`,
+      values: [[FIRST, SECOND]],
+    });
+    await database.query({ text: 'VACUUM ANALYZE inlet.webhook_deliveries' });
+    const after = { webhookId: 'msg_00010000', endpointId: SECOND };
+    for (const [filter, most] of [
+      [{}, 200],
+      [{ after }, 200],
+      [{ endpointId: FIRST }, 100],
+      [{ status: 'failed' }, 200],
+      [{ status: 'failed', after }, 200],
+      [{ status: 'pending' }, 0],
+      [{ webhookId: 'msg_00000001' }, 10],
+    ] as const) {
+      const all = {
+        endpointId: undefined,
+        webhookId: undefined,
+        status: undefined,
+        after: undefined,
+        limit: 20,
+      };
+      const read = await rowsRead((on) => listDeliveries(on, ['mine', 'also'], { ...all, ...filter }));
+      expect(read, JSON.stringify(filter)).toBeLessThanOrEqual(most);
+    }
+  });
+});
+
+describe('a test event', () => {
+  it('is written as due at once, by the id of the answer', async () => {
+    const response = await post(`${FIRST}/test`, undefined, key);
+    const requestId = response.headers.get('x-request-id') ?? '';
+    const body = await answer<{ webhook_id: string }>(response, 202);
+    expect(body).toEqual({ webhook_id: `${requestId.replace('req_', 'msg_')}_test`, status: 'pending' });
+    expect(await statesOf(FIRST)).toEqual({ [body.webhook_id]: 'pending 0 due' });
+    expect((await answer<Page>(await get('', key))).data).toMatchObject([
+      { webhook_id: body.webhook_id, request_id: requestId, type: 'webhook.test' },
+    ]);
+  });
+
+  it('is refused where nothing would be sent', async () => {
+    await database.query({
+      text: `UPDATE inlet.webhook_endpoints SET disabled_at = now(), disabled_reason = 'gone' WHERE endpoint_id = $1`,
+      values: [FIRST],
+    });
+    const response = await post(`${FIRST}/test`);
+    expect(response.headers.get('x-should-retry')).toBe('false');
+    expect((await answer<ProblemAnswer>(response, 409)).detail).toContain('enable it first');
+    expect(await statesOf(FIRST)).toEqual({});
+  });
+});
+
+describe('a replay', () => {
+  const since = '2026-11-22T19:00:00Z';
+  const AGAIN = 'pending 0 due';
+
+  beforeEach(async () => {
+    await insertDeliveries(database, SECOND, [
+      { webhookId: 'msg_before', status: 'failed', createdAt: '2026-11-22T18:59:59.999Z' },
+      { webhookId: 'msg_failed', status: 'failed', createdAt: since },
+      { webhookId: 'msg_later', status: 'failed', createdAt: '2026-11-23T00:00:00Z' },
+      { webhookId: 'msg_succeeded', status: 'succeeded' },
+      { webhookId: 'msg_pending', status: 'pending' },
+      { webhookId: 'msg_theirs', status: 'failed', namespace: 'theirs' },
+      { webhookId: 'msg_also', status: 'failed', namespace: 'also', type: 'workflow.failed' },
+      { webhookId: 'msg_test', status: 'failed', namespace: '', type: 'webhook.test' },
+    ]);
+    await database.query({
+      text: `UPDATE inlet.webhook_deliveries SET next_attempt_at = now() + interval '1 hour', tries = 3`,
+    });
+    await insertDeliveries(database, FIRST, [{ webhookId: 'msg_failed', status: 'failed' }]);
+  });
+
+  const unchanged = {
+    msg_before: 'failed 3 later completed',
+    msg_pending: 'pending 3 later',
+    msg_theirs: 'failed 3 later completed',
+    msg_test: 'failed 3 later completed',
+  };
+
+  it('sends again what has failed since then, and leaves all else as it is', async () => {
+    expect(await replay(SECOND, { since }, key)).toBe(3);
+    expect(await statesOf(SECOND)).toEqual({
+      ...unchanged,
+      msg_failed: AGAIN,
+      msg_later: AGAIN,
+      msg_also: AGAIN,
+      msg_succeeded: 'succeeded 3 later completed',
+    });
+    expect(await statesOf(FIRST)).toEqual({ msg_failed: expect.stringMatching(/^failed/) });
+    expect(await replay(SECOND, { since, status: 'failed' })).toBe(0);
+  });
+
+  it('sends again what was delivered, too, where all is asked for', async () => {
+    expect(await replay(SECOND, { since, status: 'all' }, key)).toBe(4);
+    expect(await statesOf(SECOND)).toEqual({
+      ...unchanged,
+      msg_failed: AGAIN,
+      msg_later: AGAIN,
+      msg_also: AGAIN,
+      msg_succeeded: AGAIN,
+    });
+  });
+
+  it('sends what the endpoint asks for now', async () => {
+    const body = JSON.stringify({ events: ['workflow.failed'] });
+    await inlet.fetch(`/v1/webhooks/endpoints/${SECOND}`, { method: 'PATCH', body });
+    expect(await replay(SECOND, { since, status: 'all' })).toBe(1);
+    expect((await statesOf(SECOND))['msg_also']).toBe(AGAIN);
+  });
+
+  it('goes through more than one step writes', async () => {
+    const many = Array.from({ length: 12_000 }, (_, n) => ({
+      webhookId: `msg_n${n}`,
+      status: 'failed' as const,
+    }));
+    await insertDeliveries(database, FIRST, many);
+    expect(await replay(FIRST, { since: '2026-01-01T00:00:00+02:00' })).toBe(12_001);
+    expect(new Set(Object.values(await statesOf(FIRST)))).toEqual(new Set([AGAIN]));
+  });
+
+  it('needs a time', async () => {
+    for (const body of [{}, { since: 'yesterday' }, { since, until: since }])
+      await answer(await post(`${SECOND}/replay`, body), 400);
+  });
+});
+
+it('what an endpoint no longer asks for is dropped where it is still pending', async () => {
+  await insertDeliveries(database, SECOND, [
+    { webhookId: 'msg_1' },
+    { webhookId: 'msg_2', namespace: 'also' },
+    { webhookId: 'msg_3', namespace: 'also', status: 'succeeded' },
+    { webhookId: 'msg_4', type: 'workflow.failed' },
+    { webhookId: 'msg_5', namespace: '', type: 'webhook.test' },
+  ]);
+  await insertDeliveries(database, OTHER, [{ webhookId: 'msg_2', namespace: 'also' }]);
+  const patch = async (body: object) => {
+    const response = await inlet.fetch(`/v1/webhooks/endpoints/${SECOND}`, {
+      method: 'PATCH',
+      body: JSON.stringify(body),
+    });
+    await answer(response);
+    return Object.keys(await statesOf(SECOND)).sort();
+  };
+  expect(await patch({ description: 'x', disabled: true })).toHaveLength(5);
+  expect(await patch({ namespaces: ['mine'] })).toEqual(['msg_1', 'msg_3', 'msg_4', 'msg_5']);
+  expect(await patch({ events: ['workflow.succeeded'] })).toEqual(['msg_1', 'msg_3', 'msg_5']);
+  expect(Object.keys(await statesOf(OTHER))).toEqual(['msg_2']);
+});

@@ -1,0 +1,402 @@
+/** Endpoints of webhooks over HTTP: made, seen, changed and deleted, by keys that may see different namespaces. */
+import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
+import type { Database } from '../../src/store/database.ts';
+import { MAX_ENDPOINTS } from '../../src/webhooks/management.ts';
+import type { ProblemAnswer } from '../support/inlet.ts';
+import { eventually, TestInlet, testConfig } from '../support/inlet.ts';
+import type { MadeKey } from '../support/keys.ts';
+import { bearer, makeKey } from '../support/keys.ts';
+import type { TestStore } from '../support/store.ts';
+import { openTestStore } from '../support/store.ts';
+import { insertDeliveries } from '../support/webhook-deliveries.ts';
+
+const PATH = '/v1/webhooks/endpoints';
+const URL = 'https://receiver.example/hooks';
+const DAY_MS = 24 * 3_600_000;
+
+interface Endpoint {
+  readonly id: string;
+  readonly secret?: string;
+  readonly [member: string]: unknown;
+}
+
+interface Secrets {
+  readonly secret: string;
+  readonly secrets: readonly { readonly secret: string; readonly expires_at: string | null }[];
+}
+
+let store: TestStore;
+let database: Database;
+let inlet: TestInlet;
+/** Keys of the namespaces a and b, of a alone, of c, and one that may only read a. */
+let keys: Readonly<Record<'ab' | 'a' | 'c' | 'reader', MadeKey>>;
+
+beforeAll(async () => {
+  store = await openTestStore();
+  database = store.database;
+  inlet = await TestInlet.start(
+    testConfig({ databaseUrl: store.url, redisUrl: inject('redisUrl') ?? undefined }),
+    { workers: 0 },
+  );
+  const [ab, a, c, reader] = await Promise.all([
+    makeKey(store.url, '--namespaces', 'a,b', '--scopes', 'read,admin'),
+    makeKey(store.url, '--namespaces', 'a', '--scopes', 'read,admin'),
+    makeKey(store.url, '--namespaces', 'c', '--scopes', 'read,admin'),
+    makeKey(store.url, '--namespaces', 'a', '--scopes', 'read'),
+  ]);
+  keys = { ab, a, c, reader };
+  for (const key of Object.values(keys))
+    await eventually(async () => (await call('GET', PATH, { key })).status === 200 || undefined);
+});
+
+beforeEach(async () => {
+  for (const table of ['endpoints', 'secrets', 'deliveries'])
+    await database.query({ text: `DELETE FROM inlet.webhook_${table}` });
+});
+
+afterAll(async () => {
+  await inlet?.close();
+  await store?.close();
+});
+
+function call(
+  method: string,
+  path: string,
+  { body, key }: { body?: unknown; key?: MadeKey } = {},
+): Promise<Response> {
+  return inlet.fetch(path, {
+    method,
+    ...(key ? { headers: bearer(key) } : {}),
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+}
+
+async function answer<T>(response: Response, status = 200): Promise<T> {
+  const text = await response.text();
+  expect(`${response.status} ${text}`).toMatch(new RegExp(`^${status} `));
+  return JSON.parse(text) as T;
+}
+
+async function create(members: object = {}, key?: MadeKey): Promise<Endpoint> {
+  const response = await call('POST', PATH, { body: { url: URL, ...members }, ...(key ? { key } : {}) });
+  return answer<Endpoint>(response, 201);
+}
+
+async function list(key?: MadeKey, query = ''): Promise<{ data: Endpoint[]; next_cursor: string | null }> {
+  return answer(await call('GET', PATH + query, key ? { key } : {}));
+}
+
+describe('an endpoint', () => {
+  it('is made with its secret, which is never shown by what only reads', async () => {
+    const response = await call('POST', PATH, {
+      body: { url: URL, description: 'first ✓', events: ['workflow.failed'], rate: 7 },
+    });
+    expect(response.headers.get('cache-control')).toBe('no-store');
+    const { secret, ...endpoint } = await answer<Endpoint>(response, 201);
+    expect(response.headers.get('location')).toBe(`${PATH}/${endpoint.id}`);
+    expect(secret).toMatch(/^whsec_[0-9A-Za-z+/]{43}=$/);
+    expect(endpoint).toEqual({
+      id: expect.stringMatching(/^ep_[0-9A-Za-z]{16}$/),
+      url: URL,
+      description: 'first ✓',
+      namespaces: null,
+      events: ['workflow.failed'],
+      rate: 7,
+      disabled: false,
+      disabled_reason: null,
+      disabled_at: null,
+      failing_since: null,
+      paused_until: null,
+      created_at: expect.any(String),
+      updated_at: expect.any(String),
+    });
+    expect(await answer(await call('GET', `${PATH}/${endpoint.id}`))).toEqual(endpoint);
+    expect(await list()).toEqual({ data: [endpoint], next_cursor: null });
+  });
+
+  it('may be made disabled', async () => {
+    expect(await create({ disabled: true })).toMatchObject({
+      disabled: true,
+      disabled_reason: 'requested',
+      disabled_at: expect.any(String),
+    });
+  });
+
+  it('that breaks a rule is refused with the place, and is not made', async () => {
+    const refused = await call('POST', PATH, { body: { url: 'http://10.0.0.1/', rate: 1, Rate: 2 } });
+    const { errors } = await answer<ProblemAnswer>(refused, 400);
+    expect(errors).toEqual([{ path: '/Rate', message: 'is not known here' }]);
+    for (const url of ['http://receiver.example/', 'https://10.0.0.1/', 'https://u:p@receiver.example/']) {
+      const problem = await answer<ProblemAnswer>(await call('POST', PATH, { body: { url } }), 400);
+      expect(problem.errors?.map(({ path }) => path)).toEqual(['/url']);
+    }
+    expect((await list()).data).toEqual([]);
+  });
+
+  it('changes by what is named alone', async () => {
+    const { id, secret: _, ...before } = await create({ description: 'x', namespaces: ['a'], rate: 5 });
+    const patch = async (body: unknown) => answer<Endpoint>(await call('PATCH', `${PATH}/${id}`, { body }));
+    expect(await patch({})).toEqual({ id, ...before, updated_at: expect.any(String) });
+    const changed = { url: 'https://other.example/', events: ['workflow.failed'], description: '' };
+    expect(await patch(changed)).toMatchObject({ ...before, ...changed, updated_at: expect.any(String) });
+    expect(await patch({ rate: null, namespaces: null })).toMatchObject({ rate: null, namespaces: null });
+    const refused = await call('PATCH', `${PATH}/${id}`, { body: { url: 'https://127.0.0.1/' } });
+    await answer(refused, 400);
+    expect(await answer(await call('GET', `${PATH}/${id}`))).toMatchObject({ url: 'https://other.example/' });
+  });
+
+  it('that is enabled forgets why it was disabled, its failures, and the pause that its receiver wanted', async () => {
+    const { id } = await create();
+    const set = (text: string) =>
+      database.query({
+        text: `UPDATE inlet.webhook_endpoints SET ${text} WHERE endpoint_id = $1`,
+        values: [id],
+      });
+    const patch = async (body: unknown) => answer<Endpoint>(await call('PATCH', `${PATH}/${id}`, { body }));
+    await set(
+      "disabled_at = now(), disabled_reason = 'failing', failing_since = now(), paused_until = now() + interval '1 hour'",
+    );
+    expect(await patch({ description: 'still' })).toMatchObject({
+      disabled: true,
+      disabled_reason: 'failing',
+      failing_since: expect.any(String),
+      paused_until: expect.any(String),
+    });
+    expect(await patch({ disabled: true })).toMatchObject({ disabled_reason: 'failing' });
+    const healthy = {
+      disabled: false,
+      disabled_reason: null,
+      disabled_at: null,
+      failing_since: null,
+      paused_until: null,
+    };
+    expect(await patch({ disabled: false })).toMatchObject(healthy);
+    expect(await patch({ disabled: true })).toMatchObject({ disabled: true, disabled_reason: 'requested' });
+    await patch({ disabled: false });
+    await set("failing_since = now(), paused_until = now() + interval '1 hour'");
+    expect(await patch({ url: URL })).toMatchObject({ failing_since: expect.any(String) });
+    expect(await patch({ url: 'https://other.example/' })).toMatchObject(healthy);
+  });
+
+  it('is deleted with its secrets and what is pending; what was delivered stays for a while', async () => {
+    const [gone, other] = [await create(), await create()];
+    const pending = Array.from({ length: 10_001 }, (_, n) => ({ webhookId: `msg_${n}` }));
+    await insertDeliveries(database, gone.id, [...pending, { webhookId: 'msg_done', status: 'succeeded' }]);
+    await insertDeliveries(database, other.id, [{ webhookId: 'msg_0' }]);
+    expect((await call('DELETE', `${PATH}/${gone.id}`)).status).toBe(204);
+    const counts = await database.query({
+      text: `SELECT endpoint_id, status, count(*)::int AS n FROM inlet.webhook_deliveries GROUP BY 1, 2 ORDER BY 2`,
+    });
+    expect(counts).toEqual([
+      { endpoint_id: other.id, status: 'pending', n: 1 },
+      { endpoint_id: gone.id, status: 'succeeded', n: 1 },
+    ]);
+    const secrets = await database.query({ text: 'SELECT endpoint_id FROM inlet.webhook_secrets' });
+    expect(secrets).toEqual([{ endpoint_id: other.id }]);
+    for (const [method, path] of [
+      ['GET', ''],
+      ['PATCH', ''],
+      ['DELETE', ''],
+      ['GET', '/secret'],
+    ] as const) {
+      const response = await call(
+        method,
+        `${PATH}/${gone.id}${path}`,
+        method === 'PATCH' ? { body: {} } : {},
+      );
+      await answer(response, 404);
+    }
+    const page = await answer<{ data: unknown[] }>(await call('GET', '/v1/webhooks/deliveries'));
+    expect(page.data).toHaveLength(1);
+  });
+
+  it('has an id that is no id: 404, whatever it holds', async () => {
+    for (const id of ['x', 'ep_4eC39HqLyjWDarjt', '%00', 'ep_4eC39HqLyjWDarj%00', '%F0%9F%98%80']) {
+      await answer(await call('GET', `${PATH}/${id}`), 404);
+      await answer(await call('POST', `${PATH}/${id}/test`), 404);
+    }
+  });
+});
+
+it(`there are at most ${MAX_ENDPOINTS}, however many are made at the same time`, async () => {
+  await database.query({
+    text: `INSERT INTO inlet.webhook_endpoints (endpoint_id, url, events)
+           SELECT 'ep_' || lpad(n::text, 16, '0'), 'https://x.example', '{workflow.failed}'
+           FROM generate_series(1, $1::int) AS n`,
+    values: [MAX_ENDPOINTS - 2],
+  });
+  const responses = await Promise.all(
+    Array.from({ length: 8 }, () => call('POST', PATH, { body: { url: URL } })),
+  );
+  expect(responses.map(({ status }) => status).sort()).toEqual([201, 201, 409, 409, 409, 409, 409, 409]);
+  const refused = await call('POST', PATH, { body: { url: URL } });
+  expect(refused.headers.get('x-should-retry')).toBe('false');
+  expect((await answer<ProblemAnswer>(refused, 409)).detail).toContain(`${MAX_ENDPOINTS} endpoints`);
+  const secrets = await database.query({ text: 'SELECT FROM inlet.webhook_secrets' });
+  expect(secrets).toHaveLength(2);
+});
+
+it('lists are pages, the newest first', async () => {
+  const made: string[] = [];
+  for (let n = 0; n < 5; n += 1) made.unshift((await create()).id);
+  // The same moment: their order is that of their ids.
+  await database.query({
+    text: `UPDATE inlet.webhook_endpoints SET created_at = '2026-11-22T19:00:00.123456Z' WHERE endpoint_id = ANY ($1)`,
+    values: [made.slice(2)],
+  });
+  const expected = [...made.slice(0, 2), ...made.slice(2).sort().reverse()];
+  const walked: string[] = [];
+  let cursor: string | null = '';
+  const sizes: number[] = [];
+  while (cursor !== null) {
+    const query: string = `?limit=2${cursor === '' ? '' : `&cursor=${cursor}`}`;
+    const page: Awaited<ReturnType<typeof list>> = await list(undefined, query);
+    walked.push(...page.data.map(({ id }) => id));
+    sizes.push(page.data.length);
+    cursor = page.next_cursor;
+  }
+  expect(walked).toEqual(expected);
+  expect(sizes).toEqual([2, 2, 1]);
+  for (const wrong of ['!', Buffer.from('x').toString('base64url')])
+    await answer(await call('GET', `${PATH}?cursor=${wrong}`), 400);
+});
+
+describe('a key', () => {
+  it('makes endpoints for the namespaces that it may see, by itself for all of them', async () => {
+    expect((await create({}, keys.ab)).namespaces).toEqual(['a', 'b']);
+    expect((await create({ namespaces: null }, keys.ab)).namespaces).toEqual(['a', 'b']);
+    expect((await create({ namespaces: ['b'] }, keys.ab)).namespaces).toEqual(['b']);
+    expect((await create()).namespaces).toBeNull();
+    expect((await create({ namespaces: ['z'] })).namespaces).toEqual(['z']);
+    const refused = await call('POST', PATH, { key: keys.ab, body: { url: URL, namespaces: ['a', 'c'] } });
+    expect((await answer<ProblemAnswer>(refused, 403)).detail).toContain('namespace c');
+    expect((await list()).data).toHaveLength(5);
+  });
+
+  it('sees an endpoint if it may see all of its namespaces; another one is not there for it', async () => {
+    const all = await create();
+    const both = await create({}, keys.ab);
+    const one = await create({}, keys.a);
+    const seen = async (key?: MadeKey) => (await list(key)).data.map(({ id }) => id);
+    expect(await seen()).toEqual([one.id, both.id, all.id]);
+    expect(await seen(keys.ab)).toEqual([one.id, both.id]);
+    expect(await seen(keys.a)).toEqual([one.id]);
+    expect(await seen(keys.reader)).toEqual([one.id]);
+    expect(await seen(keys.c)).toEqual([]);
+    const since = { since: '2026-01-01T00:00:00Z' };
+    const calls: readonly [string, string, unknown?][] = [
+      ['GET', ''],
+      ['PATCH', '', { disabled: true }],
+      ['GET', '/secret'],
+      ['POST', '/rotate-secret'],
+      ['POST', '/test'],
+      ['POST', '/replay', since],
+      ['DELETE', ''],
+    ];
+    for (const [method, rest, body] of calls) {
+      for (const [id, key] of [
+        [all.id, keys.ab],
+        [both.id, keys.a],
+        [one.id, keys.c],
+      ] as const) {
+        const response = await call(method, `${PATH}/${id}${rest}`, { key, body });
+        const { requestId: _, ...problem } = await answer<ProblemAnswer>(response, 404);
+        const nowhere = await call(method, `${PATH}/ep_4eC39HqLyjWDarjt${rest}`, { key, body });
+        expect(await answer(nowhere, 404)).toMatchObject(problem);
+      }
+    }
+    expect(await seen()).toEqual([one.id, both.id, all.id]);
+    expect((await list()).data.map(({ disabled }) => disabled)).toEqual([false, false, false]);
+    for (const [method, rest, body] of calls) {
+      const response = await call(method, `${PATH}/${one.id}${rest}`, { key: keys.a, body });
+      expect(response.status, `${method} ${rest}`).toBeLessThan(300);
+      if (rest === '') await call('PATCH', `${PATH}/${one.id}`, { key: keys.a, body: { disabled: false } });
+    }
+  });
+
+  it('changes the namespaces of an endpoint by the same rules', async () => {
+    const { id } = await create({}, keys.a);
+    const patch = (key: MadeKey, namespaces: unknown) =>
+      call('PATCH', `${PATH}/${id}`, { key, body: { namespaces } });
+    await answer(await patch(keys.a, ['a', 'b']), 403);
+    expect(await answer(await patch(keys.ab, ['b', 'a']))).toMatchObject({ namespaces: ['b', 'a'] });
+    await answer(await patch(keys.a, ['a']), 404);
+    expect(await answer(await patch(keys.ab, null))).toMatchObject({ namespaces: ['a', 'b'] });
+    expect(await answer(await patch(keys.ab, ['a']))).toMatchObject({ namespaces: ['a'] });
+    expect(await answer(await patch(keys.a, ['a']))).toMatchObject({ namespaces: ['a'] });
+  });
+
+  it('needs the scope admin for all but looking', async () => {
+    const { id } = await create({}, keys.a);
+    for (const [method, path, body] of [
+      ['POST', PATH, { url: URL }],
+      ['PATCH', `${PATH}/${id}`, {}],
+      ['DELETE', `${PATH}/${id}`],
+      ['GET', `${PATH}/${id}/secret`],
+      ['POST', `${PATH}/${id}/rotate-secret`],
+      ['POST', `${PATH}/${id}/test`],
+      ['POST', `${PATH}/${id}/replay`, { since: '2026-01-01T00:00:00Z' }],
+    ] as const) {
+      const refused = await call(method, path, { key: keys.reader, body });
+      expect((await answer<ProblemAnswer>(refused, 403)).detail).toContain('needs admin');
+    }
+    await answer(await call('GET', `${PATH}/${id}`, { key: keys.reader }));
+    await answer(await call('GET', `/v1/webhooks/deliveries?endpoint=${id}`, { key: keys.reader }));
+  });
+});
+
+describe('secrets', () => {
+  const secretsOf = async (id: string) => answer<Secrets>(await call('GET', `${PATH}/${id}/secret`));
+  const rotate = async (id: string) => answer<Secrets>(await call('POST', `${PATH}/${id}/rotate-secret`));
+
+  it('are shown to admins: the current one, and those that still sign', async () => {
+    const { id, secret } = await create();
+    const response = await call('GET', `${PATH}/${id}/secret`);
+    expect(response.headers.get('cache-control')).toBe('no-store');
+    expect(await answer(response)).toEqual({
+      id,
+      secret,
+      secrets: [{ secret, created_at: expect.any(String), expires_at: null }],
+    });
+  });
+
+  it('that are rotated out sign for 24 hours, however many there are', async () => {
+    const { id, secret: first } = await create();
+    const before = Date.now();
+    const { secret: second, secrets } = await rotate(id);
+    expect(second).not.toBe(first);
+    expect(secrets.map(({ secret }) => secret)).toEqual([second, first]);
+    const end = Date.parse(secrets[1]?.expires_at ?? '');
+    expect(end).toBeGreaterThan(before + DAY_MS - 60_000);
+    expect(end).toBeLessThan(Date.now() + DAY_MS + 60_000);
+    const { secret: third } = await rotate(id);
+    const after = await secretsOf(id);
+    expect(after.secret).toBe(third);
+    expect(after.secrets.map(({ secret }) => secret)).toEqual([third, second, first]);
+    expect(after.secrets[2]?.expires_at).toBe(secrets[1]?.expires_at);
+  });
+
+  it('whose time is over are shown no more, and are gone after the next rotation', async () => {
+    const { id, secret: first } = await create();
+    const { secret: second } = await rotate(id);
+    await database.query({
+      text: `UPDATE inlet.webhook_secrets SET expires_at = now() WHERE secret = $1`,
+      values: [first],
+    });
+    expect((await secretsOf(id)).secrets.map(({ secret }) => secret)).toEqual([second]);
+    const { secret: third } = await rotate(id);
+    const kept = await database.query({ text: 'SELECT secret FROM inlet.webhook_secrets' });
+    expect(kept.map(({ secret }) => secret as string).sort()).toEqual([second, third].sort());
+  });
+
+  it('are rotated by several at the same time without one being lost', async () => {
+    const { id, secret } = await create();
+    const rotated = await Promise.all(Array.from({ length: 6 }, () => rotate(id)));
+    const now = await secretsOf(id);
+    expect(now.secrets).toHaveLength(7);
+    expect(now.secrets.filter(({ expires_at }) => expires_at === null)).toHaveLength(1);
+    expect(now.secrets.map((one) => one.secret).sort()).toEqual(
+      [secret, ...rotated.map((one) => one.secret)].sort(),
+    );
+  });
+});

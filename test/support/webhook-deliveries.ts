@@ -1,0 +1,39 @@
+/** Deliveries straight in the table, as workers leave them. */
+import type { Database } from '../../src/store/database.ts';
+
+export interface GivenDelivery {
+  readonly webhookId: string;
+  readonly status?: 'pending' | 'succeeded' | 'failed';
+  readonly type?: string;
+  readonly namespace?: string;
+  readonly attempts?: readonly unknown[];
+  /** RFC 3339. */
+  readonly createdAt?: string;
+}
+
+/** Inserts deliveries to an endpoint; those that are done have been tried three times. */
+export async function insertDeliveries(
+  database: Database,
+  endpointId: string,
+  given: readonly GivenDelivery[],
+): Promise<void> {
+  const rows = given.map((delivery) => ({
+    status: 'pending',
+    type: 'workflow.succeeded',
+    namespace: 'mine',
+    attempts: [],
+    createdAt: '2026-11-22T19:00:00Z',
+    ...delivery,
+  }));
+  await database.query({
+    text: `INSERT INTO inlet.webhook_deliveries
+             (endpoint_id, webhook_id, type, namespace, object_id, request_id, accepted_at, status, attempts, tries,
+              created_at, completed_at)
+           SELECT $1, "webhookId", type, namespace, 'object', 'req_01h2m7qdmdjckc30e1mnq6xqfd', "createdAt", status,
+                  attempts, CASE status WHEN 'pending' THEN 0 ELSE 3 END, "createdAt",
+                  CASE WHEN status <> 'pending' THEN "createdAt" END
+           FROM jsonb_to_recordset($2::jsonb) AS given
+             ("webhookId" text, type text, namespace text, "createdAt" timestamptz, status text, attempts jsonb)`,
+    values: [endpointId, JSON.stringify(rows)],
+  });
+}
