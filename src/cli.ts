@@ -7,6 +7,7 @@ import { addImportCommand, addRequestsCommand } from './commands/client-commands
 import { addKeysCommand } from './commands/keys-command.ts';
 import { addOpenApiCommand } from './commands/openapi.ts';
 import { serve } from './commands/serve.ts';
+import { addWebhooksCommand } from './commands/webhooks-command.ts';
 import { SETTINGS } from './config/settings.ts';
 import type { Config } from './config.ts';
 import { describeConfig, readConfig } from './config.ts';
@@ -77,6 +78,7 @@ program
 
 addImportCommand(program);
 addRequestsCommand(program);
+addWebhooksCommand(program);
 addKeysCommand(program);
 addOpenApiCommand(program);
 

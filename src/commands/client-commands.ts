@@ -50,7 +50,7 @@ export function addRequestsCommand(program: Command): void {
 }
 
 /** A command that calls a server. */
-function clientCommand(parent: Command, name: string): Command {
+export function clientCommand(parent: Command, name: string): Command {
   return parent
     .command(name)
     .option('--url <url>', 'the server (default INLET_URL, or this machine)')

@@ -70,18 +70,27 @@ async function keptKey(path: string): Promise<string> {
 
 /**
  * Calls the API and reads its answer. A server that is away, or asks to come back later, is asked again.
+ * @param body what is sent along, as JSON
+ * @returns undefined where the answer has no body
  * @throws ApiError where the answer is an error; OperatorError where there is none
  */
-export async function call<T>({ url, key }: ClientOptions, method: 'GET' | 'POST', path: string): Promise<T> {
+export async function call<T>(
+  { url, key }: ClientOptions,
+  method: 'GET' | 'POST' | 'PATCH' | 'DELETE',
+  path: string,
+  body?: unknown,
+): Promise<T> {
+  const authorization = { authorization: `Bearer ${key}` };
+  const init =
+    body === undefined
+      ? { headers: authorization }
+      : { headers: { ...authorization, 'content-type': 'application/json' }, body: JSON.stringify(body) };
   for (let attempt = 1; ; attempt += 1) {
     try {
-      const response = await fetch(url + path, {
-        method,
-        headers: { authorization: `Bearer ${key}` },
-        signal: AbortSignal.timeout(CALL_TIMEOUT_MS),
-      });
+      const signal = AbortSignal.timeout(CALL_TIMEOUT_MS);
+      const response = await fetch(url + path, { method, ...init, signal });
       const text = await response.text();
-      if (response.ok) return JSON.parse(text) as T;
+      if (response.ok) return (text === '' ? undefined : JSON.parse(text)) as T;
       throw apiError(response.status, text, Object.fromEntries(response.headers));
     } catch (error) {
       const known = error instanceof ApiError ? error : unreachable(url, error);

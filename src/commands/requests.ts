@@ -1,6 +1,8 @@
 /** `inlet requests list` and `inlet requests show`. */
 import type { ClientOptions } from './client.ts';
 import { call } from './client.ts';
+import type { ListAnswer } from './print.ts';
+import { printJson, printPage, withQuery } from './print.ts';
 import type { Screen } from './progress.ts';
 
 /** A request in a list. */
@@ -42,20 +44,9 @@ export async function listRequests(
   { namespace, status, limit, cursor, json }: ListOptions,
   stdout: Screen,
 ): Promise<void> {
-  const query = new URLSearchParams(
-    Object.entries({ status, limit, cursor }).filter(
-      (entry): entry is [string, string] => entry[1] !== undefined,
-    ),
-  );
-  const path = `/v1/data/${encodeURIComponent(namespace)}/requests?${query}`;
-  const page = await call<{ data: RequestSummary[]; next_cursor: string | null }>(client, 'GET', path);
-  if (json) {
-    stdout.write(`${JSON.stringify(page)}\n`);
-    return;
-  }
-  for (const request of page.data) stdout.write(`${line(request)}\n`);
-  if (page.data.length === 0) stdout.write('no requests\n');
-  if (page.next_cursor) stdout.write(`more: --cursor ${page.next_cursor}\n`);
+  const path = withQuery(`/v1/data/${encodeURIComponent(namespace)}/requests`, { status, limit, cursor });
+  const page = await call<ListAnswer<RequestSummary>>(client, 'GET', path);
+  printPage(page, { json, line, none: 'no requests' }, stdout);
 }
 
 /** Prints one request, with the first of the objects that failed. */
@@ -66,10 +57,7 @@ export async function showRequest(
 ): Promise<void> {
   const path = `${requestPath(namespace, requestId)}?results=false`;
   const answer = await call<RequestAnswer>(client, 'GET', path);
-  if (json) {
-    stdout.write(`${JSON.stringify(answer)}\n`);
-    return;
-  }
+  if (json) return printJson(answer, stdout);
   stdout.write(`${line(answer)}\n`);
   for (const { index, id, message } of answer.errors) stdout.write(`  ${index} (${id}): ${message}\n`);
 }

@@ -1,0 +1,245 @@
+/** `inlet webhooks`: what it does, prints, and exits with. */
+import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
+import type { Database } from '../../src/store/database.ts';
+import { eventually, KEY, TestInlet, testConfig } from '../support/inlet.ts';
+import { InletProcess, runInlet } from '../support/process.ts';
+import type { TestStore } from '../support/store.ts';
+import { openTestStore } from '../support/store.ts';
+import { insertDeliveries } from '../support/webhook-deliveries.ts';
+
+let store: TestStore;
+let database: Database;
+let inlet: TestInlet;
+let environment: Record<string, string>;
+
+beforeAll(async () => {
+  store = await openTestStore();
+  database = store.database;
+  inlet = await TestInlet.start(
+    testConfig({ databaseUrl: store.url, redisUrl: inject('redisUrl') ?? undefined }),
+    { workers: 0 },
+  );
+  environment = { INLET_URL: inlet.url, INLET_API_KEY: KEY };
+});
+
+beforeEach(async () => {
+  for (const table of ['endpoints', 'secrets', 'deliveries'])
+    await database.query({ text: `DELETE FROM inlet.webhook_${table}` });
+});
+
+afterAll(async () => {
+  await inlet?.close();
+  await store?.close();
+});
+
+function run(...args: string[]) {
+  return runInlet(['webhooks', ...args], environment);
+}
+
+async function json<T>(...args: string[]): Promise<T> {
+  const { code, stdout, stderr } = await run(...args, '--json');
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  return JSON.parse(stdout) as T;
+}
+
+async function create(...args: string[]): Promise<string> {
+  return (await json<{ id: string }>('create', 'https://receiver.example/hooks', ...args)).id;
+}
+
+describe('inlet webhooks', () => {
+  it('create prints the secret alone on standard output, and the endpoint beside', async () => {
+    const args = [
+      '--namespaces',
+      'a,b',
+      '--events',
+      'workflow.failed',
+      '--rate',
+      '7/s',
+      '--description',
+      'mine',
+    ];
+    const { code, stdout, stderr } = await run('create', 'https://receiver.example/hooks', ...args);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^whsec_[0-9A-Za-z+/]{43}=\n$/);
+    expect(stderr).toMatch(
+      /ep_\w{16} {2}enabled {2}https:\/\/receiver\.example\/hooks: namespaces a, b; workflow\.failed; 7\/s; "mine"\n$/,
+    );
+    const listed = await run('list');
+    expect(listed.stdout).toBe(stderr.split('\n').at(-2)?.concat('\n'));
+    expect(listed.stdout).not.toContain('whsec_');
+  });
+
+  it('list, show, update and delete endpoints', async () => {
+    expect((await run('list')).stdout).toBe('no endpoints\n');
+    const id = await create('--disabled');
+    const other = await create();
+    expect((await run('show', id)).stdout).toMatch(
+      new RegExp(
+        `^${id}  disabled \\(requested, .*\\)  https://receiver.example/hooks: all namespaces; workflow`,
+      ),
+    );
+    const changes = [
+      '--enable',
+      '--rate',
+      '9',
+      '--namespaces',
+      'a',
+      '--endpoint-url',
+      'https://new.example/',
+    ];
+    expect(await json('update', id, ...changes)).toMatchObject({
+      id,
+      url: 'https://new.example/',
+      disabled: false,
+      rate: 9,
+      namespaces: ['a'],
+    });
+    expect(await json('update', id, '--rate', 'none', '--namespaces', '*', '--disable')).toMatchObject({
+      disabled: true,
+      rate: null,
+      namespaces: null,
+    });
+    const first = await json<{ data: { id: string }[]; next_cursor: string }>('list', '--limit', '1');
+    expect(first.data.map((endpoint) => endpoint.id)).toEqual([other]);
+    expect((await run('list', '--limit', '1')).stdout).toContain(`more: --cursor ${first.next_cursor}\n`);
+    const next = await json<{ data: { id: string }[] }>('list', '--cursor', first.next_cursor);
+    expect(next.data.map((endpoint) => endpoint.id)).toEqual([id]);
+    expect(await run('delete', id)).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining(`${id} is deleted`),
+    });
+    expect(await run('show', id)).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^inlet: the server answered 404: .*\n$/),
+    });
+  });
+
+  it('shows that an endpoint is paused or fails', async () => {
+    const [paused, failing] = [await create(), await create()];
+    await database.query({
+      text: `UPDATE inlet.webhook_endpoints SET paused_until = now() + interval '1 hour' WHERE endpoint_id = $1`,
+      values: [paused],
+    });
+    await database.query({
+      text: `UPDATE inlet.webhook_endpoints SET failing_since = now(), paused_until = now() WHERE endpoint_id = $1`,
+      values: [failing],
+    });
+    const { stdout } = await run('list');
+    expect(stdout).toMatch(new RegExp(`${paused}  paused until 2`));
+    expect(stdout).toMatch(new RegExp(`${failing}  failing since 2`));
+  });
+
+  it('secret and rotate-secret print the current one, and what still signs beside', async () => {
+    const id = await create();
+    const first = (await run('secret', id)).stdout;
+    expect(first).toMatch(/^whsec_.*=\n$/);
+    const rotated = await run('rotate-secret', id);
+    expect(rotated.code).toBe(0);
+    expect(rotated.stdout).toMatch(/^whsec_.*=\n$/);
+    expect(rotated.stdout).not.toBe(first);
+    expect(rotated.stderr).toMatch(/^whsec_\S+ signs too, until 2/);
+    expect(rotated.stderr.split(' ')[0]).toBe(first.trim());
+    expect((await run('secret', id)).stdout).toBe(rotated.stdout);
+    expect(await json('secret', id)).toMatchObject({ id, secret: rotated.stdout.trim() });
+  });
+
+  it('replay says how many are sent again', async () => {
+    const id = await create();
+    await insertDeliveries(database, id, [
+      { webhookId: 'msg_1', status: 'failed' },
+      { webhookId: 'msg_2', status: 'succeeded' },
+      { webhookId: 'msg_3', status: 'failed', createdAt: '2026-11-01T00:00:00Z' },
+    ]);
+    expect((await run('replay', id, '--since', '2026-11-22')).stdout).toMatch(/^1 sent again/);
+    expect(await json('replay', id, '--since', '9999d', '--all')).toEqual({ replayed: 2 });
+  });
+
+  it('deliveries are listed, with what came of the last attempt on one line', async () => {
+    const id = await create();
+    const attempt = { at: '2026-11-22T19:00:00.000Z', duration_ms: 12, error: null };
+    await insertDeliveries(database, id, [
+      {
+        webhookId: 'msg_1',
+        status: 'failed',
+        attempts: [
+          { ...attempt, status_code: 200, response: 'not this' },
+          { ...attempt, status_code: 500, response: 'no\n\u001b[31mway', error: 'the answer was 500' },
+        ],
+      },
+      { webhookId: 'msg_2', namespace: '', type: 'webhook.test' },
+    ]);
+    const [second, first, ...rest] = (await run('deliveries')).stdout.split('\n');
+    expect(second).toMatch(new RegExp(`^msg_2  ${id}  pending    webhook.test; next 2`));
+    expect(first).toBe(
+      `msg_1  ${id}  failed     workflow.succeeded mine/object; attempt 2: 500, the answer was 500, no [31mway (12 ms, 2026-11-22T19:00:00.000Z)`,
+    );
+    expect(rest).toEqual(['']);
+    const ids = async (...args: string[]) =>
+      (await json<{ data: { webhook_id: string }[] }>('deliveries', ...args)).data.map(
+        (one) => one.webhook_id,
+      );
+    expect(await ids('--status', 'failed')).toEqual(['msg_1']);
+    expect(await ids('--endpoint', id, '--limit', '1')).toEqual(['msg_2']);
+    expect(await ids('--webhook-id', 'msg_1')).toEqual(['msg_1']);
+    expect(await ids('--status', 'succeeded')).toEqual([]);
+    expect((await run('deliveries', '--status', 'succeeded')).stdout).toBe('no deliveries\n');
+  });
+
+  it.each([
+    ['succeeded', 204, null, 0],
+    ['pending', 500, 'the answer was 500', 1],
+    ['failed', null, 'no answer within 15 s', 1],
+  ])('test waits for the first attempt: %s', async (status, code, error, exitCode) => {
+    const id = await create();
+    const command = new InletProcess(['webhooks', 'test', id], environment);
+    const webhookId = await eventually(async () => {
+      const [row] = await database.query<{ webhook_id: string }>({
+        text: 'SELECT webhook_id FROM inlet.webhook_deliveries WHERE endpoint_id = $1',
+        values: [id],
+      });
+      return row?.webhook_id;
+    });
+    const attempt = { at: new Date().toISOString(), status_code: code, duration_ms: 3, response: '', error };
+    await database.query({
+      text: `UPDATE inlet.webhook_deliveries SET status = $2, attempts = $3::jsonb WHERE endpoint_id = $1`,
+      values: [id, status, JSON.stringify([attempt])],
+    });
+    const ended = await command.ended();
+    expect(ended).toMatchObject({ code: exitCode, stderr: '' });
+    expect(ended.stdout).toMatch(
+      new RegExp(`^${webhookId}  ${id}  ${status} +webhook.test; attempt 1: ${code ?? 'no answer'}`),
+    );
+    if (error !== null) expect(ended.stdout).toContain(error);
+  });
+
+  it('test of a disabled endpoint says what to do', async () => {
+    expect(await run('test', await create('--disabled'))).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^inlet: the server answered 409: .*enable it first.*\n$/),
+    });
+  });
+
+  it('what the server refuses is told with its reason: 1', async () => {
+    expect(await run('create', 'http://receiver.example/')).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^inlet: the server answered 400: \/url: must be https/),
+    });
+  });
+
+  it.each([
+    [['create']],
+    [['create', 'https://x.example', '--rate', 'fast']],
+    [['create', 'https://x.example', '--events', 'all']],
+    [['update', 'ep_x']],
+    [['update', 'ep_x', '--enable', '--disable']],
+    [['replay', 'ep_x']],
+    [['replay', 'ep_x', '--since', 'lately']],
+    [['deliveries', '--status', 'lost']],
+    [['test']],
+    [['lost']],
+  ])('%j is wrong usage: 2', async (args) => {
+    const { code, stderr } = await run(...args);
+    expect(code).toBe(2);
+    expect(stderr).toContain('error:');
+  });
+});
