@@ -1,35 +1,29 @@
 /** `inlet webhooks`: what it does, prints, and exits with. */
-import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Database } from '../../src/store/database.ts';
-import { eventually, KEY, TestInlet, testConfig } from '../support/inlet.ts';
+import type { TestInlet } from '../support/inlet.ts';
+import { eventually, KEY } from '../support/inlet.ts';
 import { InletProcess, runInlet } from '../support/process.ts';
-import type { TestStore } from '../support/store.ts';
-import { openTestStore } from '../support/store.ts';
-import { insertDeliveries } from '../support/webhook-deliveries.ts';
+import type { WebhookApi } from '../support/webhook-deliveries.ts';
+import { insertDeliveries, startWebhookApi } from '../support/webhook-deliveries.ts';
 
-let store: TestStore;
+let api: WebhookApi;
 let database: Database;
 let inlet: TestInlet;
 let environment: Record<string, string>;
 
 beforeAll(async () => {
-  store = await openTestStore();
-  database = store.database;
-  inlet = await TestInlet.start(
-    testConfig({ databaseUrl: store.url, redisUrl: inject('redisUrl') ?? undefined }),
-    { workers: 0 },
-  );
+  api = await startWebhookApi();
+  ({ inlet, database } = api);
   environment = { INLET_URL: inlet.url, INLET_API_KEY: KEY };
 });
 
 beforeEach(async () => {
-  for (const table of ['endpoints', 'secrets', 'deliveries'])
-    await database.query({ text: `DELETE FROM inlet.webhook_${table}` });
+  await api.empty();
 });
 
 afterAll(async () => {
-  await inlet?.close();
-  await store?.close();
+  await api?.close();
 });
 
 function run(...args: string[]) {

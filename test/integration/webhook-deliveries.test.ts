@@ -1,15 +1,13 @@
 /** Deliveries over HTTP: listed with their attempts, sent again, and dropped where nobody wants them any more. */
-import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Database, Queryable } from '../../src/store/database.ts';
 import { listDeliveries } from '../../src/store/webhook-deliveries.ts';
-import type { ProblemAnswer } from '../support/inlet.ts';
-import { eventually, TestInlet, testConfig } from '../support/inlet.ts';
+import type { ProblemAnswer, TestInlet } from '../support/inlet.ts';
+import { eventually } from '../support/inlet.ts';
 import type { MadeKey } from '../support/keys.ts';
 import { bearer, makeKey } from '../support/keys.ts';
-import type { TestStore } from '../support/store.ts';
-import { openTestStore } from '../support/store.ts';
-import type { GivenDelivery } from '../support/webhook-deliveries.ts';
-import { insertDeliveries } from '../support/webhook-deliveries.ts';
+import type { GivenDelivery, WebhookApi } from '../support/webhook-deliveries.ts';
+import { answer, insertDeliveries, startWebhookApi } from '../support/webhook-deliveries.ts';
 import { insertEndpointRow } from '../support/webhooks.ts';
 
 const PATH = '/v1/webhooks/deliveries';
@@ -27,44 +25,32 @@ interface Page {
   readonly next_cursor: string | null;
 }
 
-let store: TestStore;
+let api: WebhookApi;
 let database: Database;
 let inlet: TestInlet;
 /** A key of the namespaces mine and also. */
 let key: MadeKey;
 
 beforeAll(async () => {
-  store = await openTestStore();
-  database = store.database;
-  inlet = await TestInlet.start(
-    testConfig({ databaseUrl: store.url, redisUrl: inject('redisUrl') ?? undefined }),
-    { workers: 0 },
-  );
-  key = await makeKey(store.url, '--namespaces', 'mine,also', '--scopes', 'read,admin');
+  api = await startWebhookApi();
+  ({ inlet, database } = api);
+  key = await makeKey(api.databaseUrl, '--namespaces', 'mine,also', '--scopes', 'read,admin');
   await eventually(async () => (await get('', key)).status === 200 || undefined);
 });
 
 beforeEach(async () => {
-  for (const table of ['endpoints', 'secrets', 'deliveries'])
-    await database.query({ text: `DELETE FROM inlet.webhook_${table}` });
+  await api.empty();
   await insertEndpointRow(database, FIRST, { namespaces: ['mine'] });
   await insertEndpointRow(database, SECOND, { namespaces: ['mine', 'also'] });
   await insertEndpointRow(database, OTHER);
 });
 
 afterAll(async () => {
-  await inlet?.close();
-  await store?.close();
+  await api?.close();
 });
 
 function get(query: string, as?: MadeKey): Promise<Response> {
   return inlet.fetch(PATH + query, as ? { headers: bearer(as) } : {});
-}
-
-async function answer<T>(response: Response, status = 200): Promise<T> {
-  const text = await response.text();
-  expect(`${response.status} ${text}`).toMatch(new RegExp(`^${status} `));
-  return JSON.parse(text) as T;
 }
 
 /** The deliveries of all pages, as `webhook_id endpoint`. */

@@ -1,14 +1,13 @@
 /** Endpoints of webhooks over HTTP: made, seen, changed and deleted, by keys that may see different namespaces. */
-import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Database } from '../../src/store/database.ts';
 import { MAX_ENDPOINTS } from '../../src/webhooks/management.ts';
-import type { ProblemAnswer } from '../support/inlet.ts';
-import { eventually, TestInlet, testConfig } from '../support/inlet.ts';
+import type { ProblemAnswer, TestInlet } from '../support/inlet.ts';
+import { eventually } from '../support/inlet.ts';
 import type { MadeKey } from '../support/keys.ts';
 import { bearer, makeKey } from '../support/keys.ts';
-import type { TestStore } from '../support/store.ts';
-import { openTestStore } from '../support/store.ts';
-import { insertDeliveries } from '../support/webhook-deliveries.ts';
+import type { WebhookApi } from '../support/webhook-deliveries.ts';
+import { answer, insertDeliveries, startWebhookApi } from '../support/webhook-deliveries.ts';
 
 const PATH = '/v1/webhooks/endpoints';
 const URL = 'https://receiver.example/hooks';
@@ -25,24 +24,20 @@ interface Secrets {
   readonly secrets: readonly { readonly secret: string; readonly expires_at: string | null }[];
 }
 
-let store: TestStore;
+let api: WebhookApi;
 let database: Database;
 let inlet: TestInlet;
 /** Keys of the namespaces a and b, of a alone, of c, and one that may only read a. */
 let keys: Readonly<Record<'ab' | 'a' | 'c' | 'reader', MadeKey>>;
 
 beforeAll(async () => {
-  store = await openTestStore();
-  database = store.database;
-  inlet = await TestInlet.start(
-    testConfig({ databaseUrl: store.url, redisUrl: inject('redisUrl') ?? undefined }),
-    { workers: 0 },
-  );
+  api = await startWebhookApi();
+  ({ inlet, database } = api);
   const [ab, a, c, reader] = await Promise.all([
-    makeKey(store.url, '--namespaces', 'a,b', '--scopes', 'read,admin'),
-    makeKey(store.url, '--namespaces', 'a', '--scopes', 'read,admin'),
-    makeKey(store.url, '--namespaces', 'c', '--scopes', 'read,admin'),
-    makeKey(store.url, '--namespaces', 'a', '--scopes', 'read'),
+    makeKey(api.databaseUrl, '--namespaces', 'a,b', '--scopes', 'read,admin'),
+    makeKey(api.databaseUrl, '--namespaces', 'a', '--scopes', 'read,admin'),
+    makeKey(api.databaseUrl, '--namespaces', 'c', '--scopes', 'read,admin'),
+    makeKey(api.databaseUrl, '--namespaces', 'a', '--scopes', 'read'),
   ]);
   keys = { ab, a, c, reader };
   for (const key of Object.values(keys))
@@ -50,13 +45,11 @@ beforeAll(async () => {
 });
 
 beforeEach(async () => {
-  for (const table of ['endpoints', 'secrets', 'deliveries'])
-    await database.query({ text: `DELETE FROM inlet.webhook_${table}` });
+  await api.empty();
 });
 
 afterAll(async () => {
-  await inlet?.close();
-  await store?.close();
+  await api?.close();
 });
 
 function call(
@@ -69,12 +62,6 @@ function call(
     ...(key ? { headers: bearer(key) } : {}),
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   });
-}
-
-async function answer<T>(response: Response, status = 200): Promise<T> {
-  const text = await response.text();
-  expect(`${response.status} ${text}`).toMatch(new RegExp(`^${status} `));
-  return JSON.parse(text) as T;
 }
 
 async function create(members: object = {}, key?: MadeKey): Promise<Endpoint> {

@@ -1,5 +1,45 @@
-/** Deliveries straight in the table, as workers leave them. */
+/** An API whose endpoints nobody sends anything to, and deliveries straight in the table, as workers leave them. */
+import { inject } from 'vitest';
 import type { Database } from '../../src/store/database.ts';
+import { TestInlet, testConfig } from './inlet.ts';
+import { openTestStore } from './store.ts';
+
+export interface WebhookApi {
+  readonly inlet: TestInlet;
+  /** What its database is reached by. */
+  readonly databaseUrl: string;
+  readonly database: Database;
+  /** Deletes all endpoints, secrets and deliveries. */
+  empty(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Starts an API on a database of its own, without a worker. */
+export async function startWebhookApi(): Promise<WebhookApi> {
+  const { url, database, close } = await openTestStore();
+  const config = testConfig({ databaseUrl: url, redisUrl: inject('redisUrl') ?? undefined });
+  const inlet = await TestInlet.start(config, { workers: 0 });
+  return {
+    inlet,
+    databaseUrl: url,
+    database,
+    async empty() {
+      for (const table of ['endpoints', 'secrets', 'deliveries'])
+        await database.query({ text: `DELETE FROM inlet.webhook_${table}` });
+    },
+    async close() {
+      await inlet.close();
+      await close();
+    },
+  };
+}
+
+/** The JSON of an answer. @throws Error that shows it where it has another status */
+export async function answer<T>(response: Response, status = 200): Promise<T> {
+  const text = await response.text();
+  if (response.status !== status) throw new Error(`expected ${status}, got ${response.status}: ${text}`);
+  return JSON.parse(text) as T;
+}
 
 export interface GivenDelivery {
   readonly webhookId: string;
