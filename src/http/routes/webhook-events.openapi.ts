@@ -38,7 +38,7 @@ const failed = named(
     accepted_at: ACCEPTED_AT,
     error: z.string(),
   }),
-  'An object could not be stored.',
+  'An object could not be stored, or not be evaluated.',
 );
 
 const test = named(
@@ -69,7 +69,7 @@ const EVENTS = {
   },
   'workflow.failed': {
     id: 'onWorkflowFailed',
-    summary: 'An object could not be stored',
+    summary: 'An object could not be stored or evaluated',
     schema: failed,
     example: { type: 'workflow.failed', ...PLACE, error: 'is not valid JSON' },
   },
