@@ -1,4 +1,5 @@
 /** The consumer's side on BullMQ: a worker that outlives faults of its server, and is closed with patience. */
+import { setMaxListeners } from 'node:events';
 import type { Job, Worker } from 'bullmq';
 import { isNotConnectionError } from 'bullmq';
 import type { Backend } from './backend.ts';
@@ -47,6 +48,8 @@ export class BullmqConsumer implements BatchConsumer {
   constructor(options: LaneOptions) {
     this.#options = options;
     this.#onError = options.onError;
+    // As many as jobs are in hand.
+    setMaxListeners(0, this.#stopping.signal);
     this.#worker = this.#start();
   }
 

@@ -3,6 +3,7 @@ import { openAccessControl } from '../access/access.ts';
 import type { Running } from '../closing.ts';
 import { Closing } from '../closing.ts';
 import { ByteBudget } from '../domain/byte-budget.ts';
+import { objectUrl } from '../domain/object-url.ts';
 import { createBatchIds, requestIdAt } from '../domain/request-id.ts';
 import { Turns } from '../domain/turns.ts';
 import { keepDurable } from '../durability.ts';
@@ -127,7 +128,7 @@ export async function startApi(
       findObjects: (namespace, ids) => findObjects(database, namespace, ids),
       listObjects: (namespace, after, limit) => listObjects(database, namespace, after, limit),
       listRevisions: (namespace, id, before, limit) => listRevisions(database, namespace, id, before, limit),
-      objectUrl: (namespace, id) => `${publicUrl()}/v1/data/${namespace}/objects/${encodeURIComponent(id)}`,
+      objectUrl: (namespace, id) => objectUrl(publicUrl(), namespace, id),
       createImport: (created) => createImport(database, created),
       receiveUpload: (incoming) => receiveUpload(uploads, incoming),
       webhooks: webhookManagement(database),

@@ -8,9 +8,9 @@ import type { EvaluateBatchOptions } from '../evaluation/evaluate-batch.ts';
 import { evaluateBatch } from '../evaluation/evaluate-batch.ts';
 import type { EvaluatorObserver } from '../evaluation/evaluator.ts';
 import { Evaluator } from '../evaluation/evaluator.ts';
-import { Wake } from '../evaluation/wake.ts';
 import { evaluationHandler } from '../evaluation/worker.ts';
 import type { TaskQueue } from '../queue/queue.ts';
+import { Wake } from '../queue/wake.ts';
 import type { RuntimeConfig } from '../runtime.ts';
 import { queueProvider } from '../runtime.ts';
 import type { Database } from '../store/database.ts';
@@ -100,7 +100,7 @@ export async function startEvaluation(
   closing.add('evaluations', () => consumer.close(GRACE_MS), GRACE_MS + 2_000);
   log.info({ evaluator: config.evaluator }, 'stored objects are evaluated');
   const wake = new Wake(tasks);
-  return (batchId) => wake.add(batchId);
+  return (batchId) => wake.add([batchId]);
 }
 
 /** What was never put into the queue, because a worker died or the queue was away, gets there now. */

@@ -4,7 +4,6 @@ import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import type { EvaluationOutcome } from '../../src/evaluation/evaluate-batch.ts';
 import { PageSize } from '../../src/evaluation/page-size.ts';
-import { Wake } from '../../src/evaluation/wake.ts';
 import { evaluationHandler } from '../../src/evaluation/worker.ts';
 import { HandedBackError } from '../../src/queue/queue.ts';
 import { StoreUnavailableError } from '../../src/store/faults.ts';
@@ -71,36 +70,6 @@ describe('the handler of an evaluation', () => {
     waiting.stopping.abort();
     await ended;
     expect(waiting.attempts()).toBe(1);
-  });
-});
-
-describe('waking', () => {
-  it('adds each batch, those together that come while others are added, and survives a queue that is away', async () => {
-    const calls: (readonly string[])[] = [];
-    let release: () => void = () => undefined;
-    const wake = new Wake({
-      add: async (ids) => {
-        calls.push(ids);
-        await new Promise<void>((resolve) => {
-          release = resolve;
-        });
-        if (ids.includes('b')) throw new Error('the queue is away');
-      },
-    });
-    const next = async (): Promise<void> => {
-      release();
-      await new Promise((resolve) => setImmediate(resolve));
-    };
-    for (const id of ['a', 'b', 'c']) wake.add(id);
-    expect(calls).toEqual([['a']]);
-    await next();
-    expect(calls).toEqual([['a'], ['b', 'c']]);
-    wake.add('d');
-    await next();
-    expect(calls.at(-1)).toEqual(['d']);
-    await next();
-    wake.add('e');
-    expect(calls.at(-1)).toEqual(['e']);
   });
 });
 
