@@ -28,7 +28,11 @@ export async function serve(
     await runMigrations(complete, log, stopping);
     const metrics = await createMetrics();
     closing.add('metrics', () => metrics.close());
-    const worker = await startWorker(complete, log, undefined, stopping, { metrics, tracing });
+    let apiUrl: string | undefined;
+    const worker = await startWorker(complete, log, undefined, stopping, {
+      ...{ metrics, tracing },
+      webhooks: { publicUrl: () => config.publicUrl ?? apiUrl },
+    });
     closing.add('worker', () => worker.close(), 15_000);
     const made = config.apiKeys
       ? undefined
@@ -37,6 +41,7 @@ export async function serve(
       ...{ metrics, tracing, worker },
     });
     closing.add('API', () => api.close(), 15_000);
+    apiUrl = api.url;
     if (made) await introduce(made, api.url);
     return closing;
   } catch (error) {

@@ -18,6 +18,8 @@ import { keepSchedule } from '../store/schedule.ts';
 import type { Log } from '../telemetry.ts';
 import { errorReporter } from '../telemetry.ts';
 import { EVALUATIONS_AT_ONCE, startEvaluation } from './evaluation.ts';
+import type { WebhookParts } from './webhooks.ts';
+import { startWebhooks } from './webhooks.ts';
 
 /** How often it is looked for what is too old, in milliseconds. */
 const RETENTION_INTERVAL_MS = 60 * 60_000;
@@ -35,6 +37,7 @@ export interface RunningWorker extends Running {
 export interface WorkerParts extends SharedParts {
   /** When the worker counts as stuck. */
   readonly limits?: WatchLimits;
+  readonly webhooks?: WebhookParts;
 }
 
 /**
@@ -79,14 +82,16 @@ export async function startWorker(
     const queue = provider.openQueue();
     closing.add('queue', () => queue.close());
 
-    const onEvents = (): void => undefined;
+    const webhooks = startWebhooks(config, log, metrics, parts.webhooks);
+    closing.add('webhooks', () => webhooks.close(), WORKER_GRACE_MS + 2_000);
+    const onEvents = webhooks.wake;
     const onWaiting = await startEvaluation({
       ...{ config, log, database, closing, onEvents, telemetry: parts.tracing?.queue },
       metrics: (waiting) => metrics.evaluation(waiting),
     });
 
     const observer = metrics.worker({ inHand: (lane) => watch.inHand(lane), problem });
-    const told = onWaiting ? { onWaiting } : {};
+    const told = onWaiting ? { onEvents, onWaiting } : { onEvents };
     const handler = batchHandler(
       (batch, onProgress) => storeBatch(database, batch, { onProgress, ...told }),
       log,
@@ -96,7 +101,8 @@ export async function startWorker(
       concurrency: config.workerConcurrency,
       importConcurrency,
     });
-    closing.add('worker', () => consumer.close(WORKER_GRACE_MS), WORKER_GRACE_MS + 2_000);
+    const stop = () => Promise.all([consumer.close(WORKER_GRACE_MS), webhooks.close()]);
+    closing.add('worker', stop, WORKER_GRACE_MS + 2_000);
 
     const retention = keepSchedule(
       database,

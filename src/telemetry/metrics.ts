@@ -13,6 +13,8 @@ import { evaluationMetrics } from './evaluation-metrics.ts';
 import type { Registry } from './registry.ts';
 import { createRegistry } from './registry.ts';
 import { buildMetric, poolMetrics, queueMetrics } from './shared-metrics.ts';
+import type { WebhookObserver } from './webhook-metrics.ts';
+import { webhookMetrics } from './webhook-metrics.ts';
 import type { WatchedWorker } from './worker-metrics.ts';
 import { storeMetrics, watchMetrics } from './worker-metrics.ts';
 
@@ -56,6 +58,11 @@ export class Metrics {
   /** Measures the evaluation of a worker. @param waiting the latest that is known of how much waits */
   evaluation(waiting: () => number | undefined): EvaluatorObserver {
     return evaluationMetrics(this.#registry, waiting);
+  }
+
+  /** Measures webhooks. @param oldestMs as that of {@link webhookMetrics} */
+  webhooks(oldestMs: () => number | undefined): WebhookObserver {
+    return webhookMetrics(this.#registry, oldestMs);
   }
 
   /** Measures the queue. @param load the latest that is known of it; undefined where that is nothing */

@@ -12,6 +12,7 @@ import { InletProcess } from '../support/process.ts';
 import type { Scrape } from '../support/prometheus.ts';
 import { scrape, total } from '../support/prometheus.ts';
 import { describeOnBothQueues } from '../support/queues.ts';
+import { Receiver } from '../support/receiver.ts';
 
 const silent = pino({ level: 'silent' });
 
@@ -33,12 +34,17 @@ describeOnBothQueues('the metrics', ({ redisUrl }) => {
     const database = await createTestDatabase();
     closers.push(database.drop);
     await query(database.url, `ALTER TABLE inlet.objects ADD CHECK (NOT data ? 'refuse')`);
-    const config = testConfig({ databaseUrl: database.url, redisUrl });
+    const webhooks = { webhookAllowHttp: true, webhookAllowNetworks: ['127.0.0.0/8'] };
+    const config = testConfig({ databaseUrl: database.url, redisUrl }, webhooks);
     inlet = await TestInlet.start(config, { workers: 0 });
     closers.push(() => inlet.close());
     const started = await startWorkerWithPort(config);
     closers.push(() => started.worker.close());
 
+    const receiver = await Receiver.start();
+    closers.push(() => receiver.close());
+    const endpoint = JSON.stringify({ url: receiver.url, namespaces: ['files'] });
+    await inlet.fetch('/v1/webhooks/endpoints', { method: 'POST', body: endpoint });
     const writes = Array.from({ length: 20 }, (_, i) =>
       inlet.write('m', `{"data": [{"id": "secret-id-${i}"}, {"id": "b${i}"}]}`),
     );
@@ -56,9 +62,9 @@ describeOnBothQueues('the metrics', ({ redisUrl }) => {
     // The sampler asks once a second, and garbage is collected now and then.
     worker = await eventually(async () => {
       const found = await scrape(started.url);
-      return total(found, 'inlet_queue_batches') === undefined || !found.types.has('v8js_gc_duration')
-        ? undefined
-        : found;
+      const isDelivered = total(found, 'inlet_webhook_deliveries_total', { outcome: 'succeeded' }) === 3;
+      const isSampled = total(found, 'inlet_queue_batches') !== undefined;
+      return isDelivered && isSampled && found.types.has('v8js_gc_duration') ? found : undefined;
     });
     api = await eventually(async () => {
       const found = await scrape(inlet.url);
@@ -106,6 +112,16 @@ describeOnBothQueues('the metrics', ({ redisUrl }) => {
     expect(total(worker, 'inlet_store_retries_total')).toBe(0);
     expect(total(worker, 'inlet_worker_stuck')).toBe(0);
     expect(total(worker, 'inlet_worker_batches')).toBe(0);
+  });
+
+  it('tell of webhooks: of two objects that were stored, and of a line that was none', () => {
+    expect(total(worker, 'inlet_webhook_attempts_total', { outcome: 'succeeded' })).toBe(3);
+    expect(total(worker, 'inlet_webhook_attempts_total')).toBe(3);
+    expect(total(worker, 'inlet_webhook_attempt_duration_seconds_count', { outcome: 'succeeded' })).toBe(3);
+    expect(total(worker, 'inlet_webhook_deliveries_total', { outcome: 'failed' })).toBe(0);
+    expect(total(worker, 'inlet_webhook_endpoints_disabled_total')).toBe(0);
+    expect(total(worker, 'inlet_webhook_oldest_due_age_seconds')).toBeGreaterThanOrEqual(0);
+    expect(total(worker, 'inlet_database_connections_max', { pool: 'webhooks' })).toBe(3);
   });
 
   it('tell of the queue and of connections on both sides', () => {

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { type Config, readConfig } from '../../src/config.ts';
 import type { ApiParts, RunningApi } from '../../src/roles/api.ts';
 import { startApi } from '../../src/roles/api.ts';
+import type { WorkerParts } from '../../src/roles/worker.ts';
 import { startWorker } from '../../src/roles/worker.ts';
 import type { RuntimeConfig } from '../../src/runtime.ts';
 import { runMigrations } from '../../src/runtime.ts';
@@ -49,10 +50,10 @@ export class TestInlet {
   /** Starts the API and as many workers as are asked for. */
   static async start(
     config: RuntimeConfig,
-    { workers = 1, apiLog = log, parts = {} as ApiParts } = {},
+    { workers = 1, apiLog = log, parts = {} as ApiParts, workerParts = {} as WorkerParts } = {},
   ): Promise<TestInlet> {
     const inlet = new TestInlet(config, await startApi(config, [KEY], apiLog, undefined, parts));
-    for (let i = 0; i < workers; i += 1) await inlet.addWorker();
+    for (let i = 0; i < workers; i += 1) await inlet.addWorker(workerParts);
     return inlet;
   }
 
@@ -60,8 +61,8 @@ export class TestInlet {
     return this.#api.url;
   }
 
-  async addWorker(): Promise<() => Promise<void>> {
-    const worker = await startWorker(this.config, log, undefined);
+  async addWorker(parts: WorkerParts = {}): Promise<() => Promise<void>> {
+    const worker = await startWorker(this.config, log, undefined, undefined, parts);
     let closed: Promise<void> | undefined;
     const close = (): Promise<void> => {
       closed ??= worker.close();

@@ -1,0 +1,169 @@
+/** What is to be delivered now, and where to. */
+import type { WebhookEvent } from '../domain/webhook-body.ts';
+import type { Queryable } from './database.ts';
+import { MICROS_OF } from './sql-time.ts';
+
+/** An endpoint as it is delivered to. */
+export interface DeliveryTarget {
+  readonly id: string;
+  readonly url: string;
+  /** Most deliveries in a second; undefined: no limit. */
+  readonly rate: number | undefined;
+  /** Whether the last attempt failed. */
+  readonly isFailing: boolean;
+  /** All that sign, the current one first. */
+  readonly secrets: readonly string[];
+}
+
+/** An event that is to be sent to an endpoint. */
+export interface DueDelivery {
+  readonly webhookId: string;
+  /** How many attempts have failed. */
+  readonly tries: number;
+  /** Undefined where it is larger than was asked for; {@link readDelivery} has it. */
+  readonly event: WebhookEvent | undefined;
+}
+
+/** What an endpoint is to get now. */
+export interface DuePage {
+  readonly deliveries: readonly DueDelivery[];
+  /** Whether more were found that did not fit. */
+  readonly isCut: boolean;
+}
+
+/** Endpoints that may be delivered to at this moment. */
+const IS_OPEN = 'endpoint.disabled_at IS NULL AND coalesce(endpoint.paused_until <= now(), true)';
+
+/** Reads an endpoint. @returns undefined where nothing is to be sent to it now: it is gone, disabled or paused */
+export async function readTarget(on: Queryable, endpointId: string): Promise<DeliveryTarget | undefined> {
+  const [row] = await on.query<{ url: string; rate: number | null; failing: boolean; secrets: string[] }>({
+    name: 'read-webhook-target',
+    text: `SELECT url, rate, failing_since IS NOT NULL AS failing, ARRAY(
+             SELECT secret FROM inlet.webhook_secrets
+             WHERE endpoint_id = endpoint.endpoint_id AND coalesce(expires_at > now(), true)
+             ORDER BY expires_at DESC NULLS FIRST
+           ) AS secrets
+           FROM inlet.webhook_endpoints AS endpoint WHERE endpoint_id = $1 AND ${IS_OPEN}`,
+    values: [endpointId],
+  });
+  if (!row) return undefined;
+  const { url, rate, failing, secrets } = row;
+  return { id: endpointId, url, rate: rate ?? undefined, isFailing: failing, secrets };
+}
+
+interface EventRow {
+  readonly type: string;
+  readonly namespace: string;
+  readonly object_id: string;
+  readonly request_id: string;
+  readonly accepted: string;
+  readonly metadata: string | null;
+  readonly output: string | null;
+  readonly error: string | null;
+}
+
+const EVENT_COLUMNS = `type, namespace, object_id, request_id, ${MICROS_OF('accepted_at')} AS accepted,
+  metadata::text AS metadata, output::text AS output, error`;
+
+interface DueRow extends EventRow {
+  readonly webhook_id: string;
+  readonly tries: number;
+  readonly fits: boolean;
+  /** How many were found, those included that did not fit. */
+  readonly found: number;
+}
+
+/**
+ * How large an event is Postgres knows only when it has made its text, so that is done for as many as are asked for, in
+ * the order in which they are due; what goes beyond the limit isn't sent over.
+ */
+const DUE = `
+  SELECT webhook_id, tries, total <= $4 AS fits, found, type, namespace, object_id, request_id, accepted, error,
+         CASE WHEN total <= $4 THEN metadata END AS metadata, CASE WHEN total <= $4 THEN output END AS output
+  FROM (
+    SELECT *, row_number() OVER due AS position, (count(*) OVER ())::integer AS found,
+           sum(coalesce(octet_length(metadata), 0) + coalesce(octet_length(output), 0)) OVER due AS total
+    FROM (
+      SELECT webhook_id, tries, next_attempt_at, ${EVENT_COLUMNS}
+      FROM inlet.webhook_deliveries
+      WHERE endpoint_id = $1 AND status = 'pending' AND next_attempt_at <= now() AND webhook_id <> ALL ($2)
+      ORDER BY next_attempt_at LIMIT $3
+    ) AS first
+    WINDOW due AS (ORDER BY next_attempt_at, webhook_id)
+  ) AS summed
+  WHERE total <= $4 OR position = 1
+  ORDER BY position`;
+
+/**
+ * Reads what an endpoint is to get now, what has been due for longest first.
+ * @param inHand ids of those that are being sent, which are left out
+ * @param limit most deliveries
+ * @param maxBytes most bytes of metadata and output together. Where the first is larger, it comes alone and without
+ *   its event
+ */
+export async function readDue(
+  on: Queryable,
+  endpointId: string,
+  inHand: readonly string[],
+  limit: number,
+  maxBytes: number,
+): Promise<DuePage> {
+  const rows = await on.query<DueRow>({
+    name: 'read-due-webhooks',
+    text: DUE,
+    values: [endpointId, inHand, limit, maxBytes],
+  });
+  const deliveries = rows.map((row) => ({
+    ...{ webhookId: row.webhook_id, tries: row.tries },
+    event: row.fits ? eventOf(row) : undefined,
+  }));
+  return { deliveries, isCut: (rows[0]?.found ?? 0) > rows.length };
+}
+
+/** Reads the event of one delivery, however large it is; undefined where it is gone. */
+export async function readDelivery(
+  on: Queryable,
+  endpointId: string,
+  webhookId: string,
+): Promise<WebhookEvent | undefined> {
+  const [row] = await on.query<EventRow>({
+    text: `SELECT ${EVENT_COLUMNS} FROM inlet.webhook_deliveries WHERE endpoint_id = $1 AND webhook_id = $2`,
+    values: [endpointId, webhookId],
+  });
+  return row && eventOf(row);
+}
+
+function eventOf(row: EventRow): WebhookEvent {
+  return {
+    ...{ type: row.type, namespace: row.namespace, objectId: row.object_id, requestId: row.request_id },
+    acceptedAt: Number(row.accepted),
+    metadata: row.metadata ?? undefined,
+    output: row.output ?? undefined,
+    error: row.error ?? undefined,
+  };
+}
+
+/** What there is to deliver altogether. */
+export interface DueEndpoints {
+  readonly ids: readonly string[];
+  /** For how long the oldest of all that is due has been, in milliseconds; 0 where nothing is. */
+  readonly oldestMs: number;
+}
+
+/** Finds the endpoints that have something due: a look into an index for each endpoint there is. */
+export async function findDueEndpoints(on: Queryable): Promise<DueEndpoints> {
+  const rows = await on.query<{ endpoint_id: string; waited: number }>({
+    name: 'find-due-endpoints',
+    text: `SELECT endpoint_id, (extract(epoch FROM now() - due_at) * 1000)::float8 AS waited
+           FROM inlet.webhook_endpoints AS endpoint CROSS JOIN LATERAL (
+             SELECT next_attempt_at AS due_at FROM inlet.webhook_deliveries AS delivery
+             WHERE delivery.endpoint_id = endpoint.endpoint_id AND status = 'pending' AND next_attempt_at <= now()
+             ORDER BY next_attempt_at LIMIT 1
+           ) AS oldest
+           WHERE ${IS_OPEN}`,
+  });
+  return {
+    ids: rows.map(({ endpoint_id }) => endpoint_id),
+    oldestMs: Math.max(0, ...rows.map(({ waited }) => waited)),
+  };
+}

@@ -1,0 +1,28 @@
+/** Faults of Postgres are waited out: what is in hand would fail anywhere else just the same. */
+import { isStopping, retryWaitMs } from '../queue/wait-out.ts';
+import { faultKind } from '../store/faults.ts';
+import type { Log } from '../telemetry.ts';
+
+/**
+ * Runs something, again and again while Postgres is away.
+ * @param what could not be done yet, for the log
+ * @param stopping ends the wait
+ * @throws what `run` throws: what is no fault of the infrastructure, or the last fault when it is to stop
+ */
+export async function waitOut<T>(
+  run: () => Promise<T>,
+  what: string,
+  log: Log,
+  stopping: AbortSignal,
+): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await run();
+    } catch (err) {
+      if (faultKind(err) !== 'infrastructure' || stopping.aborted) throw err;
+      const waitMs = retryWaitMs(attempt);
+      log.warn({ attempt, waitMs, err }, `could not ${what} yet`);
+      await isStopping(waitMs, stopping);
+    }
+  }
+}
