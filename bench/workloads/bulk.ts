@@ -1,0 +1,35 @@
+/** (f) at work. */
+import type { BulkOptions, BulkResult } from '../load/bulk-writer.ts';
+import { runProgram } from '../load/program.ts';
+import { NAMESPACE } from '../store.ts';
+import type { Outcome } from './outcome.ts';
+import { whenStored } from './outcome.ts';
+import type { Task } from './workload.ts';
+
+/** What was found to be fastest on two cores; see docs/performance.md. */
+export const BEST_BULK: Pick<BulkOptions, 'batch' | 'connections' | 'statement'> = {
+  batch: 1_000,
+  connections: 2,
+  statement: 'elements',
+};
+
+/** Writes a file's objects in bulk. @throws StoreMismatchError */
+export async function writeInBulk(task: Task, file: string): Promise<Outcome> {
+  const { system, workload } = task;
+  const { startedAt, seconds, cpuSeconds, peakMb } = await runProgram<BulkOptions, BulkResult>(
+    'bulk-writer',
+    {
+      ...{ databaseUrl: system.store?.url ?? '', namespace: NAMESPACE, file },
+      ...BEST_BULK,
+    },
+  );
+  const stored = await whenStored(task, { accepted: workload.objects, unseen: 0, startedAt });
+  return {
+    figures: stored ? { storedPerSecond: stored.storedPerSecond } : {},
+    loadSeconds: seconds,
+    accepted: workload.objects,
+    ...(stored ? { stored: stored.stored } : {}),
+    refused: 0,
+    usage: { writer: { cpuSeconds, peakMb } },
+  };
+}
