@@ -60,19 +60,24 @@ else process.exitCode = await main(choosePlan());
 
 async function main(plan: Plan): Promise<number> {
   const started = Date.now();
+  const interruption = interrupted();
+  // It may come before anybody waits for it.
+  interruption.catch(() => undefined);
   const keys = new Set(plan.workloads.flatMap(({ systems }) => systems));
   const systems = await startSystems(keys, { profileDir: values.profile, logLevel: values['log-level'] });
   const run = new Run(plan, systems, printMeasurement);
   let failure: string | undefined;
   let generatorRoom = {};
-  try {
+  const measureAll = async (): Promise<void> => {
     generatorRoom = await run.generatorRoom(values.quick ? 1 : ROOM_SECONDS);
     await run.prepare();
     await run.measure();
+  };
+  try {
+    await Promise.race([interruption, measureAll()]);
   } catch (error) {
     // What was measured before is still worth having, but the run has failed.
     failure = error instanceof Error ? error.message : String(error);
-    process.stderr.write(`${(error as Error).stack}\n`);
   } finally {
     await systems.stop();
   }
@@ -90,6 +95,14 @@ async function main(plan: Plan): Promise<number> {
   if (failure === undefined) return 0;
   process.stderr.write(`\nFAILED: ${failure}\n`);
   return 1;
+}
+
+/** Rejects when the bench is to end early: what it has started must not be left behind. */
+function interrupted(): Promise<never> {
+  return new Promise((_, reject) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const)
+      process.once(signal, () => reject(new Error(`ended by ${signal}`)));
+  });
 }
 
 function choosePlan(): Plan {

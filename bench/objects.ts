@@ -88,7 +88,7 @@ const WORDS = [
 const DOCUMENT = JSON.stringify({
   customer: { name: 'Ada Lovelace', email: 'ada.lovelace@example.com', since: '2019-04-01' },
   status: 'shipped',
-  lines: Array.from({ length: 26 }, (_, i) => orderLine(i)),
+  lines: Array.from({ length: 31 }, (_, i) => orderLine(i)),
   notes: 'Please ring twice; the bell of the side entrance has been out of order since last winter.',
 }).slice(1, -1);
 

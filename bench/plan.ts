@@ -117,6 +117,15 @@ function oneByOne(sizes: Sizes, systems: readonly SystemKey[]): Workload {
   };
 }
 
+function duringImport(sizes: Sizes, systems: readonly SystemKey[]): Workload {
+  return {
+    ...imports(sizes, systems),
+    key: 'during-import',
+    title: 'one request at a time during an import',
+    kind: 'during-import',
+  };
+}
+
 /** The workload that tells at which rate a server is saturated, for {@link halfLoad}. */
 export const SATURATING_WORKLOAD = 'singles-64';
 
@@ -131,6 +140,7 @@ export function fullPlan(): Plan {
       imports(FULL, ['a', 'b', 'f']),
       halfLoad(FULL, SERVERS),
       oneByOne(FULL, ['a', 'b', 'c', 'd']),
+      duringImport(FULL, ['a', 'b']),
       singles(FULL, 64, ['a', 'a0', 'b', 'c', 'd'], { table: 'existing' }),
       lists(FULL, ['a', 'a0', 'b', 'c', 'd', 'f'], { table: 'existing' }),
       singles(FULL, 64, ['a', 'c', 'd'], { table: 'full' }),

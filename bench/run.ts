@@ -10,6 +10,7 @@ import { SATURATING_WORKLOAD } from './plan.ts';
 import type { RunningSystems } from './systems/start.ts';
 import type { System, SystemKey } from './systems/system.ts';
 import { API_KEY, serverProgram, startNode } from './systems/system.ts';
+import { prepareDuringImport } from './workloads/during-import.ts';
 import { prepareHalfLoad } from './workloads/half-load.ts';
 import { prepareImport } from './workloads/import.ts';
 import { prepareOneByOne } from './workloads/one-by-one.ts';
@@ -28,6 +29,7 @@ const PREPARE: Readonly<Record<Workload['kind'], (task: Task) => Promise<() => P
   import: prepareImport,
   'half-load': prepareHalfLoad,
   'one-by-one': prepareOneByOne,
+  'during-import': prepareDuringImport,
 };
 
 export class Run {

@@ -33,6 +33,7 @@ export function targetTable(results: readonly TargetResult[]): string {
 
 /** How much of the machine the load generator took, at most, and how much something else did. */
 export function conditionsLine(all: readonly Measurement[]): string {
+  if (all.length === 0) return 'Nothing was measured.';
   const generator = Math.max(...all.map(({ conditions }) => conditions.generatorCores));
   const others = all.map(({ conditions }) => conditions.otherCores);
   return (

@@ -7,9 +7,9 @@ import { whenStored } from './outcome.ts';
 import type { Task } from './workload.ts';
 
 /** What was found to be fastest on two cores; see docs/performance.md. */
-export const BEST_BULK: Pick<BulkOptions, 'batch' | 'connections' | 'statement'> = {
+const BEST_BULK: Pick<BulkOptions, 'batch' | 'connections' | 'statement'> = {
   batch: 1_000,
-  connections: 2,
+  connections: 4,
   statement: 'elements',
 };
 

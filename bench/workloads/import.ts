@@ -16,12 +16,7 @@ export async function prepareImport(task: Task): Promise<() => Promise<Outcome>>
   const file = join(folder, 'import.jsonl');
   await writeObjectFile(file, writes, workload.objects);
   if (system.url === undefined) return () => writeInBulk(task, file);
-  const asked = await fetch(`${system.url}/v1/data/${NAMESPACE}/requests/upload-url`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${API_KEY}` },
-  });
-  if (!asked.ok) throw new Error(`no upload URL: ${asked.status} ${await asked.text()}`);
-  const { upload_url: url } = (await asked.json()) as { upload_url: string };
+  const url = await askForUploadUrl(system.url);
   return () => upload(task, { url, file });
 }
 
@@ -40,4 +35,15 @@ async function upload(task: Task, options: UploadOptions): Promise<Outcome> {
     ...(stored ? { stored: stored.stored } : {}),
     refused: 0,
   };
+}
+
+/** Makes an import. @returns where its file goes */
+export async function askForUploadUrl(apiUrl: string): Promise<string> {
+  const asked = await fetch(`${apiUrl}/v1/data/${NAMESPACE}/requests/upload-url`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${API_KEY}` },
+  });
+  if (!asked.ok) throw new Error(`no upload URL: ${asked.status} ${await asked.text()}`);
+  const { upload_url: url } = (await asked.json()) as { upload_url: string };
+  return url;
 }

@@ -7,7 +7,7 @@ import type { System, SystemKey } from '../systems/system.ts';
 export interface Workload {
   readonly key: string;
   readonly title: string;
-  readonly kind: 'saturated' | 'import' | 'half-load' | 'one-by-one';
+  readonly kind: 'saturated' | 'import' | 'half-load' | 'one-by-one' | 'during-import';
   readonly object: ObjectKind;
   readonly connections: number;
   /** Objects in a list; 0 for one object without a list. */
