@@ -1,16 +1,16 @@
 /** (f) at work. */
 import type { BulkOptions, BulkResult } from '../load/bulk-writer.ts';
 import { runProgram } from '../load/program.ts';
+import type { ObjectKind } from '../objects.ts';
 import { NAMESPACE } from '../store.ts';
 import type { Outcome } from './outcome.ts';
 import { whenStored } from './outcome.ts';
 import type { Task } from './workload.ts';
 
-/** What was found to be fastest on two cores; see docs/performance.md. */
-const BEST_BULK: Pick<BulkOptions, 'batch' | 'connections' | 'statement'> = {
-  batch: 1_000,
-  connections: 4,
-  statement: 'elements',
+/** What takes least CPU; see docs/performance.md. As many connections as Inlet's worker has. */
+const BEST: Readonly<Record<ObjectKind, Pick<BulkOptions, 'batch' | 'connections' | 'statement'>>> = {
+  profile: { batch: 1_000, connections: 4, statement: 'elements' },
+  document: { batch: 200, connections: 4, statement: 'elements' },
 };
 
 /** Writes a file's objects in bulk. @throws StoreMismatchError */
@@ -20,7 +20,7 @@ export async function writeInBulk(task: Task, file: string): Promise<Outcome> {
     'bulk-writer',
     {
       ...{ databaseUrl: system.store?.url ?? '', namespace: NAMESPACE, file },
-      ...BEST_BULK,
+      ...BEST[workload.object],
     },
   );
   const stored = await whenStored(task, { accepted: workload.objects, unseen: 0, startedAt });
