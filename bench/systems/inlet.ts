@@ -10,7 +10,12 @@ import { API_KEY, startNode, stopAll } from './system.ts';
 /** The build of `npm run build`; this file runs from bench/dist/bench/systems. */
 export const INLET = fileURLToPath(new URL('../../../../dist/cli.js', import.meta.url));
 
-export async function startInlet(machine: Machine, key: 'a' | 'a0'): Promise<System> {
+/** @param settings further settings of Inlet */
+export async function startInlet(
+  machine: Machine,
+  key: 'a' | 'a0',
+  settings: Readonly<Record<string, string>> = {},
+): Promise<System> {
   const { postgres, redis, logLevel } = machine;
   const url = await postgres.createDatabase(`inlet_${key}`);
   const dataDir = join(machine.folder, key);
@@ -23,6 +28,7 @@ export async function startInlet(machine: Machine, key: 'a' | 'a0'): Promise<Sys
     INLET_DATA_DIR: dataDir,
     LOG_LEVEL: logLevel,
     ...(key === 'a0' ? { INLET_HISTORY_LIMIT: '0' } : {}),
+    ...settings,
   };
   await runCommand({ command: process.execPath, args: [INLET, 'migrate'], env });
   const worker = await startNode(machine, `${key}-worker`, [INLET, 'worker'], env, 'INLET_WORKER_PORT');
