@@ -171,6 +171,8 @@ class DeliveryRun {
   ): Promise<Outcome | undefined> {
     const { send, objectUrl, breakOff, schedule, onAttempt } = this.#options;
     await this.#options.turn();
+    // The endpoint may have been closed meanwhile, by the answer to another.
+    if (!this.#goesOn()) return undefined;
     const begun = Date.now();
     const started = performance.now();
     const body = Buffer.from(webhookBody(event, objectUrl(event.namespace, event.objectId)));
