@@ -8,6 +8,12 @@ import { requestIdAt } from './request-id.ts';
 /** Version of the payload's shape, raised when it changes so that a rolling upgrade can read older jobs. */
 export const PAYLOAD_VERSION = 1;
 
+/**
+ * Version of the payload of a replay. Everything else goes on as version 1: a worker that knows no replays would take one
+ * for a batch of nothing and be done with it; it leaves a version that it doesn't know to one that does.
+ */
+export const REPLAY_VERSION = 2;
+
 /** A line of an import that holds no object that can be stored. */
 export interface RejectedLine {
   /** Its number in the file, from 1. */
@@ -43,9 +49,31 @@ export interface BatchRequest {
   readonly import?: ImportChunk;
 }
 
+/**
+ * Where a replayed object stands in the order of writes: where it has always stood, so that whatever was accepted after it
+ * still wins; or as if it had been sent now.
+ */
+export const REPLAY_ORDERS = ['original', 'now'] as const;
+export type ReplayOrder = (typeof REPLAY_ORDERS)[number];
+
+/** Failed objects that are to be tried again. Their text is where they are kept; nothing of it is in the queue. */
+export interface Replay {
+  readonly namespace: string;
+  /** Those of this request alone. */
+  readonly requestId?: string;
+  /** The one at this place of it alone. */
+  readonly index?: number;
+  readonly order: ReplayOrder;
+  /**
+   * Those that had failed before this, in microseconds since 1970 on the database's clock: what is tried in vain fails
+   * later than that, and isn't tried again by a job that comes a second time.
+   */
+  readonly failedBefore: number;
+}
+
 /** The job's data. `objects` is text and stays text: it is never parsed and written again in JavaScript. */
 export interface BatchPayload {
-  readonly version: typeof PAYLOAD_VERSION;
+  readonly version: typeof PAYLOAD_VERSION | typeof REPLAY_VERSION;
   /** Microseconds since 1970 on the clock of the queue's server: the order of writes. */
   readonly acceptedAt: number;
   readonly requests: readonly BatchRequest[];
@@ -54,6 +82,8 @@ export interface BatchPayload {
    * deleted, its id stands there as a JSON string.
    */
   readonly objects: string;
+  /** What the job is about instead of requests and objects, of which there are none then. */
+  readonly replay?: Replay;
 }
 
 /** A batch as it comes out of the queue. */
@@ -83,9 +113,9 @@ export class UnknownPayloadError extends Error {
  */
 export function readPayload(id: BatchId, data: unknown): Batch {
   const version = typeof data === 'object' && data !== null && 'version' in data ? data.version : undefined;
-  if (version !== PAYLOAD_VERSION) {
+  if (version !== PAYLOAD_VERSION && version !== REPLAY_VERSION) {
     throw new UnknownPayloadError(
-      `job ${id} has payload version ${String(version)}; this worker reads version ${PAYLOAD_VERSION}`,
+      `job ${id} has payload version ${String(version)}; this worker reads versions ${PAYLOAD_VERSION} and ${REPLAY_VERSION}`,
     );
   }
   return { ...(data as BatchPayload), id };

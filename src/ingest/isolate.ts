@@ -52,3 +52,24 @@ async function halve<Write, Reason>(
   const second = await halve(writes.slice(middle), attempt);
   return [...first, ...second];
 }
+
+/**
+ * The writes of each key in their order, the keys in the order in which `upsertObjects` locks rows: also a
+ * batch that is stored in pieces must not wait for another worker in a circle.
+ */
+export function groupByKey<Write extends { readonly namespace: string; readonly id: string }>(
+  writes: readonly Write[],
+): Write[][] {
+  const groups = new Map<string, Write[]>();
+  for (const write of writes) {
+    // No namespace holds a space.
+    const key = `${write.namespace} ${write.id}`;
+    const group = groups.get(key);
+    if (group) group.push(write);
+    else groups.set(key, [write]);
+  }
+  return [...groups]
+    .map(([key, group]) => ({ bytes: Buffer.from(key), group }))
+    .sort((a, b) => Buffer.compare(a.bytes, b.bytes))
+    .map(({ group }) => group);
+}

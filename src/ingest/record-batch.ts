@@ -35,7 +35,8 @@ export function writeContext(batch: Batch) {
  * Records the requests of a batch as done and chunks of imports as stored, and applies the schemas that came along.
  * @param failed the objects that could not be stored
  * @param evaluates whether requests are done only when their objects have been evaluated
- * @returns whether any is to be evaluated
+ * @returns whether any is to be evaluated; and which of those with failed objects were not recorded before, when the
+ *   batch came the first time
  * @throws StaleChunkError where nothing of the batch is to be stored
  */
 export async function recordBatch(
@@ -43,7 +44,7 @@ export async function recordBatch(
   batch: Batch,
   failed: readonly ObjectPlace[],
   evaluates: boolean,
-): Promise<boolean> {
+): Promise<{ readonly waits: boolean; readonly fresh: ReadonlySet<string> }> {
   const ids = requestIds(batch);
   const requests = batch.requests.map((request, position) => {
     const failures = failed.filter((of) => of.request === position).length;
@@ -59,14 +60,18 @@ export async function recordBatch(
     };
   });
   const whole = requests.filter(({ chunk }) => !chunk).map(({ chunk: _, ...request }) => request);
-  const waiting: WaitingPart[] =
-    whole.length > 0 ? await recordRequests(transaction, batch.acceptedAt, whole) : [];
+  const recorded = whole.length > 0 ? await recordRequests(transaction, batch.acceptedAt, whole) : [];
+  const fresh = new Set(recorded.map(({ requestId }) => requestId));
+  const waiting: WaitingPart[] = recorded
+    .filter((request) => request.waits)
+    .map(({ requestId }) => ({ requestId }));
   for (const { namespace, ids: chunkIds, chunk, waits } of requests) {
     // A chunk is alone in its batch, so all that failed is its own.
     if (!chunk) continue;
     const isNew = await recordImportChunk(transaction, batch.acceptedAt, {
       ...{ namespace, ids: chunkIds, chunk, failed },
     });
+    if (isNew) fresh.add(chunk.requestId);
     if (isNew && waits) waiting.push({ requestId: chunk.requestId, chunk: chunk.chunk });
   }
   if (waiting.length > 0) await recordEvaluations(transaction, batch.id, waiting);
@@ -77,7 +82,7 @@ export async function recordBatch(
     schema === undefined ? [] : [{ namespace, schema, requestId: ids[position] ?? '' }],
   );
   if (schemas.length > 0) await applySchemas(transaction, batch.acceptedAt, schemas);
-  return waiting.length > 0;
+  return { waits: waiting.length > 0, fresh };
 }
 
 function keysOf({ namespace, ids }: BatchRequest): ObjectKey[] {
@@ -85,7 +90,6 @@ function keysOf({ namespace, ids }: BatchRequest): ObjectKey[] {
 }
 
 /** @returns false where the chunk was counted before */
-
 async function recordImportChunk(
   transaction: Queryable,
   acceptedAt: number,

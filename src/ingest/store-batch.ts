@@ -11,6 +11,7 @@ import { writeEvents } from './batch-events.ts';
 import type { Stored } from './record-batch.ts';
 import { recordBatch, writeContext } from './record-batch.ts';
 import { storeIsolated } from './store-isolated.ts';
+import { isReplay, storeReplay } from './store-replay.ts';
 
 /** What became of a batch's objects: each of them was stored, overtaken or kept as failed. */
 export interface StoreOutcome {
@@ -40,15 +41,18 @@ export interface StoreObserver {
 }
 
 /**
- * Stores the objects of a batch and records its requests as done. Doing it again changes nothing.
+ * Stores the objects of a batch and records its requests as done, or replays what the batch says. Doing it again
+ * changes nothing.
  * @throws pg.DatabaseError or StoreUnavailableError where nothing of the batch was stored; `faultKind` tells
  *   what to do
  */
 export async function storeBatch(
   database: Database,
   batch: Batch,
-  { onProgress = () => undefined, onEvents, onWaiting }: StoreObserver = {},
+  observer: StoreObserver = {},
 ): Promise<StoreOutcome> {
+  if (isReplay(batch)) return storeReplay(database, batch, observer);
+  const { onProgress = () => undefined, onEvents, onWaiting } = observer;
   try {
     const evaluates = onWaiting !== undefined;
     const { outcome, waits, endpointIds } = await store(database, batch, { onProgress, evaluates });
@@ -103,7 +107,7 @@ async function storeObjects(
         objects: batch.objects,
       });
       onProgress();
-      const waits = await recordBatch(transaction, batch, [], evaluates);
+      const { waits } = await recordBatch(transaction, batch, [], evaluates);
       const endpointIds = await writeEvents(transaction, subscriptions, batch, places, [], evaluates);
       return { stored, failed: 0, waits, endpointIds };
     });

@@ -3,24 +3,19 @@ import type { Batch, ObjectPlace } from '../domain/batch.ts';
 import { requestIds } from '../domain/batch.ts';
 import { splitList } from '../domain/json-text.ts';
 import { storableText } from '../domain/storable.ts';
-import type { Database, Queryable } from '../store/database.ts';
+import { attemptWrite } from '../store/attempt-write.ts';
+import type { Database } from '../store/database.ts';
 import type { FailedObject } from '../store/failed-objects.ts';
 import { keepFailedObjects } from '../store/failed-objects.ts';
-import { faultKind, sqlState } from '../store/faults.ts';
 import { upsertObjects } from '../store/objects.ts';
 import { storing } from '../store/webhook-outbox.ts';
 import { writeEvents } from './batch-events.ts';
-import { isolate } from './isolate.ts';
+import { groupByKey, isolate } from './isolate.ts';
 import type { Stored } from './record-batch.ts';
 import { recordBatch, writeContext } from './record-batch.ts';
 
 interface ObjectWrite extends ObjectPlace {
   readonly text: string;
-}
-
-interface Refusal {
-  readonly sqlState: string;
-  readonly message: string;
 }
 
 /** Stores what can be stored of a batch that was refused for its data, and keeps the rest as failed. */
@@ -38,7 +33,13 @@ export async function storeIsolated(
   return storing(database, async (transaction, subscriptions) => {
     let stored = 0;
     const failures = await isolate(groupByKey(writes), async (some) => {
-      const { written, refusal } = await attempt(transaction, batch, some);
+      const { written, refusal } = await attemptWrite(transaction, () =>
+        upsertObjects(transaction, {
+          ...writeContext(batch),
+          requestOf: some.map(({ request }) => request),
+          objects: some.map(({ text }) => text).join(','),
+        }),
+      );
       stored += written;
       onProgress();
       return refusal;
@@ -54,56 +55,12 @@ export async function storeIsolated(
         ...reason,
       }),
     );
-    await keepFailedObjects(transaction, batch.acceptedAt, failed);
     const failedPlaces = failures.map(({ write, reason }) => ({ ...write, message: reason.message }));
-    const waits = await recordBatch(transaction, batch, failedPlaces, evaluates);
+    const { waits, fresh } = await recordBatch(transaction, batch, failedPlaces, evaluates);
+    // Of a batch that comes a second time, what had failed may have been stored or discarded since.
+    const keep = failed.filter(({ requestId }) => fresh.has(requestId));
+    await keepFailedObjects(transaction, batch.acceptedAt, keep);
     const endpointIds = await writeEvents(transaction, subscriptions, batch, places, failedPlaces, evaluates);
     return { stored, failed: failed.length, waits, endpointIds };
   });
-}
-
-async function attempt(
-  transaction: Queryable,
-  batch: Batch,
-  writes: readonly ObjectWrite[],
-): Promise<{ written: number; refusal: Refusal | undefined }> {
-  await transaction.query({ text: 'SAVEPOINT attempt' });
-  try {
-    const written = await upsertObjects(transaction, {
-      ...writeContext(batch),
-      requestOf: writes.map(({ request }) => request),
-      objects: writes.map(({ text }) => text).join(','),
-    });
-    // Constraints that would wait for the commit would fail it as a whole.
-    await transaction.query({ text: 'SET CONSTRAINTS ALL IMMEDIATE' });
-    await transaction.query({ text: 'RELEASE SAVEPOINT attempt' });
-    return { written, refusal: undefined };
-  } catch (error) {
-    const state = sqlState(error);
-    if (state === undefined || faultKind(error) !== 'data') throw error;
-    await transaction.query({ text: 'ROLLBACK TO SAVEPOINT attempt' });
-    return {
-      written: 0,
-      refusal: { sqlState: state, message: storableText((error as Error).message) },
-    };
-  }
-}
-
-/**
- * The writes of each key in their order, the keys in the order in which `upsertObjects` locks rows: also a
- * batch that is stored in pieces must not wait for another worker in a circle.
- */
-function groupByKey(writes: readonly ObjectWrite[]): ObjectWrite[][] {
-  const groups = new Map<string, ObjectWrite[]>();
-  for (const write of writes) {
-    // No namespace holds a space.
-    const key = `${write.namespace} ${write.id}`;
-    const group = groups.get(key);
-    if (group) group.push(write);
-    else groups.set(key, [write]);
-  }
-  return [...groups]
-    .map(([key, group]) => ({ bytes: Buffer.from(key), group }))
-    .sort((a, b) => Buffer.compare(a.bytes, b.bytes))
-    .map(({ group }) => group);
 }

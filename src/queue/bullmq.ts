@@ -1,7 +1,7 @@
 /** The queue on BullMQ, the same for both backends. One batch is one job; the job's id is the batch's. */
 import type { Job } from 'bullmq';
 import type { Batch, BatchPayload } from '../domain/batch.ts';
-import { PAYLOAD_VERSION, readPayload } from '../domain/batch.ts';
+import { PAYLOAD_VERSION, REPLAY_VERSION, readPayload } from '../domain/batch.ts';
 import type { BatchId } from '../domain/request-id.ts';
 import { batchTime } from '../domain/request-id.ts';
 import type { Backend, LaneLoad, Producer } from './backend.ts';
@@ -69,10 +69,11 @@ class BullmqQueue implements BatchQueue {
     await this.#queues.call(laneOf(batch), async (queue) => {
       if (!(await this.#producer.hasRoom())) throw new QueueUnavailableError('the queue is full');
       const payload: BatchPayload = {
-        version: PAYLOAD_VERSION,
+        version: batch.replay ? REPLAY_VERSION : PAYLOAD_VERSION,
         acceptedAt: batch.stampedAt ?? (await this.#producer.clock()),
         requests: batch.requests,
         objects: batch.objects,
+        ...(batch.replay ? { replay: batch.replay } : {}),
       };
       if (!isWanted()) throw new QueueUnavailableError('nobody waits for the batch any more');
       const send = () => queue.add(JOB_NAME, payload, { ...JOB_OPTIONS, jobId: jobId(batch.id) });

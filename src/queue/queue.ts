@@ -2,7 +2,7 @@
  * The queue as the rest of Inlet sees it. One implementation stands behind it, BullMQ, on either of two
  * backends; one suite of tests holds for both.
  */
-import type { Batch, BatchRequest } from '../domain/batch.ts';
+import type { Batch, BatchRequest, Replay } from '../domain/batch.ts';
 import type { BatchId } from '../domain/request-id.ts';
 import { UnavailableError } from '../errors.ts';
 import type { Lane } from './lane.ts';
@@ -17,6 +17,8 @@ export interface UnstampedBatch {
    * ordered as of the beginning of its upload. Microseconds on the queue's clock.
    */
   readonly stampedAt?: number;
+  /** What the job is about instead of requests. */
+  readonly replay?: Replay;
 }
 
 /** A batch that is still in the queue. */

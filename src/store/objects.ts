@@ -36,27 +36,31 @@ export interface StoredObject {
  * - rows are written in the order of their key, so that two workers never wait for each other in a circle;
  * - a row is replaced only by a write that was accepted later, so that workers need no order among
  *   themselves and a batch that is stored a second time changes nothing.
+ *
+ * What is replayed comes of many requests, each with its own time. It also replaces what its own request has stored: of the
+ * writes of one id in a request those that failed are the later ones, because the last that could be stored was.
  */
-const UPSERT = `
+const upsert = (isReplay: boolean): string => `
   WITH request AS (
-    SELECT position - 1 AS position, id, namespace
-    FROM ROWS FROM (unnest($3::text[]), unnest($4::text[])) WITH ORDINALITY AS r (id, namespace, position)
+    SELECT position - 1 AS position, id, namespace${isReplay ? ', micros' : ''}
+    FROM ROWS FROM (unnest($3::text[]), unnest($4::text[])${isReplay ? ', unnest($5::bigint[])' : ''})
+           WITH ORDINALITY AS r (id, namespace, ${isReplay ? 'micros, ' : ''}position)
   ), object AS (
     SELECT request.namespace COLLATE "C" AS namespace,
            (CASE jsonb_typeof(o.data) WHEN 'string' THEN o.data #>> '{}' ELSE o.data ->> 'id' END)
              COLLATE "C" AS id,
            CASE jsonb_typeof(o.data) WHEN 'string' THEN NULL ELSE o.data END AS data,
-           request.id AS request_id, o.position
+           request.id AS request_id, ${isReplay ? 'request.micros, ' : ''}o.position
     FROM ROWS FROM (jsonb_array_elements($1::jsonb), unnest($2::int[]))
            WITH ORDINALITY AS o (data, request, position)
     JOIN request ON request.position = o.request
   ), latest AS (
-    SELECT DISTINCT ON (namespace, id) namespace, id, data, request_id
+    SELECT DISTINCT ON (namespace, id) namespace, id, data, request_id${isReplay ? ', micros' : ''}
     FROM object
     ORDER BY namespace, id, position DESC
   )
   INSERT INTO inlet.objects AS stored (namespace, id, data, accepted_at, request_id)
-  SELECT namespace, id, data, ${TIME_FROM_MICROS('$5')}, request_id FROM latest
+  SELECT namespace, id, data, ${TIME_FROM_MICROS(isReplay ? 'micros' : '$5')}, request_id FROM latest
   ON CONFLICT (namespace, id) DO UPDATE SET
     data = excluded.data,
     revision = stored.revision + (
@@ -67,7 +71,10 @@ const UPSERT = `
     accepted_at = excluded.accepted_at,
     request_id = excluded.request_id,
     updated_at = now()
-  WHERE (stored.accepted_at, stored.request_id) < (excluded.accepted_at, excluded.request_id)`;
+  WHERE (stored.accepted_at, stored.request_id) ${isReplay ? '<=' : '<'} (excluded.accepted_at, excluded.request_id)`;
+
+const UPSERT = upsert(false);
+const UPSERT_REPLAYED = upsert(true);
 
 /**
  * Writes objects where they are newer than what is stored.
@@ -84,6 +91,33 @@ export async function upsertObjects(on: Queryable, writes: ObjectWrites): Promis
       writes.requests.map(({ id }) => id),
       writes.requests.map(({ namespace }) => namespace),
       writes.acceptedAt,
+    ],
+  });
+}
+
+/** An object that is written once more. */
+export interface ReplayedWrite {
+  readonly namespace: string;
+  readonly requestId: string;
+  /** Its place in the order, in microseconds since 1970. */
+  readonly acceptedAt: number;
+  /** Its JSON text; of a delete the id alone, as a JSON string. */
+  readonly object: string;
+}
+
+/**
+ * As {@link upsertObjects}, for objects that had failed.
+ * @param writes in the order in which they are to count where they have the same id
+ */
+export async function upsertReplayed(on: Queryable, writes: readonly ReplayedWrite[]): Promise<number> {
+  return on.write({
+    text: UPSERT_REPLAYED,
+    values: [
+      `[${writes.map(({ object }) => object).join(',')}]`,
+      writes.map((_, position) => position),
+      writes.map(({ requestId }) => requestId),
+      writes.map(({ namespace }) => namespace),
+      writes.map(({ acceptedAt }) => acceptedAt),
     ],
   });
 }

@@ -50,24 +50,25 @@ const RECORD = `
 
 /**
  * Records requests. One that is recorded already stays as it is: its batch came a second time.
- * @returns those that wait and were not recorded before
+ * @returns those that were not recorded before; not asked where none waits and none has failed objects, as of nearly all
+ *   batches without an evaluator: the answer would be a row for each request
  */
 export async function recordRequests(
   on: Queryable,
   acceptedAt: number,
   requests: readonly StoredRequest[],
-): Promise<{ requestId: string }[]> {
+): Promise<{ readonly requestId: string; readonly waits: boolean }[]> {
   const values = [JSON.stringify(requests), acceptedAt];
-  if (!requests.some(({ waits }) => waits)) {
+  if (!requests.some(({ waits, failed }) => waits || failed > 0)) {
     await on.query({ name: 'record-requests', text: RECORD, values });
     return [];
   }
   const rows = await on.query<{ request_id: string; waits: boolean }>({
-    name: 'record-waiting-requests',
+    name: 'record-requests-and-tell',
     text: `${RECORD} RETURNING request_id, completed_at IS NULL AS waits`,
     values,
   });
-  return rows.filter(({ waits }) => waits).map(({ request_id }) => ({ requestId: request_id }));
+  return rows.map(({ request_id, waits }) => ({ requestId: request_id, waits }));
 }
 
 const COLUMNS = `

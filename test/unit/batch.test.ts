@@ -3,6 +3,7 @@ import type { Batch } from '../../src/domain/batch.ts';
 import {
   objectPlaces,
   PAYLOAD_VERSION,
+  REPLAY_VERSION,
   readPayload,
   requestIds,
   UnknownPayloadError,
@@ -29,7 +30,7 @@ describe('readPayload', () => {
   });
 
   it.each([
-    ['of a later version', { ...BATCH, version: PAYLOAD_VERSION + 1 }],
+    ['of a later version', { ...BATCH, version: REPLAY_VERSION + 1 }],
     ['of an earlier version', { ...BATCH, version: PAYLOAD_VERSION - 1 }],
     ['whose version is text', { ...BATCH, version: String(PAYLOAD_VERSION) }],
     ['without a version', {}],
@@ -43,7 +44,7 @@ describe('readPayload', () => {
   });
 
   it('names the version that it found and the one that it reads', () => {
-    expect(() => readPayload(ID, { version: 7 })).toThrow(/version 7; .*version 1$/);
+    expect(() => readPayload(ID, { version: 7 })).toThrow(/version 7; .*versions 1 and 2$/);
   });
 });
 
