@@ -6,3 +6,10 @@ export function isoFromMicros(micros: number): string {
   const rest = String(micros - milliseconds * 1000).padStart(3, '0');
   return `${new Date(milliseconds).toISOString().slice(0, -1)}${rest}Z`;
 }
+
+/** The microseconds of a time as in RFC 3339; further digits are cut off. */
+export function microsFromIso(time: string): number {
+  const fraction = /\.(\d+)/.exec(time)?.[1] ?? '';
+  const seconds = Date.parse(time.replace(/\.\d+/, '')) / 1_000;
+  return seconds * 1_000_000 + Number(fraction.slice(0, 6).padEnd(6, '0'));
+}

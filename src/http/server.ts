@@ -23,6 +23,10 @@ import { dataRoutes } from './routes/data.ts';
 import { docsRoutes } from './routes/docs.ts';
 import type { DocumentRouteDeps } from './routes/document.ts';
 import { documentRoute } from './routes/document.ts';
+import type { FailedRouteDeps } from './routes/failed.ts';
+import { failedRoutes } from './routes/failed.ts';
+import type { FailedActionDeps } from './routes/failed-actions.ts';
+import { failedActionRoutes } from './routes/failed-actions.ts';
 import type { HealthRouteDeps } from './routes/health.ts';
 import { healthRoutes } from './routes/health.ts';
 import type { ImportRouteDeps } from './routes/imports.ts';
@@ -57,6 +61,8 @@ type RouteDeps = DataRouteDeps &
   ResultRouteDeps &
   ObjectRouteDeps &
   SettingsRouteDeps &
+  FailedRouteDeps &
+  FailedActionDeps &
   ImportRouteDeps &
   UploadRouteDeps &
   WebhookRouteDeps &
@@ -100,6 +106,8 @@ export function buildServer(given: ServerDeps): FastifyInstance {
     downloadUrlRoute(api, deps);
     settingsRoutes(api, deps);
     objectRoutes(api, deps);
+    failedRoutes(api, deps);
+    failedActionRoutes(api, deps);
     importRoutes(api, deps);
     webhookEndpointRoutes(api, deps);
     webhookDeliveryRoute(api, deps);

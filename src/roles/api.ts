@@ -11,6 +11,7 @@ import type { HttpLimits } from '../http/limits.ts';
 import type { OpenApiDocument } from '../http/openapi/document.ts';
 import { openApiDocument } from '../http/openapi/document.ts';
 import { buildServer } from '../http/server.ts';
+import { failedObjects } from '../ingest/failed-objects.ts';
 import { GroupCommit } from '../ingest/group-commit.ts';
 import { LongLines } from '../ingest/long-lines.ts';
 import { observedQueue } from '../ingest/observed-queue.ts';
@@ -129,6 +130,7 @@ export async function startApi(
       listObjects: (namespace, after, limit) => listObjects(database, namespace, after, limit),
       listRevisions: (namespace, id, before, limit) => listRevisions(database, namespace, id, before, limit),
       objectUrl: (namespace, id) => objectUrl(publicUrl(), namespace, id),
+      failed: failedObjects(database, queue, newBatchId),
       createImport: (created) => createImport(database, created),
       receiveUpload: (incoming) => receiveUpload(uploads, incoming),
       webhooks: webhookManagement(database),

@@ -1,6 +1,7 @@
 /** The OpenAPI document: put together from the descriptions that stand beside the routes. */
 import { dataOperations } from '../routes/data.openapi.ts';
 import { documentOperations } from '../routes/document.openapi.ts';
+import { failedOperations } from '../routes/failed.openapi.ts';
 import { healthOperations } from '../routes/health.openapi.ts';
 import { importOperations } from '../routes/imports.openapi.ts';
 import { metricsOperations } from '../routes/metrics.openapi.ts';
@@ -25,6 +26,7 @@ export const OPERATIONS = {
   ...objectOperations,
   ...requestOperations,
   ...resultOperations,
+  ...failedOperations,
   ...importOperations,
   ...uploadOperations,
   ...settingsOperations,

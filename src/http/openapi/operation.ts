@@ -9,6 +9,7 @@ export const TAGS = {
   Data: 'Writing objects.',
   Objects: 'Objects as they are stored, and their former versions.',
   Requests: 'What became of what was written, and its results.',
+  'Failed objects': 'Accepted objects that could not be stored, until somebody has seen to them.',
   Imports: 'Files of objects, of any size.',
   Settings: "What the fields of a namespace's objects are.",
   Webhooks:

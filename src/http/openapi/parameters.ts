@@ -10,7 +10,7 @@ import { EXAMPLE, schemaOf } from './schemas.ts';
 interface PathParameter {
   readonly description: string;
   readonly schema: z.ZodType;
-  readonly example: string;
+  readonly example: string | number;
 }
 
 /** Every `{name}` of a path. */
@@ -34,6 +34,11 @@ const IN_PATH: Readonly<Record<string, PathParameter>> = {
     description: 'The endpoint, as the answer that made it has named it.',
     schema: ENDPOINT_ID,
     example: EXAMPLE.endpointId,
+  },
+  index: {
+    description: 'The place of the object in its request, as `errors` and lists name it.',
+    schema: z.int().min(0),
+    example: 3,
   },
 };
 
