@@ -113,6 +113,32 @@ describe('a replay', () => {
     expect(stored.every(({ revision }) => revision === 1)).toBe(true);
   });
 
+  it('does not store what is discarded between its reading and its storing', async () => {
+    const batch = handMadeBatch(1_000_000, [
+      { namespace, objects: [object('x'), bad('x', { v: 1 }), bad('y')] },
+    ]);
+    await storeBatch(database, batch);
+    await refuse(store.url);
+    // Whoever holds the object's row makes the replay wait after it has read what is to be stored.
+    const replayed = await database.transaction(async (holder) => {
+      const text = `SELECT 1 FROM inlet.objects WHERE namespace = $1 AND id = 'x' FOR UPDATE`;
+      await holder.query({ text, values: [namespace] });
+      const running = run();
+      await eventually(async () => {
+        const [{ waiting } = {}] = await database.query<{ waiting: number }>({
+          text: `SELECT count(*)::int AS waiting FROM pg_stat_activity
+                 WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+        });
+        return waiting === 1 ? true : undefined;
+      });
+      await discardFailed(database, { namespace, requestId: requestIdAt(batch.id, 0), index: 1 }, 1);
+      return { running };
+    });
+    expect(await replayed.running).toMatchObject({ objects: 1, stored: 1 });
+    expect(await values()).toMatchObject([{ id: 'x', v: null }, { id: 'y' }]);
+    expect(await requestRows()).toEqual([{ status: 'failed', objects: 3, failed: 1 }]);
+  });
+
   it('of several writes of one id leaves the last of each request that could be stored', async () => {
     const batch = handMadeBatch(1_000_000, [
       { namespace, objects: [object('x', { v: 1 }), bad('x', { v: 2 }), bad('x', { v: 3 })] },
