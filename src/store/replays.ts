@@ -146,7 +146,7 @@ export async function countStored(on: Queryable, settled: readonly Settled[]): P
   for (const { requestId } of settled) counts.set(requestId, (counts.get(requestId) ?? 0) + 1);
   await on.query({
     text: `WITH request AS (
-             SELECT request_id, failed - w.count AS left, status = 'failed' AND failed = w.count AS succeeds
+             SELECT request_id, greatest(failed - w.count, 0) AS left, status = 'failed' AND failed <= w.count AS succeeds
              FROM inlet.requests JOIN unnest($1::text[], $2::int[]) AS w (id, count) ON request_id = w.id
              ORDER BY request_id FOR UPDATE OF requests
            )

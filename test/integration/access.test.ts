@@ -5,7 +5,10 @@ import type { ProblemAnswer } from '../support/inlet.ts';
 import { eventually, KEY, TestInlet, testConfig } from '../support/inlet.ts';
 import type { MadeKey } from '../support/keys.ts';
 import { bearer, makeKey } from '../support/keys.ts';
-import { createTestDatabase } from '../support/postgres.ts';
+import { createTestDatabase, query } from '../support/postgres.ts';
+
+/** A request of which nothing is left but failed objects. */
+const FAILED = 'req_01h2m7qdmdjckc30e1mnq6x000';
 
 let inlet: TestInlet;
 let drop: () => Promise<void>;
@@ -29,6 +32,11 @@ beforeAll(async () => {
   ]);
   requestId = await inlet.write('mine', '{"data":{"id":"a"}}');
   await inlet.done('mine', requestId);
+  await query(
+    database.url,
+    `INSERT INTO inlet.failed_objects (request_id, index, namespace, id, object, sqlstate, message, accepted_at)
+     SELECT '${FAILED}', i, 'mine', 'f', '{"id":"f"}', '23514', 'm', now() FROM generate_series(5, 7) AS i`,
+  );
   for (const key of [reader, writer, admin, elsewhere]) {
     await eventually(async () => (await call('GET', '/v1/data/x/objects', key)).status !== 401 || undefined);
   }
@@ -63,6 +71,13 @@ const CALLS: readonly [
   ['HEAD', '/objects/a', 'read', 403],
   ['GET', '/objects/a/revisions', 'read', 403],
   ['DELETE', '/objects/b', 'write', 403],
+  ['GET', '/failed', 'read', 404],
+  ['GET', '/failed/FAILED/5', 'read', 404],
+  ['HEAD', '/failed/FAILED/5', 'read', 404],
+  ['DELETE', '/failed/FAILED/6', 'write', 404],
+  ['POST', '/failed/FAILED/7/replay', 'write', 404],
+  ['POST', '/failed/replay', 'write', 404, '{"order":"now"}'],
+  ['POST', '/failed/discard', 'write', 404, '{"all":true}'],
   ['GET', '/requests', 'read', 404],
   ['GET', '/requests/REQUEST', 'read', 404],
   ['GET', '/requests/REQUEST/results/download-url', 'read', 404],
@@ -73,7 +88,8 @@ const CALLS: readonly [
 ];
 
 describe.each(CALLS)('%s /v1/data/{namespace}%s', (method, rest, scope, foreign, body) => {
-  const path = (namespace: string) => `/v1/data/${namespace}${rest.replace('REQUEST', requestId)}`;
+  const path = (namespace: string) =>
+    `/v1/data/${namespace}${rest.replace('REQUEST', requestId).replace('FAILED', FAILED)}`;
 
   it(`needs the scope ${scope}`, async () => {
     const [right, wrong] = scope === 'read' ? [reader, writer] : [writer, reader];

@@ -7,13 +7,14 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { signPath } from '../../src/domain/signature.ts';
 import { checkAnswer, exercisedStatuses } from '../support/answers.ts';
 import { DOCUMENTED } from '../support/document.ts';
-import { lines, newImport, uploaded } from '../support/imports.ts';
+import { importFile, lines, newImport, uploaded } from '../support/imports.ts';
 import { eventually, KEY, TestInlet, testConfig } from '../support/inlet.ts';
 import type { MadeKey } from '../support/keys.ts';
 import { makeKey } from '../support/keys.ts';
 import type { Call, CallContext, OperationCalls } from '../support/operation-calls.ts';
 import { operationCalls } from '../support/operation-calls.ts';
 import { createTestDatabase, query } from '../support/postgres.ts';
+import { prepareRefusals, refuse } from '../support/refusals.ts';
 
 /** A bug, and a request that takes minutes. And the methods that a path doesn't have are no operations. */
 const NOT_BROUGHT_ABOUT = [500, 408, 405];
@@ -63,6 +64,13 @@ async function prepare(databaseUrl: string): Promise<Omit<CallContext, 'elsewher
   const largeRequest = await inlet.write(NAMESPACE, JSON.stringify({ data, schema }));
   const request = await inlet.write(NAMESPACE, '{"data":{"id":"known"}}');
   await inlet.done(NAMESPACE, request);
+  await prepareRefusals(databaseUrl);
+  await refuse(databaseUrl, 'always');
+  const refused = '{"data":[{"id":"f0","refuse":"always"},{"id":"f1","refuse":"always"}]}';
+  const failedRequest = await inlet.write(NAMESPACE, refused);
+  await inlet.done(NAMESPACE, failedRequest);
+  const badFile = await importFile(inlet, NAMESPACE, 'bad\n');
+  await inlet.done(NAMESPACE, badFile);
   await eventually(async () => {
     const path = `/v1/data/${NAMESPACE}/requests/${largeRequest}?results=false`;
     const { status } = (await (await inlet.fetch(path)).json()) as { status: string };
@@ -77,7 +85,7 @@ async function prepare(databaseUrl: string): Promise<Omit<CallContext, 'elsewher
     namespace: NAMESPACE,
     largeRequest,
     largeObjects,
-    request,
+    ...{ request, failedRequest, badFile },
     download: data_url.slice(inlet.url.length),
     upload: fresh.upload_url.slice(inlet.url.length),
     usedUpload: used.upload_url.slice(inlet.url.length),

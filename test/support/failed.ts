@@ -1,7 +1,7 @@
 /** Failed objects in tests, over HTTP. */
 import type { TestInlet } from './inlet.ts';
 
-export interface FailedAnswer {
+interface FailedAnswer {
   readonly request_id: string;
   readonly index: number;
   readonly id: string;

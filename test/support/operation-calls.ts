@@ -28,6 +28,10 @@ export interface CallContext {
   readonly largeObjects: readonly string[];
   /** A request that is done, with the object `known`. */
   readonly request: string;
+  /** A request with failed objects at the places 0 and 1, which always fail. */
+  readonly failedRequest: string;
+  /** A file whose first line holds no object. */
+  readonly badFile: string;
   /** Where its results are downloaded, from the root of the server. */
   readonly download: string;
   /** Where a file can be sent to, from the root of the server. */
@@ -52,7 +56,7 @@ const NO_REQUEST = 'req_01h2m7qdmdjckc30e1mnq6xqfd';
 
 export function operationCalls(context: CallContext): Readonly<Record<string, OperationCalls>> {
   const { namespace, request, largeRequest, largeObjects, download, upload, usedUpload } = context;
-  const { sign, elsewhere, bodyLimit, etag, endpoints, fillEndpoints } = context;
+  const { sign, elsewhere, bodyLimit, etag, endpoints, fillEndpoints, failedRequest, badFile } = context;
   const at = (rest: string, of = namespace): string => `/v1/data/${of}${rest}`;
   const get = (path: string): Call => ({ method: 'GET', path });
   const send = (method: string, path: string, body: string): Call => ({
@@ -79,6 +83,13 @@ export function operationCalls(context: CallContext): Readonly<Record<string, Op
       body: new Uint8Array(gzipSync(Buffer.alloc(bodyLimit + 1))),
     },
     415: { method, path, body: '{}', headers: { 'content-type': 'text/plain' } },
+  });
+
+  const failed = (rest: string): string => at(`/failed${rest}`);
+  const bodilyFailed = (path: string, body: string): Record<number, Call> => ({
+    400: send('POST', path, body),
+    404: foreign({ method: 'POST', path }),
+    ...bodyErrors('POST', path),
   });
 
   const write = at('');
@@ -211,6 +222,40 @@ export function operationCalls(context: CallContext): Readonly<Record<string, Op
         403: get(altered(download)),
         404: get(sign(at(`/requests/${NO_REQUEST}/results/download`))),
       },
+    },
+    listFailed: {
+      success: get(failed('?limit=1')),
+      others: { 400: get(failed('?request=none')), 404: foreign(get(failed(''))) },
+    },
+    getFailed: {
+      success: get(failed(`/${failedRequest}/0`)),
+      others: { 400: get(at(`/failed/${failedRequest}/0`, 'a.b')), 404: get(failed(`/${failedRequest}/2`)) },
+    },
+    replayFailedObject: {
+      success: { method: 'POST', path: failed(`/${failedRequest}/0/replay`) },
+      others: {
+        ...bodilyFailed(failed(`/${failedRequest}/0/replay`), '{"order":"never"}'),
+        409: { method: 'POST', path: failed(`/${badFile}/1/replay`) },
+      },
+    },
+    discardFailedObject: {
+      success: { method: 'DELETE', path: failed(`/${failedRequest}/1`) },
+      others: {
+        400: { method: 'DELETE', path: at(`/failed/${failedRequest}/1`, 'a.b') },
+        404: { method: 'DELETE', path: failed(`/${failedRequest}/2`) },
+        415: {
+          ...{ method: 'DELETE', path: failed(`/${failedRequest}/1`) },
+          ...{ body: '{}', headers: { 'content-type': 'text/plain' } },
+        },
+      },
+    },
+    replayFailed: {
+      success: send('POST', failed('/replay'), `{"request":"${failedRequest}"}`),
+      others: bodilyFailed(failed('/replay'), '{"all":true}'),
+    },
+    discardFailed: {
+      success: send('POST', failed('/discard'), `{"request":"${NO_REQUEST}"}`),
+      others: bodilyFailed(failed('/discard'), '{}'),
     },
     createUploadUrl: newImport(at('/requests/upload-url')),
     createImport: newImport(at('/import')),
