@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import type { Logger } from 'pino';
 import type { Running } from './closing.ts';
 import { addImportCommand, addRequestsCommand } from './commands/client-commands.ts';
+import { addFailedCommand } from './commands/failed-command.ts';
 import { addKeysCommand } from './commands/keys-command.ts';
 import { addOpenApiCommand } from './commands/openapi.ts';
 import { serve } from './commands/serve.ts';
@@ -79,6 +80,7 @@ program
 addImportCommand(program);
 addRequestsCommand(program);
 addWebhooksCommand(program);
+addFailedCommand(program);
 addKeysCommand(program);
 addOpenApiCommand(program);
 

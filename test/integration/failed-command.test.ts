@@ -1,0 +1,117 @@
+/** `inlet failed`: what it does, prints, and exits with. */
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { importFile } from '../support/imports.ts';
+import { KEY, TestInlet, testConfig } from '../support/inlet.ts';
+import { createTestDatabase } from '../support/postgres.ts';
+import { runInlet } from '../support/process.ts';
+import { describeOnBothQueues } from '../support/queues.ts';
+import { prepareRefusals, refuse } from '../support/refusals.ts';
+
+describeOnBothQueues('inlet failed', ({ redisUrl }) => {
+  let inlet: TestInlet;
+  let databaseUrl: string;
+  let drop: () => Promise<void>;
+
+  beforeAll(async () => {
+    ({ url: databaseUrl, drop } = await createTestDatabase());
+    await prepareRefusals(databaseUrl);
+    inlet = await TestInlet.start(testConfig({ databaseUrl, redisUrl }));
+  });
+
+  afterAll(async () => {
+    await inlet?.close();
+    await drop?.();
+  });
+
+  beforeEach(() => refuse(databaseUrl, 'now'));
+
+  function run(...args: string[]) {
+    return runInlet(['failed', ...args], { INLET_URL: inlet.url, INLET_API_KEY: KEY });
+  }
+
+  /** Writes objects of which all are refused. */
+  async function fail(namespace: string, ...ids: string[]): Promise<string> {
+    const data = ids.map((id) => ({ id, refuse: 'now' }));
+    const requestId = await inlet.write(namespace, JSON.stringify({ data }));
+    await inlet.done(namespace, requestId);
+    return requestId;
+  }
+
+  it('list prints a line for each, and pages; show prints the text as it was sent', async () => {
+    const requestId = await fail('cli', 'a', 'b');
+    const all = await run('list', '-n', 'cli');
+    expect(all).toMatchObject({ code: 0, stderr: '' });
+    expect(all.stdout.split('\n')[0]).toMatch(
+      new RegExp(`^${requestId} 0 {2}"a" {2}23514 {2}failed \\S+Z: refused because of now$`),
+    );
+    const page = await run('list', '-n', 'cli', '--limit', '1', '--request', requestId);
+    const cursor = page.stdout.trim().split(' ').at(-1) ?? '';
+    const next = await run('list', '-n', 'cli', '--cursor', cursor, '--json');
+    expect(JSON.parse(next.stdout)).toMatchObject({ data: [{ index: 1, id: 'b' }], next_cursor: null });
+    expect((await run('list', '-n', 'nothing')).stdout).toBe('no failed objects\n');
+
+    const shown = await run('show', requestId, '1', '-n', 'cli');
+    expect(shown.code).toBe(0);
+    expect(shown.stdout.split('\n')[1]).toBe('{"id":"b","refuse":"now"}');
+    const json = await run('show', requestId, '1', '-n', 'cli', '--json');
+    expect(JSON.parse(json.stdout)).toMatchObject({ text: '{"id":"b","refuse":"now"}' });
+    const none = await run('show', requestId, '7', '-n', 'cli');
+    expect(none).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^inlet: the server answered 404: .*\n$/),
+    });
+  });
+
+  it('replay waits until all is stored, and exits with 1 where some has failed again', async () => {
+    const requestId = await fail('again', 'a', 'b', 'c');
+    await importFile(inlet, 'again', '{bad\n');
+    const vain = await run('replay', requestId, '-n', 'again', '--wait');
+    expect(vain).toMatchObject({
+      code: 1,
+      stdout: '0 of 3 failed objects of again are stored, 3 failed again\n',
+    });
+    await refuse(databaseUrl);
+    const one = await run('replay', requestId, '1', '-n', 'again', '--wait', '--json');
+    expect(one.code).toBe(0);
+    expect(JSON.parse(one.stdout)).toMatchObject({ objects: 1, stored: 1, failed: 0, order: 'original' });
+    const rest = await run('replay', '--all', '-n', 'again', '--wait', '--order', 'now');
+    expect(rest.code).toBe(0);
+    expect(rest.stdout).toMatch(
+      /^2 of 2 failed objects of again are stored, none failed again; 1 lines that hold no/,
+    );
+    expect(await inlet.status('again', requestId)).toMatchObject({ status: 'succeeded' });
+    const unwaited = await run('replay', '--all', '-n', 'elsewhere');
+    expect(unwaited).toMatchObject({ code: 0, stdout: '0 failed objects of elsewhere are replayed\n' });
+  });
+
+  it('discard takes one, those of a request, or all', async () => {
+    const [first, second] = [await fail('gone', 'a', 'b'), await fail('gone', 'c')];
+    expect(await run('discard', first, '0', '-n', 'gone')).toMatchObject({
+      code: 0,
+      stdout: 'discarded 1 failed objects of gone\n',
+    });
+    const ofSecond = await run('discard', second, '-n', 'gone', '--json');
+    expect(JSON.parse(ofSecond.stdout)).toEqual({ discarded: 1 });
+    expect((await run('discard', '--all', '-n', 'gone')).stdout).toContain('discarded 1 ');
+    expect((await run('list', '-n', 'gone')).stdout).toBe('no failed objects\n');
+  });
+
+  it.each([
+    ['replay that does not say which', ['replay', '-n', 'x']],
+    ['replay of one and of all', ['replay', 'req_01h2m7qdmdjckc30e1mnq6xqfd', '--all', '-n', 'x']],
+    ['discard that does not say which', ['discard', '-n', 'x']],
+    ['replay in an order that there is not', ['replay', '--all', '-n', 'x', '--order', 'later']],
+    ['list without a namespace', ['list']],
+    ['show without a place', ['show', 'req_01h2m7qdmdjckc30e1mnq6xqfd', '-n', 'x']],
+  ])('a %s is wrong usage: 2', async (_what, args) => {
+    const { code, stderr } = await run(...args);
+    expect(code).toBe(2);
+    expect(stderr).toContain('error: ');
+  });
+
+  it.each(['list', 'show', 'replay', 'discard'])('%s has help', async (command) => {
+    const { code, stdout } = await run(command, '--help');
+    expect(code).toBe(0);
+    expect(stdout).toContain('--namespace');
+  });
+});
