@@ -49,10 +49,7 @@ export async function replayFailed(
   const answer = await ask(client, options);
   if (!wait) {
     if (json) printJson(answer, stdout);
-    else
-      stdout.write(
-        `${count(answer.objects)} failed objects of ${namespace} are replayed${skipped(answer)}\n`,
-      );
+    else stdout.write(`${namespace}: ${count(answer.objects)} to be replayed${skipped(answer)}\n`);
     return true;
   }
   await waitForEnd(client, options, answer, stderr);
@@ -60,9 +57,8 @@ export async function replayFailed(
   const done = Math.max(0, answer.objects - failed);
   if (json) printJson({ ...answer, stored: done, failed }, stdout);
   else {
-    const again = failed === 0 ? 'none failed again' : `${count(failed)} failed again`;
     stdout.write(
-      `${count(done)} of ${count(answer.objects)} failed objects of ${namespace} are stored, ${again}${skipped(answer)}\n`,
+      `${namespace}: ${count(done)} of ${count(answer.objects)} stored, ${count(failed)} failed again${skipped(answer)}\n`,
     );
   }
   return failed === 0;
@@ -81,7 +77,7 @@ function ask(
 
 function skipped({ not_replayable }: ReplayAnswer): string {
   if (not_replayable === 0) return '';
-  return `; ${count(not_replayable)} lines that hold no object can't be: mend them and send them anew`;
+  return `; not replayable, because they hold no object: ${count(not_replayable)}`;
 }
 
 /** Resolves when nothing is left of what had failed before the replay was asked for. */

@@ -86,7 +86,7 @@ export async function discardFailed(
     hasMore = answer.has_more;
   }
   if (json) printJson({ discarded }, stdout);
-  else stdout.write(`discarded ${count(discarded)} failed objects of ${namespace}\n`);
+  else stdout.write(`${namespace}: ${count(discarded)} discarded\n`);
 }
 
 interface DiscardAnswer {

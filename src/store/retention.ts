@@ -1,6 +1,7 @@
 /**
- * Deletes what nobody will ask for any more: finished requests, abandoned imports, former versions of objects and deliveries
- * of webhooks. Never objects, and never objects that could not be stored: those wait for an operator.
+ * Deletes what nobody will ask for any more: finished requests, abandoned imports, former versions of objects, deliveries
+ * of webhooks, and what was left of discarded objects. Never objects, and never objects that could not be stored: those wait
+ * for an operator.
  */
 import type { Queryable } from './database.ts';
 
@@ -16,6 +17,7 @@ export interface RetentionOutcome {
   readonly requests: number;
   readonly revisions: number;
   readonly deliveries: number;
+  readonly discarded: number;
 }
 
 /** Rows that one statement deletes: few enough that nobody waits for it. */
@@ -34,6 +36,7 @@ const TABLES = {
     only: 'true',
   },
   revisions: { table: 'inlet.revisions', column: 'replaced_at', alsoFrom: [], only: 'true' },
+  discarded: { table: 'inlet.failed_objects', column: 'discarded_at', alsoFrom: [], only: 'true' },
   deliveries: {
     table: 'inlet.webhook_deliveries',
     column: 'created_at',
@@ -58,7 +61,9 @@ export async function deleteExpired(
     (await deleteAbandoned(on, times.requests, stopping));
   const revisions = await deleteOld(on, 'revisions', times.revisions, stopping);
   const deliveries = await deleteOld(on, 'deliveries', times.deliveries, stopping);
-  return { requests, revisions, deliveries };
+  // After the request, which says of its objects what has failed.
+  const discarded = await deleteOld(on, 'discarded', times.requests, stopping);
+  return { requests, revisions, deliveries, discarded };
 }
 
 /** Imports whose file never came, or never as a whole, and whose URL has long expired. */

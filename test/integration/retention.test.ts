@@ -61,6 +61,7 @@ describe('deleteExpired', () => {
       requests: 4,
       revisions: 2,
       deliveries: 0,
+      discarded: 0,
     });
     expect(await store.database.query({ text: COUNTS })).toEqual([
       {
@@ -74,6 +75,7 @@ describe('deleteExpired', () => {
       requests: 0,
       revisions: 0,
       deliveries: 0,
+      discarded: 0,
     });
   });
 
@@ -86,7 +88,7 @@ describe('deleteExpired', () => {
         FROM unnest('{9,11,29,31}'::int[]) AS age, unnest('{pending,succeeded,failed}'::text[]) AS status`,
     });
     expect(await deleteExpired(store.database, TIMES, never)).toEqual({
-      ...{ requests: 0, revisions: 0, deliveries: 7 },
+      ...{ requests: 0, revisions: 0, deliveries: 7, discarded: 0 },
     });
     const left = await store.database.query<{ webhook_id: string }>({
       text: 'SELECT webhook_id FROM inlet.webhook_deliveries ORDER BY webhook_id',
@@ -94,6 +96,19 @@ describe('deleteExpired', () => {
     expect(left.map(({ webhook_id }) => webhook_id)).toEqual([
       ...['failed9', 'pending11', 'pending29', 'pending9', 'succeeded9'],
     ]);
+  });
+
+  it('deletes what is left of discarded objects as long after as it keeps requests', async () => {
+    await store.database.query({
+      text: `
+        INSERT INTO inlet.failed_objects
+          (request_id, index, namespace, id, object, sqlstate, message, accepted_at, failed_at, discarded_at)
+        SELECT 'r', age, 'n', 'id', '', '22P05', 'm', now(), now() - interval '400 days', now() - age * interval '1 day'
+        FROM unnest('{29,31}'::int[]) AS age`,
+    });
+    expect(await deleteExpired(store.database, TIMES, never)).toMatchObject({ discarded: 1 });
+    const left = await store.database.query({ text: 'SELECT index FROM inlet.failed_objects' });
+    expect(left).toEqual([{ index: 29 }]);
   });
 
   it('deletes imports with all that they have, also those that were never completed', async () => {
@@ -117,6 +132,7 @@ describe('deleteExpired', () => {
       requests: 2,
       revisions: 0,
       deliveries: 0,
+      discarded: 0,
     });
     const kept = ['req_alive', 'req_done_new', 'req_left_new', 'req_storing'];
     for (const table of ['requests', 'imports', 'import_chunks']) {
@@ -147,12 +163,14 @@ describe('deleteExpired', () => {
       requests: 2_000,
       revisions: 0,
       deliveries: 0,
+      discarded: 0,
     });
     expect(steps).toEqual([1_000, 1_000]);
     expect(await deleteExpired(watched, TIMES, never)).toEqual({
       requests: 500,
       revisions: 2_500,
       deliveries: 0,
+      discarded: 0,
     });
     // The 0: no import was abandoned.
     expect(steps).toEqual([1_000, 1_000, 500, 0, 1_000, 1_000, 500]);
@@ -164,6 +182,7 @@ describe('deleteExpired', () => {
       requests: 50_001,
       revisions: 50_001,
       deliveries: 0,
+      discarded: 0,
     });
   });
 
@@ -178,12 +197,14 @@ describe('deleteExpired', () => {
         requests: 10,
         revisions: 7,
         deliveries: 0,
+        discarded: 0,
       });
     });
     expect(await deleteExpired(store.database, TIMES, never)).toEqual({
       requests: 0,
       revisions: 3,
       deliveries: 0,
+      discarded: 0,
     });
   });
 });
