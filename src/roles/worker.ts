@@ -4,6 +4,7 @@ import { Closing } from '../closing.ts';
 import { createBatchIds, requestIdAt } from '../domain/request-id.ts';
 import { buildHealthServer } from '../http/server.ts';
 import { LoadSampler } from '../ingest/load-sampler.ts';
+import { Sampler } from '../ingest/sampler.ts';
 import { storeBatch } from '../ingest/store-batch.ts';
 import { batchHandler } from '../ingest/worker.ts';
 import type { WatchLimits } from '../ingest/worker-watch.ts';
@@ -13,6 +14,7 @@ import type { RuntimeConfig, SharedParts } from '../runtime.ts';
 import { createMetrics, openDatabase, queueProvider, requireSchemas } from '../runtime.ts';
 import { listen, retryWhileUnavailable } from '../startup.ts';
 import type { Database } from '../store/database.ts';
+import { countAllFailed } from '../store/failed-list.ts';
 import { deleteExpired } from '../store/retention.ts';
 import { keepSchedule } from '../store/schedule.ts';
 import type { Log } from '../telemetry.ts';
@@ -23,6 +25,9 @@ import { startWebhooks } from './webhooks.ts';
 
 /** How often it is looked for what is too old, in milliseconds. */
 const RETENTION_INTERVAL_MS = 60 * 60_000;
+
+/** How often failed objects are counted, in milliseconds. */
+const FAILED_INTERVAL_MS = 15_000;
 
 /** Longest time that batches in hand, and a run of retention, may take when the worker stops, in milliseconds. */
 const WORKER_GRACE_MS = 8_000;
@@ -103,6 +108,10 @@ export async function startWorker(
     });
     const stop = () => Promise.all([consumer.close(WORKER_GRACE_MS), webhooks.close()]);
     closing.add('worker', stop, WORKER_GRACE_MS + 2_000);
+
+    const failed = new Sampler(() => countAllFailed(database), FAILED_INTERVAL_MS);
+    closing.add('count of failed objects', async () => failed.close());
+    metrics.failedObjects(() => failed.latest);
 
     const retention = keepSchedule(
       database,

@@ -152,6 +152,19 @@ export async function countFailed(
   return { replayable: row?.replayable ?? 0, refused: row?.refused ?? 0, at: Number(row?.at ?? 0) };
 }
 
+/** Most that are counted for {@link countAllFailed}: more are as bad. */
+const MAX_COUNTED = 100_000;
+
+/** How many there are in all namespaces together. Only the index is read, and not all of it where they are very many. */
+export async function countAllFailed(on: Queryable): Promise<number> {
+  const [row] = await on.query<{ count: number }>({
+    name: 'count-all-failed',
+    text: `SELECT count(*)::int AS count
+           FROM (SELECT FROM inlet.failed_objects WHERE discarded_at IS NULL LIMIT ${MAX_COUNTED}) AS kept`,
+  });
+  return row?.count ?? 0;
+}
+
 /**
  * Discards them: they are listed no more, and their text is gone.
  * @param limit how many at most

@@ -65,6 +65,15 @@ export class Metrics {
     return webhookMetrics(this.#registry, oldestMs);
   }
 
+  /** Measures what is kept of failed objects. @param count the latest that is known; undefined where that is nothing */
+  failedObjects(count: () => number | undefined): void {
+    this.#registry.gauge(
+      'inlet_failed_objects',
+      'Failed objects that wait for somebody to replay or discard them; 100,000 stands for as many or more. The same from every worker: take the maximum.',
+      count,
+    );
+  }
+
   /** Measures the queue. @param load the latest that is known of it; undefined where that is nothing */
   queue(load: () => QueueLoad | undefined): void {
     this.#queueLoad = load;

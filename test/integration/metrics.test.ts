@@ -59,11 +59,12 @@ describeOnBothQueues('the metrics', ({ redisUrl }) => {
     await inlet.fetch('/secret-path');
     await fetch(`${inlet.url}/v1/data/m`, { method: 'PROPFIND' });
     await inlet.done('files', await importFile(inlet, 'files', '{"id": "a"}\n{"id": "b"}\nbad\n'));
-    // The sampler asks once a second, and garbage is collected now and then.
+    // The samplers ask once a second and every fifteen, and garbage is collected now and then.
     worker = await eventually(async () => {
       const found = await scrape(started.url);
       const isDelivered = total(found, 'inlet_webhook_deliveries_total', { outcome: 'succeeded' }) === 3;
-      const isSampled = total(found, 'inlet_queue_batches') !== undefined;
+      const isSampled =
+        total(found, 'inlet_queue_batches') !== undefined && total(found, 'inlet_failed_objects') === 2;
       return isDelivered && isSampled && found.types.has('v8js_gc_duration') ? found : undefined;
     });
     api = await eventually(async () => {
