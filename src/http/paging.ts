@@ -14,13 +14,18 @@ export interface Page {
 
 /** The query parameters of every list. */
 export const pageQuery = z.object({
-  limit: z.coerce.number().int().min(1).max(MAX_LIMIT).default(DEFAULT_LIMIT).meta({
-    description: 'How many entries the page has at most.',
-  }),
+  limit: z
+    .preprocess(wholeNumber, z.int('must be a whole number').min(1).max(MAX_LIMIT).default(DEFAULT_LIMIT))
+    .meta({ description: 'How many entries the page has at most.' }),
   cursor: z.string().max(8_192).optional().meta({
     description: 'Where the page begins: `next_cursor` of the one before. Without it, it is the first.',
   }),
 });
+
+/** `Number` would also take `0x10`, `1e2` and blanks. */
+function wholeNumber(text: unknown): unknown {
+  return typeof text === 'string' && /^(?:0|[1-9]\d*)$/.test(text) ? Number(text) : text;
+}
 
 /**
  * Reads query parameters.

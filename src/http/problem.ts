@@ -27,7 +27,7 @@ const FASTIFY_PROBLEMS: Readonly<Record<string, (error: FastifyError) => Problem
 export function problemBody(problem: ProblemError, requestId: string): string {
   const { status, title } = PROBLEMS[problem.code];
   const unnamed = problem.totalIssues - problem.issues.length;
-  return JSON.stringify({
+  const body = {
     type: 'about:blank',
     title,
     status,
@@ -38,7 +38,13 @@ export function problemBody(problem: ProblemError, requestId: string): string {
     requestId,
     ...(problem.issues.length > 0 ? { errors: problem.issues } : {}),
     ...(unnamed > 0 ? { more_errors: unnamed } : {}),
-  });
+  };
+  return JSON.stringify(body, wellFormed);
+}
+
+/** Errors quote what was sent, and cut it: half of a character in an answer would keep strict clients from reading it. */
+function wellFormed(_member: string, value: unknown): unknown {
+  return typeof value === 'string' ? value.toWellFormed() : value;
 }
 
 /** Answers with an error. */

@@ -1,0 +1,103 @@
+/** Lines of files: those that hold no object, and those that do though they look odd. */
+import { many, nested } from './cases.ts';
+
+/** With the id under which a line is kept as failed: empty where it has none that is valid. */
+export const BAD_LINES: readonly (readonly [
+  why: string,
+  line: string | Buffer,
+  id: string,
+  message: RegExp,
+])[] = [
+  ['a number', '7', '', /must be an object/],
+  ['null', 'null', '', /must be an object/],
+  ['true', 'true', '', /must be an object/],
+  ['an empty list', '[]', '', /must be an object/],
+  ['a write as it is POSTed', '{"data":{"id":"a"}}', '', /id: is missing/],
+  ['an empty object', '{}', '', /id: is missing/],
+  ['an id that is null', '{"id":null}', '', /id: must be a string/],
+  ['an id that is a number', '{"id":5}', '', /id: must be a string/],
+  ['the last id counts', '{"id":"a","id":5}', '', /id: must be a string/],
+  ['an id of 513 characters', `{"id":"${many('x', 513)}"}`, '', /512/],
+  ['the beginning of a list of objects', '[', '', /not valid JSON/],
+  ['an object of such a list', '{"id":"a"},', '', /not valid JSON/],
+  ['the end of such a list', ']', '', /not valid JSON/],
+  ['two objects in one line', '{"id":"a"} {"id":"b"}', '', /not valid JSON/],
+  ['half an object', '{"id":"a",', '', /not valid JSON/],
+  ['the other half', '"v":1}', '', /not valid JSON/],
+  ['a comment', '// {"id":"a"}', '', /not valid JSON/],
+  ['CSV', 'a,1,2', '', /not valid JSON/],
+  ['single quotes', "{'id':'a'}", '', /not valid JSON/],
+  ['NaN', '{"id":"a","v":NaN}', '', /not valid JSON/],
+  ['a leading zero', '{"id":"a","v":01}', '', /not valid JSON/],
+  ['a tab within a string', '{"id":"a","v":"\t"}', '', /not valid JSON/],
+  ['a carriage return within a line', '{"id":"a"}\r{"id":"b"}', '', /not valid JSON/],
+  ['a record separator, as RFC 7464 has it', '\u001e{"id":"a"}', '', /not valid JSON/],
+  ['U+0000 in the id', '{"id":"a\\u0000"}', 'a\ufffd', /id: string holds U\+0000/],
+  ['a lone surrogate in the id', '{"id":"a\\ud800"}', 'a\ufffd', /id: string holds a lone surrogate/],
+  ['a lone surrogate', '{"id":"kept","v":["\\udc00"]}', 'kept', /v\/0: string holds a lone surrogate/],
+  ['U+0000 in a name', '{"id":"kept","\\u0000":1}', 'kept', /U\+0000/],
+  ['a number of 1,001 digits', '{"id":"kept","v":1e1000}', 'kept', /v: number takes more/],
+  ['1,001 levels', `{"id":"kept","v":${nested('[', '', ']', 1_000)}}`, 'kept', /deeper than 1000/],
+  ['two mistakes', '{"id":"kept","v":1e1000,"w":"\\u0000"}', 'kept', /and 1 more/],
+  [
+    'a byte that is no UTF-8',
+    Buffer.from([...Buffer.from('{"id":"a'), 0xff, ...Buffer.from('"}')]),
+    '',
+    /not valid UTF-8/,
+  ],
+  [
+    'UTF-8 that is cut',
+    Buffer.from([...Buffer.from('{"id":"a'), 0xe2, 0x82, ...Buffer.from('"}')]),
+    '',
+    /not valid UTF-8/,
+  ],
+  ['a surrogate in UTF-8', Buffer.from([0x22, 0xed, 0xa0, 0x80, 0x22]), '', /not valid UTF-8/],
+  ['bytes of a picture', Buffer.from([0x89, 0x50, 0x4e, 0x47]), '', /not valid UTF-8/],
+];
+
+/** With the id, and the text of the data that is read back. */
+export const GOOD_LINES: readonly (readonly [why: string, line: string, id: string, data: string])[] = [
+  ['blanks around it', '  {"id":"blanks"}\t', 'blanks', '{"id": "blanks"}'],
+  ['a byte order mark, where files with one were put together', '\ufeff{"id":"bom"}', 'bom', '{"id": "bom"}'],
+  ['a carriage return behind it', '{"id":"cr"}\r', 'cr', '{"id": "cr"}'],
+  ['line ends that are escaped', '{"id":"ends","v":"\\n\\r\\n"}', 'ends', '{"v": "\\n\\r\\n", "id": "ends"}'],
+  [
+    'line ends that are none',
+    '{"id":"u2028","v":"\u2028\u2029\u0085"}',
+    'u2028',
+    '{"v": "\u2028\u2029\u0085", "id": "u2028"}',
+  ],
+  [
+    'digits that a double would lose',
+    '{"id":"digits","n":12345678901234567890.0}',
+    'digits',
+    '{"n": 12345678901234567890.0, "id": "digits"}',
+  ],
+  [
+    'names of JavaScript’s',
+    '{"id":"proto","__proto__":{"id":1}}',
+    'proto',
+    '{"id": "proto", "__proto__": {"id": 1}}',
+  ],
+  ['the last id counts', '{"id":7,"id":"last-id"}', 'last-id', '{"id": "last-id"}'],
+  ['an id outside of the first plane', '{"id":"😀"}', '😀', '{"id": "😀"}'],
+  ['an id that is a surrogate pair', '{"id":"\\ud83d\\ude01"}', '😁', '{"id": "😁"}'],
+  [
+    '1,000 levels',
+    `{"id":"levels","v":${nested('[', '', ']', 999)}}`,
+    'levels',
+    `{"v": ${nested('[', '', ']', 999)}, "id": "levels"}`,
+  ],
+  [
+    'data is a member like any other',
+    '{"id":"data","data":[{"id":"x"}]}',
+    'data',
+    '{"id": "data", "data": [{"id": "x"}]}',
+  ],
+  [
+    'an object of 50 KB',
+    `{"id":"large","v":"${many('x', 50_000)}"}`,
+    'large',
+    `{"v": "${many('x', 50_000)}", "id": "large"}`,
+  ],
+];
