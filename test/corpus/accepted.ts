@@ -12,6 +12,11 @@ export const NUMBERS: readonly AcceptedValue[] = [
   ['minus zero with digits behind the point', '-0.0', '0.0'],
   same('an integer', '-17'),
   same('zeros at the end', '1.50'),
+  same('one with a point', '1.0'),
+  same('two zeros behind the point', '100.00'),
+  same('30 digits', '123456789012345678901234567890'),
+  same('30 digits behind the point', '-0.123456789012345678901234567890'),
+  ['what JavaScript writes with an exponent', '1e-7', '0.0000001'],
   same('the largest integer that a double counts', '9007199254740991'),
   same('the first that it does not', '9007199254740993'),
   same('the largest of 64 bits', '9223372036854775807'),
@@ -170,6 +175,11 @@ export const BODIES: readonly AcceptedBody[] = [
 /** Ids that can be read back by path. */
 export const IDS: readonly (readonly [why: string, id: string])[] = [
   ['one character', 'x'],
+  ['a digit', '1'],
+  ['a tab', '\t'],
+  ['an encoded slash', '%2F'],
+  ['two dots and more', '..a'],
+  ['512 characters', many('x', 512)],
   ['a blank', ' '],
   ['a line end', '\n'],
   ['a control character', '\u0001'],

@@ -1,5 +1,5 @@
 /** Bodies that go wrong below JSON: bytes that are no UTF-8, and compression that is not as it says. */
-import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
+import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync } from 'node:zlib';
 
 /** The bytes stand where `*` is in a write. */
 function around(...bytes: readonly number[]): Uint8Array<ArrayBuffer> {
@@ -46,6 +46,7 @@ type Encoded = readonly [why: string, encoding: string, body: string | Uint8Arra
 /** Refused with 400. */
 export const BADLY_COMPRESSED: readonly Encoded[] = [
   ['nothing', 'gzip', ''],
+  ['plain text', 'gzip', WRITE],
   ['plain text', 'br', WRITE],
   ['plain text', 'deflate', WRITE],
   ['another encoding than it says', 'gzip', bytes(deflateSync(WRITE))],
@@ -71,6 +72,8 @@ export const BADLY_COMPRESSED: readonly Encoded[] = [
 
 /** Refused with 415: encodings that are not served, however they are written. */
 export const ENCODINGS_NOT_SERVED: readonly string[] = [
+  'compress',
+  'gzip, br',
   'lzma',
   'snappy',
   'aws-chunked',
@@ -87,6 +90,11 @@ export const ENCODINGS_NOT_SERVED: readonly string[] = [
 export const WELL_COMPRESSED: readonly Encoded[] = [
   ['identity says that it is not', 'identity', WRITE],
   ['in capitals', 'IDENTITY', WRITE],
+  ['as usual', 'gzip', bytes(gzipSync(WRITE))],
+  ['in capitals', 'GZIP', bytes(gzipSync(WRITE))],
+  ['with its head', 'deflate', bytes(deflateSync(WRITE))],
+  ['without its head', 'deflate', bytes(deflateRawSync(WRITE))],
+  ['as usual', 'br', bytes(brotliCompressSync(WRITE))],
   ['an old name', 'x-gzip', bytes(gzipSync(WRITE))],
   ['hardly compressed', 'gzip', bytes(gzipSync(WRITE, { level: 0 }))],
   ['a byte order mark within', 'gzip', bytes(gzipSync(`\ufeff${WRITE}`))],

@@ -18,6 +18,9 @@ export const BAD_NAMESPACES: readonly (readonly [why: string, inPath: string])[]
   ['an encoded U+0000', 'a%00'],
   ['an encoded percent', '%2525'],
   ['encoded dots', '%2E%2Ea'],
+  ['a blank', 'a%20b'],
+  ['a blank alone', '%20'],
+  ['a percent sign before letters', '%zz'],
   ['a blank at the end', 'a%20'],
   ['a zero-width blank', 'a%E2%80%8B'],
   ['an accent', 'caf%C3%A9'],
@@ -116,6 +119,10 @@ export const GOOD_QUERIES: readonly (readonly [list: string, query: string])[] =
 
 /** Content types that are refused with 415. */
 export const TYPES_NOT_SERVED: readonly string[] = [
+  'text/plain',
+  'application/x-www-form-urlencoded',
+  'application/jsonx',
+  'x',
   'text/json',
   'application/ld+json',
   'application/x-json',

@@ -5,6 +5,20 @@ import { many } from './cases.ts';
 const OBJECT_WANTED = /must be an object/;
 
 export const NO_WRITE: readonly RefusedBody[] = [
+  ['the body is null', 'null', '', /JSON object/],
+  ['the body is an empty list', '[]', '', /JSON object/],
+  ['the body is an empty object', '{}', '/data', /missing/],
+  ['data is null', '{"data":null}', '/data', /object or a list/],
+  ['data is a number', '{"data":3}', '/data', /object or a list/],
+  ['data is text', '{"data":"x"}', '/data', /object or a list/],
+  ['data is true', '{"data":true}', '/data', /object or a list/],
+  ['data is an empty list', '{"data":[]}', '/data', /at least one/],
+  ['data is a list of an empty list', '{"data":[[]]}', '/data/0', OBJECT_WANTED],
+  ['null among objects', '{"data":[{"id":"a"},null]}', '/data/1', OBJECT_WANTED],
+  ['an object with nothing in it', '{"data":{}}', '/data/id', /missing/],
+  ['an id that is empty', '{"data":{"id":""}}', '/data/id', /not be empty/],
+  ['an id that is null', '{"data":[{"id":"a"},{"id":null}]}', '/data/1/id', /must be a string/],
+  ['the last id counts, and is a list', '{"data":[{"id":"a","id":[]}]}', '/data/0/id', /must be a string/],
   ['the body is a string', '"data"', '', /JSON object/],
   ['the body is a number', '1', '', /JSON object/],
   ['the body is true', 'true', '', /JSON object/],
@@ -78,10 +92,10 @@ export const NO_WRITE: readonly RefusedBody[] = [
   ],
 ];
 
-/** Schemas that come along with data: nothing of such a write is taken. */
 const field = (text: string): string => `{"f":${text}}`;
 
-const schemas: readonly (readonly [why: string, schema: string, path: string])[] = [
+/** Schemas that break a rule; `path` goes on behind `/schema`. */
+export const BAD_SCHEMAS: readonly (readonly [why: string, schema: string, path: string])[] = [
   ['a schema that is null', 'null', ''],
   ['a schema that is a list', '[]', ''],
   ['a schema that is text', '"{}"', ''],
@@ -120,7 +134,8 @@ const schemas: readonly (readonly [why: string, schema: string, path: string])[]
   ['more than 1,000 fields', `{${Array.from({ length: 1_001 }, (_, i) => `"f${i}":{}`).join()}}`, ''],
 ];
 
-export const BAD_SCHEMAS: readonly RefusedBody[] = schemas.map(([why, schema, path]) => [
+/** Writes along with which such a schema comes: nothing of them is taken. */
+export const WITH_BAD_SCHEMA: readonly RefusedBody[] = BAD_SCHEMAS.map(([why, schema, path]) => [
   why,
   `{"data":{"id":"a"},"schema":${schema}}`,
   `/schema${path}`,

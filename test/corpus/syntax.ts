@@ -5,7 +5,9 @@ const NOT_JSON = /not valid JSON/;
 
 const mistakes: readonly (readonly [why: string, body: string])[] = [
   ['nothing but white space', ' \r\n\t'],
+  ['nothing', ''],
   ['only an opening brace', '{'],
+  ['ends after the name of data', '{"data":'],
   ['only a closing brace', '}'],
   ['ends in a name', '{"data'],
   ['ends after a name', '{"data"'],

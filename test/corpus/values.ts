@@ -19,6 +19,8 @@ export const LONG_NUMBERS: readonly RefusedValue[] = [
   ['1,000 digits behind the point by an exponent', '1e-1000', '', DIGITS],
   ['500 digits on one side and 501 on the other', `${many('1', 500)}.${many('1', 501)}`, '', DIGITS],
   ['a zero with 1,000 digits behind the point', '0e-1000', '', DIGITS],
+  ['more than numeric holds by far', '1e400000', '', DIGITS],
+  ['a number that would be as long as a disk', '9e99999999', '', DIGITS],
   ['more than numeric holds', '1e131073', '', DIGITS],
   ['less than numeric holds', '1e-16384', '', DIGITS],
   ['an exponent beyond 32 bits', '1e99999999999', '', DIGITS],
@@ -63,5 +65,6 @@ export const DEEP_VALUES: readonly RefusedValue[] = [
     DEEP,
   ],
   ['10,000 levels', nested('[', '1', ']', 10_000), many('/0', 999), DEEP],
+  ['100,000 levels', nested('[', '', ']', 100_000), many('/0', 999), DEEP],
   ['beside what is not deep', `{"x":[1],"y":${nested('[', '', ']', 999)}}`, `/y${many('/0', 998)}`, DEEP],
 ];

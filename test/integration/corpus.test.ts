@@ -17,7 +17,7 @@ import {
   TYPES_NOT_SERVED,
   TYPES_SERVED,
 } from '../corpus/requests.ts';
-import { BAD_SCHEMAS, NO_WRITE } from '../corpus/shapes.ts';
+import { BAD_SCHEMAS, NO_WRITE, WITH_BAD_SCHEMA } from '../corpus/shapes.ts';
 import { NO_JSON } from '../corpus/syntax.ts';
 import { BAD_STRINGS, DEEP_VALUES, LONG_NUMBERS } from '../corpus/values.ts';
 import { importFile } from '../support/imports.ts';
@@ -78,7 +78,7 @@ async function dataText(namespace: string, id: string): Promise<string | undefin
 describe.each([
   ['no JSON', NO_JSON],
   ['no write', NO_WRITE],
-  ['a bad schema', BAD_SCHEMAS],
+  ['a write with a bad schema', WITH_BAD_SCHEMA],
 ] as const)('a body that is %s', (_group, cases: readonly RefusedBody[]) => {
   it.each(cases)('%s: 400', async (_why, body, path, detail) => {
     const answer = await refusal(await inlet.post(REFUSED, body), 400);
@@ -93,6 +93,17 @@ describe.each([
       expect(answer.errors?.[0]?.path, why).toBe(path);
     }
   });
+});
+
+it.each(BAD_SCHEMAS)('%s is refused by itself too: 400 with the place', async (_why, schema, path) => {
+  const body = `{"schema":${schema}}`;
+  for (const [method, rest] of [
+    ['PUT', 'settings'],
+    ['POST', 'requests/upload-url'],
+  ] as const) {
+    const answer = await refusal(await inlet.fetch(`/v1/data/${REFUSED}/${rest}`, { method, body }), 400);
+    expect(answer.errors?.[0]?.path).toBe(`/schema${path}`);
+  }
 });
 
 describe.each([
