@@ -8,8 +8,9 @@ import { finishRequests, readWaiting } from '../store/evaluations.ts';
 import { finishChunkEvaluation } from '../store/imports.ts';
 import type { CurrentVersion, KeptOutput, NewOutput, ObjectKey } from '../store/outputs.ts';
 import { keepOutputs, readCurrent, readOutputs } from '../store/outputs.ts';
+import { finishReplayEvaluations } from '../store/replay-evaluations.ts';
 import type { OutboxEvent } from '../store/webhook-outbox.ts';
-import { recordEvents, storing } from '../store/webhook-outbox.ts';
+import { recordEventsByTime, storing } from '../store/webhook-outbox.ts';
 import type { Evaluation } from './evaluator.ts';
 import { PageSize } from './page-size.ts';
 import type { EvaluationInput } from './thread-messages.ts';
@@ -24,7 +25,7 @@ export interface ObjectEvaluator {
 
 /** What became of the objects of a batch. */
 export interface EvaluationOutcome {
-  /** Requests, and chunks of imports, that waited. */
+  /** Requests, chunks of imports, and replayed objects that waited. */
   readonly requests: number;
   readonly objects: number;
   readonly succeeded: number;
@@ -139,16 +140,23 @@ async function finishPage(
 ): Promise<void> {
   const endpointIds = await storing(database, async (transaction, subscriptions) => {
     await keepOutputs(transaction, outputs);
-    const [first] = page;
     let notified: readonly string[] = [];
-    if (first && subscriptions.length > 0) {
+    if (subscriptions.length > 0) {
       // As it is kept: somebody else may have been faster.
       const kept = await readOutputs(transaction, page.map(keyOf));
-      // All of a batch was accepted at the same time.
-      const events = page.map((place, i) => eventOf(place, kept[i]));
-      notified = await recordEvents(transaction, subscriptions, first.part.acceptedAt, events);
+      const events = page.map((place, i) => ({
+        acceptedAt: place.part.acceptedAt,
+        event: eventOf(place, kept[i]),
+      }));
+      notified = await recordEventsByTime(transaction, subscriptions, events);
     }
-    const done = page.filter(({ part, isLast }) => isLast && part.chunk === undefined);
+    const replays = page.filter(({ part }) => part.isReplay);
+    await finishReplayEvaluations(
+      transaction,
+      batchId,
+      replays.map(({ part: { requestId }, key }) => ({ requestId, key })),
+    );
+    const done = page.filter(({ part, isLast }) => isLast && part.chunk === undefined && !part.isReplay);
     await finishRequests(
       transaction,
       batchId,

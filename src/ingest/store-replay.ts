@@ -3,10 +3,13 @@
  * one that Postgres refuses again stays, with the new reason.
  */
 import type { Batch, Replay } from '../domain/batch.ts';
+import type { BatchId } from '../domain/request-id.ts';
 import type { Refusal } from '../store/attempt-write.ts';
 import { attemptWrite } from '../store/attempt-write.ts';
 import type { Database, Queryable } from '../store/database.ts';
 import { upsertReplayed } from '../store/objects.ts';
+import { deleteOutputs } from '../store/outputs.ts';
+import { recordReplayEvaluations } from '../store/replay-evaluations.ts';
 import type { FailedWrite } from '../store/replays.ts';
 import {
   addImportIds,
@@ -18,9 +21,10 @@ import {
   removeFailed,
 } from '../store/replays.ts';
 import type { OutboxEvent, Subscription } from '../store/webhook-outbox.ts';
-import { recordEvents, storing } from '../store/webhook-outbox.ts';
+import { recordEventsByTime, storing } from '../store/webhook-outbox.ts';
 import type { Failure } from './isolate.ts';
 import { groupByKey, isolate } from './isolate.ts';
+import type { Stored } from './record-batch.ts';
 import type { StoreObserver, StoreOutcome } from './store-batch.ts';
 
 /** How often a transaction is made anew because somebody else was at the same objects; then the queue tries again. */
@@ -38,8 +42,8 @@ class RacedError extends Error {
  */
 export async function storeReplay(
   database: Database,
-  { acceptedAt, replay }: { readonly acceptedAt: number; readonly replay: Replay },
-  { onProgress, onEvents }: StoreObserver = {},
+  { id, acceptedAt, replay }: Batch & { readonly replay: Replay },
+  { onProgress, onEvents, onWaiting }: StoreObserver = {},
 ): Promise<StoreOutcome> {
   const { namespace, requestId, index, failedBefore, order } = replay;
   const scope = { namespace, requestId, index, failedBefore, replayable: true };
@@ -51,10 +55,12 @@ export async function storeReplay(
     if (kept.length === 0) return { ...total, requests: requests.size };
     const objects = order === 'now' ? kept.map((write) => ({ ...write, acceptedAt })) : [...kept];
     try {
-      const { stored, failed, endpointIds } = await storing(database, (transaction, subscriptions) =>
-        storePage(transaction, subscriptions, objects.sort(byOrder)),
+      const evaluatedAs = onWaiting ? id : undefined;
+      const { stored, failed, waits, endpointIds } = await storing(database, (transaction, subscriptions) =>
+        storePage(transaction, subscriptions, objects.sort(byOrder), evaluatedAs),
       );
       if (endpointIds.length > 0) onEvents?.(endpointIds);
+      if (waits) onWaiting?.(id);
       total.objects += kept.length;
       total.stored += stored;
       total.failed += failed;
@@ -74,16 +80,18 @@ export function isReplay(batch: Batch): batch is Batch & { readonly replay: Repl
   return batch.replay !== undefined;
 }
 
+/** @param evaluatedAs the batch whose evaluation what is stored waits for; undefined where there is no evaluator */
 async function storePage(
   transaction: Queryable,
   subscriptions: readonly Subscription[],
   objects: readonly FailedWrite[],
-): Promise<{ stored: number; failed: number; endpointIds: readonly string[] }> {
-  let stored = 0;
+  evaluatedAs: BatchId | undefined,
+): Promise<Stored> {
+  let written = 0;
   const failures = await isolate(groupByKey(objects), async (some) => {
-    const { written, refusal } = await attemptWrite(transaction, () => upsertReplayed(transaction, some));
-    stored += written;
-    return refusal;
+    const attempt = await attemptWrite(transaction, () => upsertReplayed(transaction, some));
+    written += attempt.written;
+    return attempt.refusal;
   });
   const imports = await lockImports(transaction, [...new Set(objects.map(({ requestId }) => requestId))]);
   if (!(await lockFailed(transaction, objects))) throw new RacedError('a failed object is not what it was');
@@ -100,8 +108,10 @@ async function storePage(
     const own = settled.filter((one) => one.requestId === requestId);
     if (own.length > 0) await addImportIds(transaction, requestId, own);
   }
-  const endpointIds = await writeReplayEvents(transaction, subscriptions, done, failures);
-  return { stored, failed: failures.length, endpointIds };
+  const waits = evaluatedAs !== undefined && (await letWait(transaction, evaluatedAs, done));
+  const stored = evaluatedAs === undefined ? done : [];
+  const endpointIds = await writeReplayEvents(transaction, subscriptions, stored, failures);
+  return { stored: written, failed: failures.length, waits, endpointIds };
 }
 
 /** Of several writes of one id the last is to count. */
@@ -111,41 +121,59 @@ function byOrder(a: FailedWrite, b: FailedWrite): number {
   return a.index - b.index;
 }
 
-/** Events as of any object that is stored or has failed. Each try has a key of its own, so that it isn't taken for the first. */
+/** The key of an object's event: each try has its own, so that it isn't taken for the first. */
+function keyOf({ index, failedAt }: FailedWrite): string {
+  return `${index}_r${failedAt}`;
+}
+
+/** Of what is done, the last of each id in its request, as in the events of batches; deletes are none of it. */
+function lastWrites(done: readonly FailedWrite[]): FailedWrite[] {
+  const last = new Map<string, FailedWrite>();
+  for (const write of done) if (!isDelete(write)) last.set(`${write.requestId} ${write.id}`, write);
+  return [...last.values()];
+}
+
+function isDelete({ object }: FailedWrite): boolean {
+  return object.startsWith('"');
+}
+
+/** Lets what is stored wait to be evaluated. @returns whether there is any */
+async function letWait(
+  transaction: Queryable,
+  batchId: BatchId,
+  done: readonly FailedWrite[],
+): Promise<boolean> {
+  const deletes = done.filter(isDelete);
+  if (deletes.length > 0) await deleteOutputs(transaction, deletes);
+  const waiting = lastWrites(done).map((write) => ({ ...write, key: keyOf(write) }));
+  if (waiting.length > 0) await recordReplayEvaluations(transaction, batchId, waiting);
+  return waiting.length > 0;
+}
+
+/** @param stored what is done without an evaluation; that gives its events otherwise */
 async function writeReplayEvents(
   transaction: Queryable,
   subscriptions: readonly Subscription[],
-  done: readonly FailedWrite[],
+  stored: readonly FailedWrite[],
   failures: readonly Failure<FailedWrite, Refusal>[],
 ): Promise<readonly string[]> {
   if (subscriptions.length === 0) return [];
-  const event = (type: OutboxEvent['type'], object: FailedWrite): OutboxEvent => ({
-    type,
-    namespace: object.namespace,
-    objectId: object.id,
-    requestId: object.requestId,
-    key: `${object.index}_r${object.failedAt}`,
+  const event = (type: OutboxEvent['type'], write: FailedWrite, error?: string) => ({
+    acceptedAt: write.acceptedAt,
+    event: {
+      ...{
+        type,
+        namespace: write.namespace,
+        objectId: write.id,
+        requestId: write.requestId,
+        key: keyOf(write),
+      },
+      ...(error === undefined ? {} : { error }),
+    },
   });
-  const byTime = new Map<number, Map<string, OutboxEvent>>();
-  const add = (object: FailedWrite, place: string, made: OutboxEvent): void => {
-    const events = byTime.get(object.acceptedAt) ?? new Map<string, OutboxEvent>();
-    byTime.set(object.acceptedAt, events.set(place, made));
-  };
-  // As of a batch: one event for each id of a request, and none for deletes.
-  for (const object of done) {
-    if (!object.object.startsWith('"'))
-      add(object, `${object.requestId} ${object.id}`, event('workflow.succeeded', object));
-  }
-  for (const { write, reason } of failures) {
-    add(write, `${write.requestId}/${write.index}`, {
-      ...event('workflow.failed', write),
-      error: reason.message,
-    });
-  }
-  const endpointIds = new Set<string>();
-  for (const [acceptedAt, events] of byTime) {
-    const got = await recordEvents(transaction, subscriptions, acceptedAt, [...events.values()]);
-    for (const id of got) endpointIds.add(id);
-  }
-  return [...endpointIds];
+  const all = [
+    ...lastWrites(stored).map((write) => event('workflow.succeeded', write)),
+    ...failures.map(({ write, reason }) => event('workflow.failed', write, reason.message)),
+  ];
+  return recordEventsByTime(transaction, subscriptions, all);
 }

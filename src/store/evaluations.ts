@@ -4,6 +4,7 @@
  */
 import type { BatchId } from '../domain/request-id.ts';
 import type { Queryable } from './database.ts';
+import { readWaitingReplays } from './replay-evaluations.ts';
 import { MICROS_OF } from './sql-time.ts';
 
 /** A request that waits, or a chunk of one. */
@@ -20,6 +21,8 @@ export interface WaitingObjects extends WaitingPart {
   readonly acceptedAt: number;
   /** Each id once, with the key of its place that events have. */
   readonly objects: readonly { readonly id: string; readonly key: string }[];
+  /** Its only object was replayed: its request doesn't wait for it. */
+  readonly isReplay?: true;
 }
 
 /** What stands in the table where there is no chunk. */
@@ -76,7 +79,10 @@ const READ = `
 /** What of a batch waits. A chunk of an upload that doesn't count any more is without objects. */
 export async function readWaiting(on: Queryable, batchId: BatchId): Promise<WaitingObjects[]> {
   const rows = await on.query<WaitingRow>({ name: 'read-waiting', text: READ, values: [batchId] });
-  return rows.map(({ request_id, chunk, namespace, accepted_at, upload, ids, positions }) => {
+  const replays = (await readWaitingReplays(on, batchId)).map(
+    ({ id, key, ...part }): WaitingObjects => ({ ...part, objects: [{ id, key }], isReplay: true }),
+  );
+  const parts = rows.map(({ request_id, chunk, namespace, accepted_at, upload, ids, positions }) => {
     const part = { requestId: request_id, namespace: namespace ?? '' };
     const acceptedAt = Number(accepted_at ?? 0);
     if (chunk === NO_CHUNK) {
@@ -88,6 +94,7 @@ export async function readWaiting(on: Queryable, batchId: BatchId): Promise<Wait
     const objects = (ids ?? []).map((id, i) => ({ id, key: `${upload}_${chunk}_${i}` }));
     return { ...part, chunk, acceptedAt: acceptedAt + chunk, objects };
   });
+  return [...parts, ...replays];
 }
 
 /** Ends the wait of requests. Ending it again changes nothing. (For chunks, see imports.ts.) */
@@ -119,17 +126,21 @@ export async function finishRequests(
 export async function longestWaiting(on: Queryable, forMs: number, limit: number): Promise<BatchId[]> {
   const rows = await on.query<{ batch_id: string }>({
     // In the order of the index: ids rise with time.
-    text: `SELECT DISTINCT batch_id FROM inlet.evaluations
-           WHERE created_at < now() - $1 * interval '1 millisecond' ORDER BY batch_id LIMIT $2`,
+    text: `(SELECT DISTINCT batch_id FROM inlet.evaluations
+            WHERE created_at < now() - $1 * interval '1 millisecond' ORDER BY batch_id LIMIT $2)
+           UNION
+           (SELECT DISTINCT batch_id FROM inlet.replay_evaluations
+            WHERE created_at < now() - $1 * interval '1 millisecond' ORDER BY batch_id LIMIT $2)
+           ORDER BY batch_id LIMIT $2`,
     values: [forMs, limit],
   });
   return rows.map(({ batch_id }) => batch_id);
 }
 
-/** How many requests and chunks wait. */
+/** How many requests, chunks and replayed objects wait. */
 export async function countWaiting(on: Queryable): Promise<number> {
   const [row] = await on.query<{ count: string }>({
-    text: 'SELECT count(*) AS count FROM inlet.evaluations',
+    text: `SELECT (SELECT count(*) FROM inlet.evaluations) + (SELECT count(*) FROM inlet.replay_evaluations) AS count`,
   });
   return Number(row?.count ?? 0);
 }

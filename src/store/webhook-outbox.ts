@@ -108,6 +108,20 @@ export async function recordEvents(
   return wanting.map(({ endpointId }) => endpointId);
 }
 
+/** As {@link recordEvents}, for events that were accepted at several times (microseconds since 1970). */
+export async function recordEventsByTime(
+  on: Queryable,
+  subscriptions: readonly Subscription[],
+  events: readonly { readonly acceptedAt: number; readonly event: OutboxEvent }[],
+): Promise<readonly string[]> {
+  const endpointIds = new Set<string>();
+  for (const time of new Set(events.map(({ acceptedAt }) => acceptedAt))) {
+    const some = events.filter(({ acceptedAt }) => acceptedAt === time).map(({ event }) => event);
+    for (const id of await recordEvents(on, subscriptions, time, some)) endpointIds.add(id);
+  }
+  return [...endpointIds];
+}
+
 function wants({ namespaces, events }: Subscription, { type, namespace }: OutboxEvent): boolean {
   return events.includes(type) && (namespaces === undefined || namespaces.includes(namespace));
 }

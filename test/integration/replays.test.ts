@@ -3,9 +3,12 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Batch, Replay } from '../../src/domain/batch.ts';
 import { REPLAY_VERSION } from '../../src/domain/batch.ts';
 import { requestIdAt } from '../../src/domain/request-id.ts';
+import { evaluateBatch } from '../../src/evaluation/evaluate-batch.ts';
+import type { EvaluationInput } from '../../src/evaluation/thread-messages.ts';
 import type { StoreObserver } from '../../src/ingest/store-batch.ts';
 import { storeBatch } from '../../src/ingest/store-batch.ts';
 import type { Database } from '../../src/store/database.ts';
+import { longestWaiting } from '../../src/store/evaluations.ts';
 import { countFailed, discardFailed } from '../../src/store/failed-list.ts';
 import { handMadeBatch, newBatchId, object } from '../support/batches.ts';
 import { callFailed, failedIndexes, replay } from '../support/failed.ts';
@@ -272,6 +275,50 @@ it('events tell of replays: that one was stored, and that one has failed again',
     { type: 'workflow.failed', object_id: 'b' },
     { type: 'workflow.succeeded', object_id: 'a' },
     { type: 'workflow.failed', object_id: 'b' },
+  ]);
+});
+
+it('what is replayed is evaluated, and told of with what came of that; its request does not wait', async () => {
+  await database.query({
+    text: `INSERT INTO inlet.webhook_endpoints (endpoint_id, url, namespaces, events)
+           VALUES ($1, 'https://example.com', ARRAY[$2], '{workflow.succeeded}')`,
+    values: [`ep_${namespace}`, namespace],
+  });
+  await storeBatch(
+    database,
+    handMadeBatch(1_000_000, [{ namespace, objects: [bad('a'), bad('b'), bad('a', { v: 2 })] }]),
+  );
+  await storeBatch(database, handMadeBatch(2_000_000, [{ namespace, objects: [bad('c')] }]));
+  await refuse(store.url);
+  const woken: string[] = [];
+  const job = await replayJob();
+  await storeBatch(database, job, { onWaiting: (id) => woken.push(id) });
+  expect(woken).toEqual([job.id]);
+  expect(await requestRows()).toMatchObject([{ status: 'succeeded' }, { status: 'succeeded' }]);
+  expect(await longestWaiting(database, -1_000, 10)).toContain(job.id);
+  expect(await rows('SELECT type FROM inlet.webhook_deliveries WHERE namespace = $1')).toEqual([]);
+
+  const evaluated: string[] = [];
+  const evaluator = {
+    concurrency: 2,
+    evaluate: async ({ id }: EvaluationInput) => {
+      evaluated.push(id);
+      const output = JSON.stringify({ actions: [], labels: [id], fields: {} });
+      return { outcome: 'succeeded' as const, output };
+    },
+  };
+  const options = { evaluator, stopping: new AbortController().signal, onEvents: () => undefined };
+  expect(await evaluateBatch(database, job.id, options)).toMatchObject({ objects: 3, succeeded: 3 });
+  expect(await evaluateBatch(database, job.id, options)).toMatchObject({ requests: 0 });
+  expect(evaluated.sort()).toEqual(['a', 'b', 'c']);
+  const told = await rows(
+    `SELECT object_id, type, output -> 'labels' ->> 0 AS label, extract(epoch FROM accepted_at)::int AS accepted
+     FROM inlet.webhook_deliveries WHERE namespace = $1 ORDER BY object_id`,
+  );
+  expect(told).toEqual([
+    { object_id: 'a', type: 'workflow.succeeded', label: 'a', accepted: 1 },
+    { object_id: 'b', type: 'workflow.succeeded', label: 'b', accepted: 1 },
+    { object_id: 'c', type: 'workflow.succeeded', label: 'c', accepted: 2 },
   ]);
 });
 
