@@ -29,6 +29,13 @@ describe('readPayload', () => {
     expect(readPayload(id, JSON.parse(JSON.stringify(payload)))).toEqual(BATCH);
   });
 
+  it('reads a replay, which is of a version of its own: workers that know none leave it alone', () => {
+    const replay = { namespace: 'n', order: 'now', failedBefore: 1 };
+    const payload = { version: REPLAY_VERSION, acceptedAt: 2, requests: [], objects: '', replay };
+    expect(readPayload(ID, payload)).toEqual({ ...payload, id: ID });
+    expect(REPLAY_VERSION).toBeGreaterThan(PAYLOAD_VERSION);
+  });
+
   it.each([
     ['of a later version', { ...BATCH, version: REPLAY_VERSION + 1 }],
     ['of an earlier version', { ...BATCH, version: PAYLOAD_VERSION - 1 }],
