@@ -1,0 +1,233 @@
+/** The checker finds in made-up histories what it should find, and nothing in those that are right. */
+import { describe, expect, it } from 'vitest';
+import { check } from './checker.ts';
+import type { Rule } from './findings.ts';
+import type { EndState, History, Operation, StoredVersion, VersionData, Write } from './history.ts';
+
+const data = (id: string, v: string): VersionData => ({ id, v, n: 1 });
+const write = (id: string, v: string): Write => ({ id, data: data(id, v) });
+const failing = (id: string, v: string): Write => ({ ...write(id, v), fails: true });
+
+/** An operation that lasts from `at` to `at + 1`. */
+function operation(at: number, writes: readonly Write[], more: Partial<Operation> = {}): Operation {
+  return {
+    ...{ client: 'c', kind: 'write', writes, begunAt: at, endedAt: at + 1 },
+    ...{ outcome: 'acknowledged', answered: true, answer: '202', requestId: `req_${at}` },
+    ...more,
+  };
+}
+
+const UNKNOWN = { outcome: 'unknown', answered: false, answer: 'ECONNRESET', requestId: undefined } as const;
+
+function without<Key extends keyof Operation>(op: Operation, key: Key): Operation {
+  const { [key]: _, ...rest } = op;
+  return rest as Operation;
+}
+
+const unknown = (at: number, writes: readonly Write[]): Operation =>
+  without(operation(at, writes, { ...UNKNOWN, requestId: '' }), 'requestId');
+
+const stored = (id: string, revision: number, v: string | null, at: number): StoredVersion => ({
+  ...{ id, revision, data: v === null ? null : data(id, v), requestId: `req_${at}`, acceptedAt: at },
+});
+
+const row = (at: number, objects = 1, failed = 0) => ({
+  ...{ requestId: `req_${at}`, status: failed ? 'failed' : 'succeeded', objects, failed, acceptedAt: at },
+});
+
+function endState(state: Partial<EndState>): EndState {
+  const objects = state.objects ?? [];
+  return {
+    ...{ revisions: [], requests: [], failures: [], leftInQueue: 0 },
+    told: { objects: objects.filter((object) => object.data), requests: [] },
+    ...state,
+    objects,
+  };
+}
+
+function history(operations: readonly Operation[], more: Partial<History> = {}): History {
+  return { operations, observations: [], complaints: [], ...more };
+}
+
+function rules(told: History, end: EndState): Rule[] {
+  return [...new Set(check(told, end).map(({ rule }) => rule))].sort();
+}
+
+describe('a history that is right', () => {
+  it('has no findings, with overtaken, unknown, deleted and failed writes in it', () => {
+    const operations = [
+      operation(10, [write('a', 'a1'), write('b', 'b1')]),
+      operation(20, [write('a', 'a2'), write('a', 'a3')]),
+      unknown(30, [write('a', 'a4')]),
+      unknown(32, [write('b', 'never taken')]),
+      operation(40, [failing('a', 'a5'), write('c', 'c1')]),
+      operation(50, [{ id: 'c', data: undefined }], { kind: 'delete' }),
+      operation(60, [write('d', 'd1')], { outcome: 'refused', answer: '503 queue_full' }),
+      operation(70, [write('e', 'e1'), write('f', 'f1')], { kind: 'import', badLines: [2] }),
+    ];
+    const end = endState({
+      objects: [
+        stored('a', 2, 'a4', 30),
+        stored('b', 1, 'b1', 10),
+        stored('c', 2, null, 50),
+        { ...stored('e', 1, 'e1', 70), acceptedAt: 71 },
+        stored('f', 1, 'f1', 70),
+      ],
+      // a1 was overtaken before it was stored.
+      revisions: [stored('a', 1, 'a3', 20), stored('c', 1, 'c1', 40)],
+      requests: [row(10, 2), row(20, 2), row(30), row(40, 2, 1), row(50), row(70, 3, 1)],
+      failures: [
+        {
+          ...{ requestId: 'req_40', index: 0, id: 'a', object: JSON.stringify(data('a', 'a5')) },
+          message: 'no',
+        },
+        { requestId: 'req_70', index: 2, id: '', object: '{', message: 'not JSON' },
+      ],
+    });
+    const observations = [
+      { id: 'a', revision: 1, requestId: 'req_20', v: 'a3' },
+      { id: 'a', revision: 2, requestId: 'req_30', v: 'a4' },
+    ];
+    expect(check(history(operations, { observations }), end)).toEqual([]);
+  });
+});
+
+describe('what must not be is found', () => {
+  const one = operation(10, [write('a', 'a1')]);
+  const two = operation(20, [write('a', 'a2')]);
+  const rows = [row(10), row(20)];
+
+  it('an acknowledged write that is nowhere, and its request', () => {
+    expect(rules(history([one]), endState({}))).toEqual(['lost']);
+    expect(rules(history([one]), endState({ requests: [row(10)] }))).toEqual(['lost']);
+    expect(rules(history([one]), endState({ objects: [stored('a', 1, 'a1', 10)] }))).toContain('lost');
+  });
+
+  it('an older version where a newer one was acknowledged', () => {
+    const end = endState({ objects: [stored('a', 1, 'a1', 10)], requests: rows });
+    expect(rules(history([one, two]), end)).toEqual(['lost']);
+  });
+
+  it('an object where its delete was acknowledged, and a delete that nobody has sent', () => {
+    const deletion = operation(20, [{ id: 'a', data: undefined }], { kind: 'delete' });
+    const kept = endState({ objects: [stored('a', 1, 'a1', 10)], requests: rows });
+    expect(rules(history([one, deletion]), kept)).toEqual(['lost']);
+    const gone = endState({
+      objects: [stored('a', 2, null, 20)],
+      revisions: [stored('a', 1, 'a1', 10)],
+      requests: rows,
+    });
+    expect(rules(history([one]), gone)).toEqual(['invented']);
+    expect(rules(history([one, deletion]), gone)).toEqual([]);
+  });
+
+  it('the first of two versions in one request', () => {
+    const both = operation(10, [write('a', 'a1'), write('a', 'a2')]);
+    const end = endState({ objects: [stored('a', 1, 'a1', 10)], requests: [row(10, 2)] });
+    expect(rules(history([both]), end)).toEqual(['lost', 'went back']);
+  });
+
+  it('a version that nobody sent, that was changed, or that is under another id or request', () => {
+    const end = (object: StoredVersion) => endState({ objects: [object], requests: rows });
+    const foreign = stored('x', 1, 'x1', 20);
+    expect(rules(history([]), end(foreign))).toEqual(['invented']);
+    const changed = { ...stored('a', 1, 'a1', 10), data: { id: 'a', v: 'a1', n: 2 } };
+    expect(rules(history([one]), end(changed))).toEqual(['invented']);
+    const moved = { ...stored('a', 1, 'a1', 10), id: 'b' };
+    expect(rules(history([one]), end(moved))).toContain('invented');
+    expect(rules(history([one]), end(stored('a', 1, 'a1', 20)))).toEqual(['invented']);
+  });
+
+  it('a write that was refused and is stored', () => {
+    const refused = without(operation(10, [write('a', 'a1')], { outcome: 'refused' }), 'requestId');
+    const end = endState({ objects: [stored('a', 1, 'a1', 10)], requests: [row(10)] });
+    expect(rules(history([refused]), end)).toEqual(['refused but stored']);
+  });
+
+  it('a write that was accepted before one that had been answered when it was sent', () => {
+    const late = operation(30, [write('b', 'b1')]);
+    const end = endState({
+      objects: [stored('a', 1, 'a1', 10), { ...stored('b', 1, 'b1', 30), acceptedAt: 5 }],
+      requests: [row(10), { ...row(30), acceptedAt: 5 }],
+    });
+    expect(rules(history([one, late]), end)).toEqual(['accepted out of order']);
+    const overlapping = { ...late, begunAt: 10.5 };
+    expect(rules(history([one, overlapping]), end)).toEqual([]);
+  });
+
+  it('an id that went back to an older version, in its history or before a reader', () => {
+    const end = endState({
+      objects: [stored('a', 3, 'a3', 30)],
+      revisions: [stored('a', 1, 'a2', 20), stored('a', 2, 'a1', 10)],
+      requests: [...rows, row(30)],
+    });
+    const three = operation(30, [write('a', 'a3')]);
+    expect(rules(history([one, two, three]), end)).toEqual(['went back']);
+    const right = endState({
+      objects: [stored('a', 2, 'a2', 20)],
+      revisions: [stored('a', 1, 'a1', 10)],
+      requests: rows,
+    });
+    const seen = (revision: number, v: string) => ({ id: 'a', revision, v, requestId: '' });
+    const back = history([one, two], { observations: [seen(2, 'a2'), seen(1, 'a1')] });
+    expect(rules(back, right)).toEqual(['went back']);
+    const vanished = history([one, two], { observations: [seen(1, 'a9'), seen(2, 'a2')] });
+    expect(rules(vanished, right)).toEqual(['history']);
+  });
+
+  it('a history with a gap, or with one version twice', () => {
+    const gap = endState({ objects: [stored('a', 2, 'a2', 20)], requests: rows });
+    expect(rules(history([one, two]), gap)).toEqual(['history']);
+    const twice = endState({
+      objects: [stored('a', 2, 'a1', 10)],
+      revisions: [{ ...stored('a', 1, 'a1', 10), acceptedAt: 9 }],
+      requests: [row(10)],
+    });
+    expect(rules(history([one]), twice)).toContain('history');
+  });
+
+  it('a request with wrong counts or status, in the database or in an answer', () => {
+    const objects = [stored('a', 1, 'a1', 10)];
+    const told = (requests: EndState['told']['requests']) =>
+      endState({ objects, requests: [row(10)], told: { objects, requests } });
+    for (const wrong of [row(10, 2), row(10, 1, 1), { ...row(10), status: 'ingesting' }]) {
+      expect(rules(history([one]), endState({ objects, requests: [wrong] }))).toEqual(['request']);
+    }
+    const answer = {
+      ...{ requestId: 'req_10', status: 'succeeded', counts: { objects: 1, stored: 1, failed: 0 } },
+      ...{ ids: ['a'], failedIndexes: [] },
+    };
+    expect(rules(history([one]), told([answer]))).toEqual([]);
+    expect(rules(history([one]), told([{ ...answer, status: 'queued' }]))).toEqual(['request']);
+    expect(rules(history([one]), told([{ ...answer, ids: ['a', 'b'] }]))).toEqual(['request']);
+    expect(rules(history([one]), told([{ ...answer, failedIndexes: [0] }]))).toEqual(['request']);
+  });
+
+  it('a failed object that is not kept, kept twice or changed, or that did not have to fail', () => {
+    const bad = operation(10, [failing('a', 'a1')]);
+    const kept = {
+      requestId: 'req_10',
+      index: 0,
+      id: 'a',
+      object: JSON.stringify(data('a', 'a1')),
+      message: 'no',
+    };
+    const end = (...failures: EndState['failures']) => endState({ requests: [row(10, 1, 1)], failures });
+    expect(rules(history([bad]), end(kept))).toEqual([]);
+    expect(rules(history([bad]), end())).toEqual(['lost']);
+    expect(rules(history([bad]), end(kept, kept))).toEqual(['failed object']);
+    expect(rules(history([bad]), end({ ...kept, message: '' }))).toEqual(['failed object']);
+    expect(rules(history([bad]), end({ ...kept, object: '{"v":"a1"}' }))).toEqual(['failed object']);
+    expect(rules(history([bad]), end(kept, { ...kept, index: 1 }))).toEqual(['failed object']);
+  });
+
+  it('an object that the API tells otherwise or not at all, what is left in the queue, a strange answer', () => {
+    const objects = [stored('a', 1, 'a1', 10)];
+    const end = endState({ objects, requests: [row(10)] });
+    const told = (list: readonly StoredVersion[]) => ({ ...end, told: { objects: list, requests: [] } });
+    expect(rules(history([one]), told([]))).toEqual(['reads differ']);
+    expect(rules(history([one]), told([stored('a', 2, 'a1', 10)]))).toEqual(['reads differ']);
+    expect(rules(history([one]), { ...end, leftInQueue: 1 })).toEqual(['left over']);
+    expect(rules(history([one], { complaints: ['a 500'] }), end)).toEqual(['answer']);
+  });
+});
