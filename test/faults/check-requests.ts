@@ -44,13 +44,18 @@ function checkAnswer(findings: Findings, operation: Operation, answer: ToldReque
   if (ids && !isDeepStrictEqual([...ids], listed)) {
     findings.add('request', `${requestId}: its results are ${ids.join()} instead of ${listed.join()}`);
   }
-  if (!isDeepStrictEqual([...failedIndexes], failingIndexes(operation))) {
+  if (!isDeepStrictEqual([...failedIndexes], [...failing(operation).keys()])) {
     findings.add('request', `${requestId}: its errors name ${failedIndexes.join()}`);
   }
 }
 
-function failingIndexes({ writes, badLines = [] }: Operation): number[] {
-  return [...writes.flatMap(({ fails }, index) => (fails ? [index] : [])), ...badLines];
+/** What failed writes are known by: their index, or their line. */
+function failing({ writes, badLines = [] }: Operation): Map<number, Write | undefined> {
+  const failed = writes.flatMap((write, index) =>
+    write.fails ? [[write.line ?? index, write] as const] : [],
+  );
+  const bad = badLines.map((line) => [line, undefined] as const);
+  return new Map([...failed, ...bad].sort(([a], [b]) => a - b));
 }
 
 /** What can't be stored is kept once, as it was sent; nothing else is. */
@@ -59,9 +64,7 @@ export function checkFailures(findings: Findings): void {
   for (const operation of findings.history.operations) {
     const requestId = findings.requestIdOf(operation);
     if (requestId === undefined) continue;
-    for (const index of failingIndexes(operation)) {
-      expected.set(`${requestId} ${index}`, operation.badLines ? undefined : operation.writes[index]);
-    }
+    for (const [index, write] of failing(operation)) expected.set(`${requestId} ${index}`, write);
   }
   const kept = new Set<string>();
   for (const { requestId, index, object, message } of findings.end.failures) {
@@ -78,7 +81,7 @@ export function checkFailures(findings: Findings): void {
   }
   for (const operation of findings.history.operations) {
     if (operation.outcome !== 'acknowledged') continue;
-    for (const index of failingIndexes(operation)) {
+    for (const index of failing(operation).keys()) {
       if (kept.has(`${operation.requestId} ${index}`)) continue;
       findings.add('lost', `${operation.requestId} ${index} is neither stored nor kept as failed`);
     }

@@ -99,6 +99,8 @@ export class Findings {
 
   /** When an operation was accepted; undefined where it isn't known that it was. */
   rankOf(operation: Operation): Rank | undefined {
+    // Its row is older than its upload.
+    if (operation.kind === 'import' && operation.outcome !== 'acknowledged') return undefined;
     return this.row(this.requestIdOf(operation));
   }
 }

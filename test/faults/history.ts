@@ -14,6 +14,8 @@ export interface Write {
   readonly data: VersionData | undefined;
   /** Whether it can't be stored, and is to be kept as failed. */
   readonly fails?: boolean;
+  /** Its line in a file, from 1. */
+  readonly line?: number;
 }
 
 /**

@@ -27,6 +27,8 @@ export interface TestPostgres {
   readonly pid: number;
   /** Sends a signal. Returns when the process is gone, except after SIGSTOP and SIGCONT. */
   kill(signal: NodeJS.Signals): Promise<void>;
+  /** Whether its main process is there; it may end by itself, for example when its disk is full. */
+  isRunning(): Promise<boolean>;
   /** Starts it again after `kill`, on the same port and data, and waits until it answers. */
   start(): Promise<void>;
   /** Ends it and removes its data. May be called again, and after `kill`. */
@@ -38,13 +40,14 @@ export interface TestPostgres {
  *
  * @param options.fsync true for tests that kill it and count what is left: by default it trades durability for speed
  * @param options.settings further settings of PostgreSQL
+ * @param options.parent where its folder is made; the system's folder for temporary files unless told
  */
 export async function startPostgres(
-  options: { fsync?: boolean; settings?: Record<string, string> } = {},
+  options: { fsync?: boolean; settings?: Record<string, string>; parent?: string } = {},
 ): Promise<TestPostgres> {
   const unsafe = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' };
   const settings = { max_connections: '200', ...(options.fsync ? {} : unsafe), ...options.settings };
-  const folder = await mkdtemp(path.join(tmpdir(), 'inlet-postgres-'));
+  const folder = await mkdtemp(path.join(options.parent ?? tmpdir(), 'inlet-postgres-'));
   const cluster = await openCluster(folder, { sync: false });
   const port = await freePort();
   const url = `postgres://${OWNER}:${cluster.password}@127.0.0.1:${port}/postgres`;
@@ -81,6 +84,7 @@ export async function startPostgres(
       await server.exited;
       await callOff();
     },
+    isRunning: () => server.isRunning(),
     start,
     async stop() {
       await shutDown(server);

@@ -10,9 +10,17 @@ import { once } from 'node:events';
  * @returns what calls it off, to be called before the process id can belong to somebody else
  */
 export function reapAfterDeath(pid: number, signal: 'KILL' | 'QUIT', folder: string): () => Promise<void> {
+  return runAfterDeath('kill -"$1" "$2"; sleep 1; rm -rf "$3"', signal, `${pid}`, folder);
+}
+
+/**
+ * Runs a script of the shell when this process is gone.
+ * @param words what the script knows as $1 and so on
+ * @returns what calls it off
+ */
+export function runAfterDeath(script: string, ...words: readonly string[]): () => Promise<void> {
   if (process.platform === 'win32') return async () => {};
-  const script = 'read -r _; kill -"$1" "$2"; sleep 1; rm -rf "$3"';
-  const shell = spawn('sh', ['-c', script, 'sh', signal, `${pid}`, folder], {
+  const shell = spawn('sh', ['-c', `read -r _; ${script}`, 'sh', ...words], {
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],
   });

@@ -1,0 +1,150 @@
+/** Reads what is there at the end: from the database, and once more through the API. */
+import { query } from '../support/postgres.ts';
+import { waitFor } from '../support/wait-for.ts';
+import type { EndState, History, StoredVersion, ToldRequest, VersionData } from './history.ts';
+import { call } from './http-client.ts';
+import type { World } from './world.ts';
+
+/** Longest time after all faults until everything acknowledged is stored, in milliseconds. */
+const SETTLE_MS = 120_000;
+
+/** Requests that are asked for at one time. */
+const READERS = 8;
+
+type Row = Record<string, unknown>;
+
+const micros = (column: string): string => `(extract(epoch FROM ${column}) * 1000000)::bigint`;
+
+/**
+ * Waits until the queue is empty and everything acknowledged is done, or until it has taken too long: the checker says
+ * what is missing then.
+ * @returns how long it took, in milliseconds
+ */
+export async function settled(world: World, namespace: string, history: History): Promise<number> {
+  const begun = performance.now();
+  const wanted = history.operations.filter(({ outcome }) => outcome === 'acknowledged').length;
+  await waitFor(
+    'everything to be stored',
+    async () => {
+      if ((await world.leftInQueue()) > 0) return false;
+      const ids = history.operations.flatMap(({ outcome, requestId }) =>
+        outcome === 'acknowledged' ? [`'${requestId}'`] : [],
+      );
+      if (ids.length === 0) return true;
+      const [row] = await query(
+        world.postgres.url,
+        `SELECT count(*)::int AS done FROM inlet.requests
+         WHERE namespace = '${namespace}' AND completed_at IS NOT NULL AND request_id IN (${ids.join()})`,
+      );
+      return row?.['done'] === wanted;
+    },
+    SETTLE_MS,
+  ).catch(() => undefined);
+  return performance.now() - begun;
+}
+
+/** Reads a namespace. @param complaints gets answers that nobody should get */
+export async function readEndState(
+  world: World,
+  namespace: string,
+  history: History,
+  complaints: string[],
+): Promise<EndState> {
+  const read = (sql: string): Promise<Row[]> => query(world.postgres.url, sql);
+  const versions = async (table: string): Promise<StoredVersion[]> => {
+    const rows = await read(
+      `SELECT id, revision, data, request_id, ${micros('accepted_at')} AS accepted_at
+       FROM inlet.${table} WHERE namespace = '${namespace}' ORDER BY id, revision`,
+    );
+    return rows.map((row) => ({
+      id: String(row['id']),
+      revision: Number(row['revision']),
+      data: row['data'] as VersionData | null,
+      requestId: String(row['request_id']),
+      acceptedAt: Number(row['accepted_at']),
+    }));
+  };
+  const requests = await read(
+    `SELECT request_id, status, objects, failed, ${micros('accepted_at')} AS accepted_at
+     FROM inlet.requests WHERE namespace = '${namespace}'`,
+  );
+  const failures = await read(
+    `SELECT request_id, index, id, object, message FROM inlet.failed_objects WHERE namespace = '${namespace}'`,
+  );
+  const [api] = world.apis;
+  if (!api) throw new Error('there is no API to ask');
+  const ask = async (path: string): Promise<Row> => {
+    const { outcome, answer, body } = await call(
+      `${api.url}/v1/data/${namespace}/${path}`,
+      {},
+      200,
+      (complaint) => complaints.push(complaint),
+      60_000,
+    );
+    if (outcome !== 'acknowledged') complaints.push(`GET ${path} at the end: ${answer}`);
+    return body;
+  };
+  return {
+    objects: await versions('objects'),
+    revisions: await versions('revisions'),
+    requests: requests.map((row) => ({
+      requestId: String(row['request_id']),
+      status: String(row['status']),
+      objects: Number(row['objects']),
+      failed: Number(row['failed']),
+      acceptedAt: Number(row['accepted_at']),
+    })),
+    failures: failures.map((row) => ({
+      requestId: String(row['request_id']),
+      index: Number(row['index']),
+      id: String(row['id']),
+      object: String(row['object']),
+      message: String(row['message']),
+    })),
+    told: { objects: await toldObjects(ask), requests: await toldRequests(ask, history) },
+    leftInQueue: await world.leftInQueue(),
+  };
+}
+
+async function toldObjects(ask: (path: string) => Promise<Row>): Promise<StoredVersion[]> {
+  const objects: StoredVersion[] = [];
+  for (let cursor: unknown = ''; cursor !== null && cursor !== undefined; ) {
+    const { data, next_cursor } = await ask(`objects?limit=500${cursor === '' ? '' : `&cursor=${cursor}`}`);
+    for (const object of (data ?? []) as Row[]) {
+      objects.push({
+        id: String(object['id']),
+        revision: Number(object['revision']),
+        data: object['data'] as VersionData,
+        requestId: String(object['request_id']),
+        acceptedAt: microsOf(String(object['accepted_at'])),
+      });
+    }
+    cursor = next_cursor;
+  }
+  return objects;
+}
+
+async function toldRequests(ask: (path: string) => Promise<Row>, history: History): Promise<ToldRequest[]> {
+  const wanted = history.operations.filter(({ outcome }) => outcome === 'acknowledged');
+  const told: ToldRequest[] = [];
+  await Promise.all(
+    Array.from({ length: READERS }, async () => {
+      for (let operation = wanted.pop(); operation; operation = wanted.pop()) {
+        const answer = await ask(`requests/${operation.requestId}`);
+        told.push({
+          requestId: String(operation.requestId),
+          status: String(answer['status']),
+          counts: answer['counts'] as ToldRequest['counts'],
+          ids: (answer['data'] as { id: string }[] | undefined)?.map(({ id }) => id),
+          failedIndexes: ((answer['errors'] ?? []) as { index: number }[]).map(({ index }) => index),
+        });
+      }
+    }),
+  );
+  return told;
+}
+
+/** Of a time like `2026-11-22T19:00:00.123456Z`. */
+function microsOf(time: string): number {
+  return Date.parse(`${time.slice(0, 23)}Z`) * 1_000 + Number(time.slice(23, 26));
+}

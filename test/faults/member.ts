@@ -1,0 +1,89 @@
+/** A process of Inlet that faults happen to. */
+import { InletProcess } from '../support/process.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+export interface MemberOptions {
+  readonly name: string;
+  readonly role: 'api' | 'worker';
+  /** What answers `/healthz`, reached directly. */
+  readonly port: number;
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+export class Member {
+  readonly name: string;
+  readonly role: 'api' | 'worker';
+  readonly #port: number;
+  readonly #environment: Readonly<Record<string, string>>;
+  readonly #processes: InletProcess[] = [];
+  /** What nobody has asked for: ends of processes, and bugs that they speak of. */
+  readonly complaints: string[] = [];
+  #expectsEnd = false;
+
+  constructor({ name, role, port, environment }: MemberOptions) {
+    this.name = name;
+    this.role = role;
+    this.#port = port;
+    this.#environment = environment;
+  }
+
+  /** Starts it; does not wait, because what it needs may be away. */
+  start(more: Readonly<Record<string, string>> = {}): InletProcess {
+    const child = new InletProcess([this.role], { ...this.#environment, ...more });
+    this.#processes.push(child);
+    this.#expectsEnd = false;
+    void child.ended().then(({ code, stdout, stderr }) => {
+      const output = stdout + stderr;
+      if (!this.#expectsEnd)
+        this.complaints.push(`${this.name} ended by itself (${code}): ${output.slice(-2_000)}`);
+      const bug = output.split('\n').find((line) => /this is a bug|"level":60/.test(line));
+      if (bug) this.complaints.push(`${this.name}: ${bug}`);
+    });
+    return child;
+  }
+
+  get #current(): InletProcess {
+    const child = this.#processes.at(-1);
+    if (!child) throw new Error(`${this.name} was never started`);
+    return child;
+  }
+
+  get pid(): number {
+    return this.#current.pid;
+  }
+
+  /** All that it has written so far, of all of its processes. */
+  get output(): string {
+    return this.#processes.map(({ stdout, stderr }) => stdout + stderr).join('');
+  }
+
+  async kill(signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL'): Promise<void> {
+    this.#expectsEnd = true;
+    await this.#current.kill(signal);
+  }
+
+  /** @param signal SIGSTOP or SIGCONT */
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
+    process.kill(this.pid, signal);
+  }
+
+  /** Asks for what it tells of itself: `healthz`, `readyz`, `metrics`. */
+  ask(path: string): Promise<Response> {
+    return fetch(`http://127.0.0.1:${this.#port}/${path}`, { signal: AbortSignal.timeout(3_000) });
+  }
+
+  /** Waits until it can take work. */
+  ready(): Promise<boolean> {
+    return waitFor(`${this.name} to be ready`, async () => (await this.ask('readyz')).status === 200, 60_000);
+  }
+
+  /** Waits until it answers at all. */
+  alive(): Promise<boolean> {
+    return waitFor(`${this.name} to answer`, async () => (await this.ask('healthz')).status === 200, 60_000);
+  }
+
+  async close(): Promise<void> {
+    this.#expectsEnd = true;
+    await Promise.all(this.#processes.map((child) => child.close()));
+  }
+}

@@ -1,0 +1,21 @@
+/** What a run of faults is told by the environment, and where it says what it did. */
+import { appendFileSync } from 'node:fs';
+
+export interface RunOptions {
+  /** How long to go on with new rounds, for both queues together. */
+  readonly minutes: number;
+  /** Of the first round; the next one has the next. */
+  readonly seed: number;
+}
+
+export function runOptions(environment: NodeJS.ProcessEnv): RunOptions {
+  const { FAULTS_MINUTES: minutes = '0', FAULTS_SEED: seed } = environment;
+  return { minutes: Number(minutes), seed: seed ? Number(seed) : Date.now() % 1_000_000_000 };
+}
+
+/** Says a line, and writes it to the file that FAULTS_LOG names. */
+export function report(line: string): void {
+  process.stdout.write(`${line}\n`);
+  const file = process.env['FAULTS_LOG'];
+  if (file) appendFileSync(file, `${line}\n`);
+}
