@@ -1,12 +1,15 @@
 /** Reads what is there at the end: from the database, and once more through the API. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { query } from '../support/postgres.ts';
-import { waitFor } from '../support/wait-for.ts';
 import type { EndState, History, StoredVersion, ToldRequest, VersionData } from './history.ts';
 import { call } from './http-client.ts';
 import type { World } from './world.ts';
 
 /** Longest time after all faults until everything acknowledged is stored, in milliseconds. */
 const SETTLE_MS = 120_000;
+
+/** For how long an empty queue is believed to be one in which a job may still turn up, in milliseconds. */
+const EMPTY_MS = 3_000;
 
 /** Requests that are asked for at one time. */
 const READERS = 8;
@@ -16,30 +19,33 @@ type Row = Record<string, unknown>;
 const micros = (column: string): string => `(extract(epoch FROM ${column}) * 1000000)::bigint`;
 
 /**
- * Waits until the queue is empty and everything acknowledged is done, or until it has taken too long: the checker says
+ * Waits until the queue is empty and everything acknowledged is done, or it is clear that it won't be: the checker says
  * what is missing then.
  * @returns how long it took, in milliseconds
  */
-export async function settled(world: World, namespace: string, history: History): Promise<number> {
+export async function settled(world: World, history: History): Promise<number> {
   const begun = performance.now();
-  const wanted = history.operations.filter(({ outcome }) => outcome === 'acknowledged').length;
-  await waitFor(
-    'everything to be stored',
-    async () => {
-      if ((await world.leftInQueue()) > 0) return false;
-      const ids = history.operations.flatMap(({ outcome, requestId }) =>
-        outcome === 'acknowledged' ? [`'${requestId}'`] : [],
-      );
-      if (ids.length === 0) return true;
-      const [row] = await query(
-        world.postgres.url,
-        `SELECT count(*)::int AS done FROM inlet.requests
-         WHERE namespace = '${namespace}' AND completed_at IS NOT NULL AND request_id IN (${ids.join()})`,
-      );
-      return row?.['done'] === wanted;
-    },
-    SETTLE_MS,
-  ).catch(() => undefined);
+  const ids = history.operations.flatMap(({ outcome, requestId }) =>
+    outcome === 'acknowledged' ? [`'${requestId}'`] : [],
+  );
+  const allDone = async (): Promise<boolean> => {
+    const [row] = await query(
+      world.postgres.url,
+      `SELECT count(*)::int AS done FROM inlet.requests
+       WHERE completed_at IS NOT NULL AND request_id IN (${["''", ...ids].join()})`,
+    );
+    return row?.['done'] === ids.length;
+  };
+  let emptySince: number | undefined;
+  for (const end = begun + SETTLE_MS; performance.now() < end; await delay(200)) {
+    if ((await world.leftInQueue()) > 0) {
+      emptySince = undefined;
+      continue;
+    }
+    emptySince ??= performance.now();
+    // Where nothing is in the queue, nothing more is to be expected.
+    if ((await allDone()) || performance.now() - emptySince > EMPTY_MS) break;
+  }
   return performance.now() - begun;
 }
 

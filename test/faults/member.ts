@@ -2,6 +2,20 @@
 import { InletProcess } from '../support/process.ts';
 import { waitFor } from '../support/wait-for.ts';
 
+const PRELOADS = ['clock', 'exchange'].map((name) => new URL(`./preload/${name}.mjs`, import.meta.url).href);
+
+/**
+ * The environment of a process in which modules of the build are exchanged.
+ * @param modules by the path of the module, like `ingest/worker.js`, the name of what stands in for it
+ */
+export function standIns(modules: Readonly<Record<string, string>>): Record<string, string> {
+  const urls = Object.entries(modules).map(([module, name]) => [
+    module,
+    new URL(`./stand-ins/${name}.mjs`, import.meta.url).href,
+  ]);
+  return { STAND_INS: JSON.stringify(Object.fromEntries(urls)) };
+}
+
 export interface MemberOptions {
   readonly name: string;
   readonly role: 'api' | 'worker';
@@ -29,7 +43,8 @@ export class Member {
 
   /** Starts it; does not wait, because what it needs may be away. */
   start(more: Readonly<Record<string, string>> = {}): InletProcess {
-    const child = new InletProcess([this.role], { ...this.#environment, ...more });
+    const preload = { NODE_OPTIONS: PRELOADS.map((url) => `--import ${url}`).join(' ') };
+    const child = new InletProcess([this.role], { ...preload, ...this.#environment, ...more });
     this.#processes.push(child);
     this.#expectsEnd = false;
     void child.ended().then(({ code, stdout, stderr }) => {
@@ -80,6 +95,19 @@ export class Member {
   /** Waits until it answers at all. */
   alive(): Promise<boolean> {
     return waitFor(`${this.name} to answer`, async () => (await this.ask('healthz')).status === 200, 60_000);
+  }
+
+  /** Waits until it has died by itself, of SIGKILL. */
+  async died(): Promise<void> {
+    this.#expectsEnd = true;
+    const { code, stdout, stderr } = await this.#current.ended();
+    if (code !== null) throw new Error(`${this.name} ended with ${code}: ${stdout}${stderr}`);
+  }
+
+  /** Ends it, and starts it with a changed environment. */
+  async restart(more: Readonly<Record<string, string>> = {}): Promise<void> {
+    await this.kill('SIGTERM');
+    this.start(more);
   }
 
   async close(): Promise<void> {

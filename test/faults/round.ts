@@ -52,7 +52,7 @@ export async function runRound(world: World, seed: number): Promise<RoundResult>
   await recovered(world);
   await delay(AFTER_MS);
   const history = await workload.stop();
-  const settleMs = await settled(world, namespace, history);
+  const settleMs = await settled(world, history);
   const complaints = [...history.complaints];
   const end = await readEndState(world, namespace, history, complaints);
   complaints.push(...world.complaints());

@@ -22,8 +22,6 @@ import { mountSmallDisk } from './small-disk.ts';
 /** Room for some dozen rounds, and little enough to be filled at once. */
 const DISK_MEGABYTES = 1_024;
 
-const CLOCK = new URL('./preload/clock.mjs', import.meta.url);
-
 export interface WorldOptions {
   readonly queue: 'redis' | 'postgres';
   /** Whether Postgres is to have a disk that can be filled, where the machine allows it. */
@@ -67,7 +65,7 @@ class ProxiedApi extends Member implements ApiMember {
   constructor(options: ConstructorParameters<typeof Member>[0], url: string, clockFile: string) {
     super({
       ...options,
-      environment: { ...options.environment, NODE_OPTIONS: `--import ${CLOCK.href}`, CLOCK_FILE: clockFile },
+      environment: { ...options.environment, CLOCK_FILE: clockFile },
     });
     this.url = url;
     this.#clockFile = clockFile;

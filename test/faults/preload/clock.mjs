@@ -1,6 +1,7 @@
 /**
  * Loaded into a process of Inlet before anything else (`--import`): its wall clock runs ahead or behind by as many
- * milliseconds as stand in the file that CLOCK_FILE names, from the moment that they stand there.
+ * milliseconds as stand in the file that CLOCK_FILE names, from the moment that they stand there. Without that variable
+ * nothing happens.
  */
 import { readFileSync } from 'node:fs';
 
@@ -17,7 +18,7 @@ function look() {
   }
 }
 
-globalThis.Date = class extends RealDate {
+const SteppedDate = class extends RealDate {
   constructor(...args) {
     if (args.length === 0) super(RealDate.now() + offsetMs);
     else super(...args);
@@ -28,5 +29,8 @@ globalThis.Date = class extends RealDate {
   }
 };
 
-look();
-setInterval(look, LOOK_EVERY_MS).unref();
+if (process.env.CLOCK_FILE !== undefined) {
+  globalThis.Date = SteppedDate;
+  look();
+  setInterval(look, LOOK_EVERY_MS).unref();
+}

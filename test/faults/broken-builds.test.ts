@@ -1,0 +1,123 @@
+/**
+ * The proof of the proof: builds that break one promise each are caught by the checker, and the real one isn't. A broken
+ * build is the real command with one module exchanged (see preload/exchange.mjs).
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { SteadyClient } from '../../src/store/steady-client.ts';
+import { check } from './checker.ts';
+import { readEndState, settled } from './end-state.ts';
+import { recovered } from './faults.ts';
+import type { Finding } from './findings.ts';
+import { standIns } from './member.ts';
+import { Workload } from './workload.ts';
+import type { World } from './world.ts';
+import { startWorld } from './world.ts';
+
+const SEED = Date.now() % 1_000_000;
+
+/** The queue's server dies while clients write. */
+async function killQueue({ redis, postgres }: World): Promise<void> {
+  const server = redis ?? postgres;
+  await server.kill(redis ? 'SIGKILL' : 'SIGQUIT');
+  await delay(1_000);
+  await server.start();
+}
+
+/** All workers die while they store. */
+async function killWorkers({ workers, postgres }: World): Promise<void> {
+  const client = new SteadyClient({ connectionString: postgres.url });
+  await client.connect();
+  try {
+    // What they store waits for this.
+    await client.query('BEGIN; LOCK TABLE inlet.objects IN EXCLUSIVE MODE');
+    await delay(1_000);
+    await Promise.all(workers.map((worker) => worker.kill()));
+  } finally {
+    await client.end();
+  }
+  for (const worker of workers) worker.start();
+}
+
+/** One worker takes longer than the other for what it has taken first. */
+async function slowWorker({ links }: World): Promise<void> {
+  links.get('worker0-postgres')?.slow(250);
+  await delay(3_000);
+  links.get('worker0-postgres')?.heal();
+}
+
+const BROKEN = [
+  {
+    name: 'acknowledges before the enqueue',
+    modules: { 'ingest/observed-queue.js': 'acknowledge-before-enqueue' },
+    scenario: killQueue,
+    rule: 'lost',
+  },
+  {
+    name: 'completes a job before the commit',
+    modules: { 'ingest/worker.js': 'complete-before-commit' },
+    scenario: killWorkers,
+    rule: 'lost',
+  },
+  {
+    name: 'has no order guard',
+    modules: { 'store/objects.js': 'no-order-guard' },
+    scenario: slowWorker,
+    rule: 'went back',
+  },
+] as const;
+
+for (const queue of ['redis', 'postgres'] as const) {
+  describe.skipIf(queue === 'redis' && inject('redisUrl') === null)(`a build (queue in ${queue})`, () => {
+    let world: World;
+    let rounds = 0;
+
+    beforeAll(async () => {
+      world = await startWorld({ queue, apis: 1 });
+    });
+
+    afterAll(async () => {
+      await world?.close();
+    });
+
+    async function findingsOf(
+      modules: Readonly<Record<string, string>>,
+      scenarios: readonly ((world: World) => Promise<void>)[],
+    ): Promise<readonly Finding[]> {
+      const members = [...world.apis, ...world.workers];
+      await Promise.all(members.map((member) => member.restart(standIns(modules))));
+      await recovered(world);
+      rounds += 1;
+      const namespace = `build-${rounds}`;
+      const workload = new Workload({
+        urls: () => world.apis.map(({ url }) => url),
+        ...{ namespace, seed: SEED + rounds, imports: false, pauseMs: 10 },
+      });
+      for (const scenario of scenarios) {
+        await delay(500);
+        await scenario(world);
+        await recovered(world);
+      }
+      const history = await workload.stop();
+      await settled(world, history);
+      const complaints: string[] = [];
+      const end = await readEndState(world, namespace, history, complaints);
+      return check({ ...history, complaints }, end);
+    }
+
+    for (const { name, modules, scenario, rule } of BROKEN) {
+      it(`that ${name} is caught`, { timeout: 120_000 }, async () => {
+        const found = await findingsOf(modules, [scenario]);
+        expect(
+          found.map((finding) => finding.rule),
+          `seed ${SEED}`,
+        ).toContain(rule);
+      });
+    }
+
+    it('that is the real one passes, whatever catches those', { timeout: 180_000 }, async () => {
+      const found = await findingsOf({}, [killQueue, killWorkers, slowWorker]);
+      expect(found.slice(0, 20), `seed ${SEED}`).toEqual([]);
+    });
+  });
+}

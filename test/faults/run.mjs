@@ -1,0 +1,38 @@
+#!/usr/bin/env node
+/**
+ * `npm run test:faults -- --minutes 30 --seed 123 --log faults.log`: all tests of faults, the random ones for so long, both
+ * queues together, and from this seed. `npm run test:soak -- --minutes 60`: the soak.
+ */
+import { spawn } from 'node:child_process';
+import { parseArgs } from 'node:util';
+
+const [suite, ...rest] = process.argv.slice(2);
+const { values } = parseArgs({
+  args: rest,
+  options: {
+    minutes: { type: 'string', default: suite === 'soak' ? '60' : '5' },
+    seed: { type: 'string' },
+    log: { type: 'string' },
+    // Only the random faults, without the tests of broken builds, crash points and upgrades.
+    random: { type: 'boolean', default: false },
+  },
+});
+const files = {
+  soak: 'test/faults/soak',
+  faults: values.random ? 'test/faults/random-faults' : 'test/faults',
+}[suite];
+if (!files || !(Number(values.minutes) >= 0)) {
+  process.stderr.write('usage: run.mjs faults|soak [--minutes N] [--seed N] [--log FILE] [--random]\n');
+  process.exit(2);
+}
+const child = spawn('npx', ['vitest', 'run', files], {
+  stdio: 'inherit',
+  env: {
+    ...process.env,
+    FAULTS_SUITE: suite,
+    FAULTS_MINUTES: values.minutes,
+    ...(values.seed ? { FAULTS_SEED: values.seed } : {}),
+    ...(values.log ? { FAULTS_LOG: values.log } : {}),
+  },
+});
+child.on('exit', (code) => process.exit(code ?? 1));
