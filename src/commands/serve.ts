@@ -40,7 +40,7 @@ export async function serve(
     const api = await startApi(complete, config.apiKeys ?? (made ? [made.key] : []), log, stopping, {
       ...{ metrics, tracing, worker },
     });
-    closing.add('API', () => api.close(), 15_000);
+    closing.add('API', () => api.close(), 15_000 + config.drainTime);
     apiUrl = api.url;
     if (made) await introduce(made, api.url);
     return closing;

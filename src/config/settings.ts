@@ -5,7 +5,17 @@
 import { z } from 'zod';
 import type { LogLevel } from '../telemetry.ts';
 import { LOG_LEVELS } from '../telemetry.ts';
-import { addressRanges, apiKeys, byteSize, duration, flag, networks, url, wholeNumber } from './values.ts';
+import {
+  addressRanges,
+  apiKeys,
+  byteSize,
+  duration,
+  durationWithin,
+  flag,
+  networks,
+  url,
+  wholeNumber,
+} from './values.ts';
 
 export interface Setting<Value> {
   readonly variable: string;
@@ -121,6 +131,15 @@ export const SETTINGS = {
     allowed: 'a whole number from 1 to 1000000',
     description: 'Most objects in one request',
     parse: wholeNumber(1, 1_000_000),
+  }),
+  drainTime: setting({
+    variable: 'INLET_DRAIN_TIME',
+    default: '0s',
+    allowed: 'a time from 0s to 10s, like 5s',
+    description:
+      'How long the API goes on taking requests when it is to stop, while `/readyz` says 503 already: long enough for a load balancer to notice (`s`)',
+    // A stop takes 30 seconds at most.
+    parse: durationWithin(0, 10_000),
   }),
   workerPort: setting({
     variable: 'INLET_WORKER_PORT',

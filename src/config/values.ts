@@ -23,17 +23,16 @@ const DURATIONS: Readonly<Record<string, number>> = {
   d: 24 * 3_600_000,
 };
 
+/** In milliseconds. */
+export const durationWithin = (least: number, most: number): z.ZodType<number, string> =>
+  z
+    .string()
+    .regex(/^\d+[smhd]$/i)
+    .transform((text) => Number.parseInt(text, 10) * (DURATIONS[text.slice(-1).toLowerCase()] ?? 0))
+    .pipe(z.number().min(least).max(most));
+
 /** In milliseconds. At most 100 years, which every clock and every sum can hold. */
-export const duration = z
-  .string()
-  .regex(/^\d+[smhd]$/i)
-  .transform((text) => Number.parseInt(text, 10) * (DURATIONS[text.slice(-1).toLowerCase()] ?? 0))
-  .pipe(
-    z
-      .number()
-      .min(1_000)
-      .max(36_500 * 24 * 3_600_000),
-  );
+export const duration = durationWithin(1_000, 36_500 * 24 * 3_600_000);
 
 /** "true" or "false". */
 export const flag = z.enum(['true', 'false']).transform((text) => text === 'true');

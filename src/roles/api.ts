@@ -7,6 +7,7 @@ import { objectUrl } from '../domain/object-url.ts';
 import { createBatchIds, requestIdAt } from '../domain/request-id.ts';
 import { Turns } from '../domain/turns.ts';
 import { keepDurable } from '../durability.ts';
+import { Drain } from '../http/drain.ts';
 import type { HttpLimits } from '../http/limits.ts';
 import type { OpenApiDocument } from '../http/openapi/document.ts';
 import { openApiDocument } from '../http/openapi/document.ts';
@@ -100,6 +101,7 @@ export async function startApi(
       longLines: new LongLines(),
       enqueueing: new Turns(MAX_CHUNKS_ENQUEUEING),
     };
+    const drain = new Drain(config.drainTime);
     let url = '';
     let document: OpenApiDocument | undefined;
     const publicUrl = (): string => config.publicUrl ?? url;
@@ -138,14 +140,17 @@ export async function startApi(
         allowHttp: config.webhookAllowHttp,
         isAllowedAddress: createAddressCheck(config.webhookAllowNetworks),
       }),
-      readiness: readiness(queue, database, config.redisUrl ? ['queue'] : ['queue', 'store'], {
-        warning: () => gate.warning,
-        requireDurable: config.requireDurableQueue,
-      }),
+      readiness: drain.readiness(
+        readiness(queue, database, config.redisUrl ? ['queue'] : ['queue', 'store'], {
+          warning: () => gate.warning,
+          requireDurable: config.requireDurableQueue,
+        }),
+      ),
       ...(parts.worker ? { problem: parts.worker.problem } : {}),
     });
     closing.add('API', () => server.close(), HTTP_GRACE_MS);
     url = await listen(server, config.host, config.port, 'PORT');
+    closing.add('requests that still come', () => drain.run(server), config.drainTime + 1_000);
     log.info({ url }, 'the API listens');
     return { url, close: () => closing.close() };
   } catch (error) {

@@ -68,10 +68,13 @@ export async function runRound(world: World, seed: number): Promise<RoundResult>
 }
 
 /** One fault or two at a time, the second of which begins while the first lasts. */
-function planFaults(faults: readonly Fault[], random: Random): PlannedFault[] {
-  const first = random.pick(faults);
-  const others = faults.filter(({ target }) => target !== first.target);
-  const chosen = random.chance(0.6) ? [first, random.pick(others)] : [first];
+function planFaults(faults: ReturnType<typeof faultsOf>, random: Random): PlannedFault[] {
+  const draw = (): Fault => random.pick(faults.get(random.pick([...faults.keys()])) ?? []);
+  const chosen = [draw()];
+  while (chosen.length < 2 && random.chance(0.7)) {
+    const other = draw();
+    if (other.target !== chosen[0]?.target) chosen.push(other);
+  }
   let startsMs = 0;
   return chosen.map((fault): PlannedFault => {
     const lastsMs = random.between(300, fault.longestMs);

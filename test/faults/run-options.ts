@@ -2,7 +2,7 @@
 import { appendFileSync } from 'node:fs';
 
 export interface RunOptions {
-  /** How long to go on with new rounds, for both queues together. */
+  /** How long to go on with new rounds; both queues are at it at the same time. 0: one round. */
   readonly minutes: number;
   /** Of the first round; the next one has the next. */
   readonly seed: number;

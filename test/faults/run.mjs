@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * `npm run test:faults -- --minutes 30 --seed 123 --log faults.log`: all tests of faults, the random ones for so long, both
- * queues together, and from this seed. `npm run test:soak -- --minutes 60`: the soak.
+ * `npm run test:faults -- --minutes 30 --seed 123 --log faults.log`: all tests of faults, the random ones for so long on
+ * both queues at the same time, and from this seed. `npm run test:soak -- --minutes 60`: the soak.
  */
 import { spawn } from 'node:child_process';
 import { parseArgs } from 'node:util';
@@ -25,7 +25,7 @@ if (!files || !(Number(values.minutes) >= 0)) {
   process.stderr.write('usage: run.mjs faults|soak [--minutes N] [--seed N] [--log FILE] [--random]\n');
   process.exit(2);
 }
-const child = spawn('npx', ['vitest', 'run', files], {
+const child = spawn('npx', ['vitest', 'run', ...files], {
   stdio: 'inherit',
   env: {
     ...process.env,

@@ -22,8 +22,11 @@ import { mountSmallDisk } from './small-disk.ts';
 /** Room for some dozen rounds, and little enough to be filled at once. */
 const DISK_MEGABYTES = 1_024;
 
+/** Where the queue lives. */
+export type QueueName = 'redis' | 'postgres';
+
 export interface WorldOptions {
-  readonly queue: 'redis' | 'postgres';
+  readonly queue: QueueName;
   /** Whether Postgres is to have a disk that can be filled, where the machine allows it. */
   readonly smallDisk?: boolean;
   /** How many of each there are; two unless told. */
@@ -37,12 +40,14 @@ export interface WorldOptions {
 export interface ApiMember extends Member {
   /** Where clients reach it, through a proxy. */
   readonly url: string;
+  /** The same without the proxy. */
+  readonly directUrl: string;
   /** Sets its clock so many milliseconds ahead, or behind. */
   setClock(offsetMs: number): Promise<void>;
 }
 
 export interface World {
-  readonly queue: WorldOptions['queue'];
+  readonly queue: QueueName;
   readonly redis: TestRedis | undefined;
   readonly postgres: TestPostgres;
   /** Undefined where none is wanted, or the machine doesn't allow it. */
@@ -60,6 +65,7 @@ export interface World {
 
 class ProxiedApi extends Member implements ApiMember {
   readonly url: string;
+  readonly directUrl: string;
   readonly #clockFile: string;
 
   constructor(options: ConstructorParameters<typeof Member>[0], url: string, clockFile: string) {
@@ -68,6 +74,8 @@ class ProxiedApi extends Member implements ApiMember {
       environment: { ...options.environment, CLOCK_FILE: clockFile },
     });
     this.url = url;
+    this.directUrl = `http://127.0.0.1:${options.port}`;
+    for (const each of [this.url, this.directUrl]) checkAnswersOf(each);
     this.#clockFile = clockFile;
   }
 
@@ -132,7 +140,6 @@ async function open(
     const name = `api${i}`;
     const port = await freePort();
     const url = `http://127.0.0.1:${(await link(`client-${name}`, port)).port}`;
-    checkAnswersOf(url);
     const environment = {
       ...(await environmentOf(name)),
       ...{ INLET_API_KEYS: KEY, PORT: `${port}`, INLET_PUBLIC_URL: url },

@@ -17,7 +17,7 @@ const readiness = named(
     }),
     warnings: z.array(z.string()).min(1).optional().meta({
       description:
-        'What makes the queue less durable than an acknowledgement promises, and why writes are refused.',
+        'What makes the queue less durable than an acknowledgement promises, why writes are refused, and that the process is about to stop.',
     }),
   }),
   'Whether the process can take work, and how the parts are that it needs.',

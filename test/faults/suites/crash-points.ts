@@ -2,21 +2,21 @@
  * Processes that die at a named point, each point by itself: what is there after a restart. The points are in
  * stand-ins/, which take the place of modules of the build.
  */
-import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
-import { lines } from '../support/imports.ts';
-import { eventually, KEY } from '../support/inlet.ts';
-import { query } from '../support/postgres.ts';
-import { standIns } from './member.ts';
-import type { World } from './world.ts';
-import { startWorld } from './world.ts';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { lines } from '../../support/imports.ts';
+import { eventually, KEY } from '../../support/inlet.ts';
+import { query } from '../../support/postgres.ts';
+import { standIns } from '../member.ts';
+import type { QueueName, World } from '../world.ts';
+import { startWorld } from '../world.ts';
 
 /** A worker's batches are taken over when its locks are over, after about 15 s. */
 const TAKEN_OVER_MS = 60_000;
 
 type Row = Record<string, unknown>;
 
-for (const queue of ['redis', 'postgres'] as const) {
-  describe.skipIf(queue === 'redis' && inject('redisUrl') === null)(`a crash (queue in ${queue})`, () => {
+export function crashPoints(queue: QueueName): void {
+  describe('a crash', () => {
     let world: World;
     let namespace = '';
     let tests = 0;

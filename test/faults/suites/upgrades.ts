@@ -1,0 +1,133 @@
+/** Upgrades without a stop: old jobs are stored, and processes are replaced one after the other under load. */
+import { readdir, readFile } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterEach, describe, expect, inject, it } from 'vitest';
+import { PAYLOAD_VERSION } from '../../../src/domain/batch.ts';
+import type { Lane } from '../../../src/queue/lane.ts';
+import { eventually, prepare, TestInlet, testConfig } from '../../support/inlet.ts';
+import { createTestDatabase, query } from '../../support/postgres.ts';
+import { openBackend } from '../../support/queues.ts';
+import { check } from '../checker.ts';
+import { readEndState, settled } from '../end-state.ts';
+import { LoadBalancer } from '../load-balancer.ts';
+import { Workload } from '../workload.ts';
+import type { QueueName } from '../world.ts';
+import { startWorld } from '../world.ts';
+
+/** A folder for each version that was ever released, with jobs as that version has written them. Never changed. */
+const PAYLOADS = new URL('../payloads/', import.meta.url);
+
+interface OldJob {
+  readonly id: string;
+  readonly lane: Lane;
+  readonly payload: { readonly version: number };
+}
+
+async function oldJobs(version: number): Promise<OldJob[]> {
+  const folder = new URL(`v${version}/`, PAYLOADS);
+  const files = (await readdir(folder)).sort().reverse();
+  return Promise.all(
+    files.map(async (file) => JSON.parse(await readFile(new URL(file, folder), 'utf8')) as OldJob),
+  );
+}
+
+export function upgrades(queue: QueueName): void {
+  describe('an upgrade', () => {
+    const closers: (() => Promise<unknown>)[] = [];
+
+    afterEach(async () => {
+      for (let close = closers.pop(); close; close = closers.pop()) await close();
+    });
+
+    const versions = Array.from({ length: PAYLOAD_VERSION }, (_, i) => i + 1);
+
+    it.each(versions)('finds jobs of version %i of the payload, and stores them', async (version) => {
+      const { url: databaseUrl, drop } = await createTestDatabase();
+      closers.push(drop);
+      const redisUrl = queue === 'redis' ? (inject('redisUrl') ?? undefined) : undefined;
+      const config = await prepare(testConfig({ databaseUrl, redisUrl }));
+      const rows = (sql: string) => query(databaseUrl, sql);
+      await rows(`ALTER TABLE inlet.objects ADD CONSTRAINT no_poison CHECK (NOT data ? 'poison')`);
+      const importId = 'req_01h2m7qdmdjckc30e1mnq6z000';
+      await rows(`INSERT INTO inlet.requests (request_id, namespace, status, accepted_at, completed_at, ids, objects, expected)
+                  VALUES ('${importId}', 'old', 'ingesting', now(), NULL, NULL, 0, 3)`);
+      await rows(
+        `INSERT INTO inlet.imports (request_id, expires_at, upload, chunks) VALUES ('${importId}', now(), 1, 1)`,
+      );
+
+      const producer = openBackend(config).openProducer();
+      closers.push(() => producer.close());
+      await eventually(async () => (producer.isConnected() ? true : undefined));
+      for (const { id, lane, payload } of await oldJobs(version)) {
+        expect(payload.version).toBe(version);
+        const jobs = producer.createQueue(lane);
+        closers.push(() => jobs.close());
+        await jobs.waitUntilReady();
+        await jobs.add('batch', payload, { jobId: `batch-${id}`, attempts: 1_000, removeOnComplete: true });
+      }
+      const inlet = await TestInlet.start(config);
+      closers.push(() => inlet.close());
+      await eventually(async () => {
+        const done = await rows('SELECT 1 FROM inlet.requests WHERE completed_at IS NOT NULL');
+        return done.length === 5 ? true : undefined;
+      });
+      expect(
+        await rows(`SELECT namespace, id, data::text AS data FROM inlet.objects ORDER BY namespace, id`),
+      ).toEqual([
+        { namespace: 'old', id: 'a', data: '{"n": 12345678901234567890.10, "id": "a"}' },
+        { namespace: 'old', id: 'b', data: null },
+        { namespace: 'old', id: 'c', data: '{"id": "c", "__proto__": 1}' },
+        { namespace: 'old', id: 'x', data: '{"id": "x"}' },
+        { namespace: 'old', id: 'y', data: '{"n": 100, "id": "y"}' },
+        { namespace: 'other', id: 'a', data: '{"id": "a"}' },
+      ]);
+      expect(await rows(`SELECT status, objects, failed FROM inlet.requests ORDER BY request_id`)).toEqual([
+        { status: 'succeeded', objects: 3, failed: 0 },
+        { status: 'succeeded', objects: 1, failed: 0 },
+        { status: 'succeeded', objects: 1, failed: 0 },
+        { status: 'failed', objects: 2, failed: 1 },
+        { status: 'failed', objects: 3, failed: 1 },
+      ]);
+      expect(await rows('SELECT id, index FROM inlet.failed_objects ORDER BY index')).toEqual([
+        { id: 'poison', index: 1 },
+        { id: '', index: 2 },
+      ]);
+      expect(await rows('SELECT schema FROM inlet.settings')).toEqual([
+        { schema: { price: { content_type: 'metadata' } } },
+      ]);
+    });
+
+    it('of two APIs and two workers, one after the other under load, loses and refuses nothing', {
+      timeout: 180_000,
+    }, async () => {
+      const world = await startWorld({ queue, environment: { INLET_DRAIN_TIME: '2s' } });
+      closers.push(() => world.close());
+      const balancer = await LoadBalancer.start(world.apis.map(({ directUrl }) => directUrl));
+      closers.push(() => balancer.close());
+      const namespace = 'rolling';
+      const workload = new Workload({
+        urls: () => balancer.ready,
+        namespace,
+        seed: 1,
+        imports: false,
+        pauseMs: 20,
+      });
+      for (const member of [...world.apis, ...world.workers]) {
+        await delay(500);
+        await member.restart();
+        await member.ready();
+        // As long as the load balancer takes to notice.
+        await delay(500);
+      }
+      const history = await workload.stop();
+      await settled(world, history);
+      const complaints = [...history.complaints];
+      const end = await readEndState(world, namespace, history, complaints);
+      complaints.push(...world.complaints());
+      expect(check({ ...history, complaints }, end).slice(0, 20)).toEqual([]);
+      const refused = history.operations.filter(({ outcome }) => outcome !== 'acknowledged');
+      expect(refused.map(({ answer, kind }) => `${kind}: ${answer}`)).toEqual([]);
+      expect(history.operations.length).toBeGreaterThan(50);
+    });
+  });
+}
