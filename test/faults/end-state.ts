@@ -11,6 +11,9 @@ const SETTLE_MS = 120_000;
 /** For how long an empty queue is believed to be one in which a job may still turn up, in milliseconds. */
 const EMPTY_MS = 3_000;
 
+/** Most requests that the API is asked about; of more, some of all are. */
+const MAX_ASKED = 4_000;
+
 /** Requests that are asked for at one time. */
 const READERS = 8;
 
@@ -131,7 +134,9 @@ async function toldObjects(ask: (path: string) => Promise<Row>): Promise<StoredV
 }
 
 async function toldRequests(ask: (path: string) => Promise<Row>, history: History): Promise<ToldRequest[]> {
-  const wanted = history.operations.filter(({ outcome }) => outcome === 'acknowledged');
+  const acknowledged = history.operations.filter(({ outcome }) => outcome === 'acknowledged');
+  const step = Math.ceil(acknowledged.length / MAX_ASKED);
+  const wanted = acknowledged.filter((_, i) => i % step === 0);
   const told: ToldRequest[] = [];
   await Promise.all(
     Array.from({ length: READERS }, async () => {

@@ -88,13 +88,21 @@ export class Member {
   }
 
   /** Waits until it can take work. */
-  ready(): Promise<boolean> {
-    return waitFor(`${this.name} to be ready`, async () => (await this.ask('readyz')).status === 200, 60_000);
+  ready(): Promise<void> {
+    return this.#answers('readyz');
   }
 
   /** Waits until it answers at all. */
-  alive(): Promise<boolean> {
-    return waitFor(`${this.name} to answer`, async () => (await this.ask('healthz')).status === 200, 60_000);
+  alive(): Promise<void> {
+    return this.#answers('healthz');
+  }
+
+  async #answers(path: string): Promise<void> {
+    const asked = async (): Promise<boolean> => (await this.ask(path)).status === 200;
+    await waitFor(`${this.name} to answer 200 at /${path}`, asked, 60_000).catch((cause: unknown) => {
+      const told = [...this.complaints, this.output.slice(-4_000)].join('\n');
+      throw new Error(`${this.name} does not recover: ${told}`, { cause });
+    });
   }
 
   /** Waits until it has died by itself, of SIGKILL. */

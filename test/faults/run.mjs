@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
  * `npm run test:faults -- --minutes 30 --seed 123 --log faults.log`: all tests of faults, the random ones for so long on
- * both queues at the same time, and from this seed. `npm run test:soak -- --minutes 60`: the soak.
+ * both queues at the same time, and from this seed. `npm run test:soak -- --minutes 60 --queue postgres`: the soak.
  */
 import { spawn } from 'node:child_process';
 import { parseArgs } from 'node:util';
@@ -13,16 +13,19 @@ const { values } = parseArgs({
     minutes: { type: 'string', default: suite === 'soak' ? '60' : '5' },
     seed: { type: 'string' },
     log: { type: 'string' },
+    queue: { type: 'string', default: 'redis' },
     // Only the random faults, without the tests of broken builds, crash points and upgrades.
     random: { type: 'boolean', default: false },
   },
 });
 const files = {
-  soak: 'test/faults/soak',
-  faults: values.random ? 'test/faults/random-faults' : 'test/faults',
+  soak: ['test/faults/soak'],
+  faults: ['test/faults', ...(values.random ? ['-t', 'random faults'] : [])],
 }[suite];
 if (!files || !(Number(values.minutes) >= 0)) {
-  process.stderr.write('usage: run.mjs faults|soak [--minutes N] [--seed N] [--log FILE] [--random]\n');
+  process.stderr.write(
+    'usage: run.mjs faults|soak [--minutes N] [--seed N] [--log FILE] [--random] [--queue redis|postgres]\n',
+  );
   process.exit(2);
 }
 const child = spawn('npx', ['vitest', 'run', ...files], {
@@ -31,6 +34,7 @@ const child = spawn('npx', ['vitest', 'run', ...files], {
     ...process.env,
     FAULTS_SUITE: suite,
     FAULTS_MINUTES: values.minutes,
+    FAULTS_QUEUE: values.queue,
     ...(values.seed ? { FAULTS_SEED: values.seed } : {}),
     ...(values.log ? { FAULTS_LOG: values.log } : {}),
   },

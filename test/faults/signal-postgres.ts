@@ -18,7 +18,8 @@ export async function signalPostgres(pid: number, signal: 'SIGSTOP' | 'SIGCONT')
   if (signal === 'SIGCONT') process.kill(pid, signal);
 }
 
-async function childrenOf(parent: number): Promise<number[]> {
+/** The processes that a process has started. */
+export async function childrenOf(parent: number): Promise<number[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
   const parents = await Promise.all(
     pids.map(async (pid) => {

@@ -1,0 +1,140 @@
+/**
+ * Mixed load for an hour, or as long as it is told: `npm run test:soak -- --minutes 60 --queue redis`. Memory of each
+ * process and the lag until a write is stored are measured all along and must not grow; the checker looks after each period.
+ * No part of `npm test`.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, expect, it } from 'vitest';
+import { eventually } from '../support/inlet.ts';
+import { check } from './checker.ts';
+import { readEndState, settled } from './end-state.ts';
+import { call } from './http-client.ts';
+import { postgresMib, residentMib } from './memory.ts';
+import { report, runOptions } from './run-options.ts';
+import { Workload } from './workload.ts';
+import type { World } from './world.ts';
+import { startWorld } from './world.ts';
+
+/** A history is kept in memory for so long, and then checked. */
+const PERIOD_MS = 120_000;
+const SAMPLE_EVERY_MS = 10_000;
+
+/** Most that memory may grow by from the second quarter to the last: what a garbage collector may do on a whim. */
+const GROWTH = 1.25;
+const GROWTH_MIB = 24;
+
+interface Sample {
+  /** Mebibytes by process. */
+  readonly memory: Readonly<Record<string, number>>;
+  /** How long a write took until it was stored, in milliseconds. */
+  readonly lagMs: number;
+}
+
+const { minutes, seed, queue } = runOptions(process.env);
+let world: World | undefined;
+
+afterAll(async () => {
+  await world?.close();
+});
+
+async function sample({ apis, workers, redis, postgres }: World): Promise<Sample> {
+  const members = [...apis, ...workers].map(async ({ name, pid }) => [name, await residentMib(pid)] as const);
+  const memory = Object.fromEntries(await Promise.all(members));
+  return {
+    memory: {
+      ...memory,
+      ...(redis ? { redis: await residentMib(redis.pid) } : {}),
+      postgres: await postgresMib(postgres.pid),
+    },
+    lagMs: await lagOf(apis[0]?.url ?? ''),
+  };
+}
+
+async function lagOf(url: string): Promise<number> {
+  const complain = (complaint: string): void => {
+    throw new Error(complaint);
+  };
+  const begun = performance.now();
+  const headers = { 'content-type': 'application/json' };
+  const body = JSON.stringify({ data: { id: 'probe', at: begun } });
+  const sent = await call(`${url}/v1/data/probe`, { method: 'POST', headers, body }, 202, complain);
+  await eventually(async () => {
+    const { body: told } = await call(
+      `${url}/v1/data/probe/requests/${sent.body['requestId']}`,
+      {},
+      200,
+      complain,
+    );
+    return told['status'] === 'succeeded' ? true : undefined;
+  });
+  return performance.now() - begun;
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+}
+
+/** Rounded figures of a stretch of samples. */
+function summary(samples: readonly Sample[]) {
+  const names = Object.keys(samples[0]?.memory ?? {});
+  const mib = names.map((name) => [name, Math.round(mean(samples.map(({ memory }) => memory[name] ?? 0)))]);
+  return {
+    mib: Object.fromEntries(mib) as Record<string, number>,
+    lagMs: Math.round(median(samples.map(({ lagMs }) => lagMs))),
+  };
+}
+
+it(`${minutes} minutes of mixed load: nothing is lost and nothing grows`, {
+  timeout: (minutes + 10) * 60_000,
+}, async () => {
+  world = await startWorld({ queue });
+  const current = world;
+  const samples: Sample[] = [];
+  let stopped = false;
+  const sampling = (async () => {
+    while (!stopped) {
+      samples.push(await sample(current));
+      await delay(SAMPLE_EVERY_MS);
+    }
+  })();
+  let acknowledged = 0;
+  let objects = 0;
+  const end = Date.now() + minutes * 60_000;
+  for (let period = 0; Date.now() < end; period += 1) {
+    const namespace = `soak-${period}`;
+    const urls = () => current.apis.map(({ url }) => url);
+    const workload = new Workload({ urls, namespace, seed: seed + period });
+    await delay(Math.min(PERIOD_MS, Math.max(1_000, end - Date.now())));
+    const history = await workload.stop();
+    const settleMs = Math.round(await settled(current, history));
+    const complaints = [...history.complaints];
+    const state = await readEndState(current, namespace, history, complaints);
+    complaints.push(...current.complaints());
+    const refused = history.operations.filter(({ outcome }) => outcome !== 'acknowledged');
+    complaints.push(...refused.map(({ kind, answer }) => `${kind}: ${answer}`));
+    expect(check({ ...history, complaints }, state).slice(0, 20), `seed ${seed + period}`).toEqual([]);
+    acknowledged += history.operations.length;
+    objects += history.operations.reduce((sum, { writes }) => sum + writes.length, 0);
+    report(
+      `${queue}: ${JSON.stringify({ period, acknowledged, objects, settleMs, ...summary(samples.slice(-6)) })}`,
+    );
+  }
+  stopped = true;
+  await sampling;
+  const quarter = Math.floor(samples.length / 4);
+  const first = summary(samples.slice(0, quarter));
+  const second = summary(samples.slice(quarter, 2 * quarter));
+  const last = summary(samples.slice(-quarter));
+  report(`${queue}: ${JSON.stringify({ minutes, acknowledged, objects, first, second, last })}`);
+  for (const [name, mib] of Object.entries(last.mib)) {
+    // Postgres fills its buffers, which are of a fixed size, as its tables grow.
+    const allowed =
+      name === 'postgres' ? Number.POSITIVE_INFINITY : (second.mib[name] ?? 0) * GROWTH + GROWTH_MIB;
+    expect(mib, name).toBeLessThan(allowed);
+  }
+  expect(last.lagMs).toBeLessThan(2 * second.lagMs + 100);
+});
