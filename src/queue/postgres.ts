@@ -51,6 +51,16 @@ async function queueSchemaVersion(database: Queryable): Promise<number> {
   return row?.version ?? 0;
 }
 
+/**
+ * BullMQ makes the connection on which it listens of pg's own client, whatever `Client` it is given for its pool, and
+ * has no listener for its errors in the moment in which it is made, or while it is closed.
+ */
+const createSteadyBackend: typeof createPostgresBackend = (...options) => {
+  const backend = createPostgresBackend(...options);
+  Object.assign(backend.connection, { pgModule: { Client: SteadyClient } });
+  return backend;
+};
+
 export function postgresBackend(options: PostgresBackendOptions): Backend {
   return {
     openProducer: () => openProducer(options),
@@ -72,7 +82,7 @@ export function postgresBackend(options: PostgresBackendOptions): Backend {
             keepAlive: true,
           },
         },
-        createPostgresBackend,
+        createSteadyBackend,
       ) as unknown as Worker,
   };
 }
@@ -95,7 +105,7 @@ function openProducer({ url, queueName, onError, telemetry }: PostgresBackendOpt
       new Queue(
         laneName(queueName, lane),
         { connection: { ...limits, schema: QUEUE_SCHEMA, max: 4 }, ...tracedBy(telemetry) },
-        createPostgresBackend,
+        createSteadyBackend,
       ) as unknown as Queue,
     async clock() {
       const result = await pool.query<{ micros: string }>(

@@ -2,13 +2,14 @@
 import pg from 'pg';
 
 /**
- * A client for pools. Between two of its statements a client that is in use has nobody who listens to it, and
- * Node.js ends a process whose connection breaks in that moment. Whoever uses it learns of it anyway: the next
- * statement fails.
+ * A client for pools, and for whoever keeps a connection open. When it breaks while nobody listens, Node.js ends the
+ * process: between two statements of whoever has it from a pool, in the moment in which it is made, while it is being
+ * closed. Whoever uses it learns of it anyway: the next statement fails. (A listener of its own would not do, because
+ * libraries remove all that there are.)
  */
 export class SteadyClient extends pg.Client {
-  constructor(config?: string | pg.ClientConfig) {
-    super(config);
-    this.on('error', () => undefined);
+  override emit(event: string | symbol, ...values: unknown[]): boolean {
+    if (event === 'error' && this.listenerCount('error') === 0) return false;
+    return super.emit(event, ...values);
   }
 }
