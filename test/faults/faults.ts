@@ -6,6 +6,7 @@ import { query } from '../support/postgres.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { holdAllConnections } from './held-connections.ts';
 import { signalPostgres } from './signal-postgres.ts';
+import { whileStoring } from './while-storing.ts';
 import type { ApiMember, World } from './world.ts';
 
 /** Faults are drawn by kind first, or those of the many connections would be nearly all. */
@@ -51,7 +52,7 @@ export function faultsOf(world: World): ReadonlyMap<Fault['kind'], readonly Faul
   return new Map(byKind.filter(([, faults]) => faults.length > 0));
 }
 
-function memberFaults({ apis, workers }: World): Fault[] {
+function memberFaults({ apis, workers, postgres }: World): Fault[] {
   const kills = [...apis, ...workers].map((member) =>
     lasting({
       ...{ kind: 'kill', name: `kill -9 ${member.name}`, target: member.name, longestMs: 3_000 },
@@ -64,7 +65,10 @@ function memberFaults({ apis, workers }: World): Fault[] {
       ...{ kind: 'freeze', name: `freeze ${member.name}`, target: member.name },
       // A worker for longer than the locks of its jobs: another takes them over, and they run twice.
       longestMs: member.role === 'api' ? 10_000 : 18_000,
-      begin: () => member.signal('SIGSTOP'),
+      begin: () => {
+        if (member.role === 'api') return member.signal('SIGSTOP');
+        return whileStoring(postgres.url, async () => member.signal('SIGSTOP'));
+      },
       end: () => member.signal('SIGCONT'),
     }),
   );

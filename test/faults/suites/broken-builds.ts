@@ -4,12 +4,12 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { SteadyClient } from '../../../src/store/steady-client.ts';
 import { check } from '../checker.ts';
 import { readEndState, settled } from '../end-state.ts';
 import { recovered } from '../faults.ts';
 import type { Finding } from '../findings.ts';
 import { standIns } from '../member.ts';
+import { whileStoring } from '../while-storing.ts';
 import { Workload } from '../workload.ts';
 import type { QueueName, World } from '../world.ts';
 import { startWorld } from '../world.ts';
@@ -26,16 +26,7 @@ async function killQueue({ redis, postgres }: World): Promise<void> {
 
 /** All workers die while they store. */
 async function killWorkers({ workers, postgres }: World): Promise<void> {
-  const client = new SteadyClient({ connectionString: postgres.url });
-  await client.connect();
-  try {
-    // What they store waits for this.
-    await client.query('BEGIN; LOCK TABLE inlet.objects IN EXCLUSIVE MODE');
-    await delay(1_000);
-    await Promise.all(workers.map((worker) => worker.kill()));
-  } finally {
-    await client.end();
-  }
+  await whileStoring(postgres.url, () => Promise.all(workers.map((worker) => worker.kill())));
   for (const worker of workers) worker.start();
 }
 

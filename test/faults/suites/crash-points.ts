@@ -55,6 +55,11 @@ export function crashPoints(queue: QueueName): void {
       }
     }
 
+    /** What is to be delivered, each once, whatever has been tried of it. */
+    const events = () =>
+      rows(`SELECT type, object_id FROM inlet.webhook_deliveries WHERE namespace = $namespace
+            ORDER BY object_id, webhook_id`);
+
     const requests = () =>
       rows(
         `SELECT status, objects, failed FROM inlet.requests WHERE namespace = $namespace ORDER BY request_id`,
@@ -114,6 +119,9 @@ export function crashPoints(queue: QueueName): void {
     it('after the commit, before its job is completed: the second time changes nothing', {
       timeout: 120_000,
     }, async () => {
+      await rows(`INSERT INTO inlet.webhook_endpoints (endpoint_id, url, namespaces, events) VALUES
+                  ('ep_' || $namespace, 'https://127.0.0.1:1/', ARRAY[$namespace],
+                   ARRAY['workflow.succeeded', 'workflow.failed'])`);
       await send('', '{"data":{"id":"a","n":0}}');
       await quiet();
       await worker().restart(standIns({ 'ingest/store-batch.js': 'die-after-commit' }));
@@ -126,8 +134,15 @@ export function crashPoints(queue: QueueName): void {
         await rows('SELECT * FROM inlet.revisions WHERE namespace = $namespace ORDER BY id, revision'),
         await rows('SELECT * FROM inlet.requests WHERE namespace = $namespace ORDER BY request_id'),
         await rows('SELECT * FROM inlet.failed_objects WHERE namespace = $namespace'),
+        await events(),
       ];
       const before = await everything();
+      expect(await events()).toEqual([
+        { type: 'workflow.succeeded', object_id: 'a' },
+        { type: 'workflow.succeeded', object_id: 'a' },
+        { type: 'workflow.failed', object_id: 'b' },
+        { type: 'workflow.succeeded', object_id: 'c' },
+      ]);
       expect(await requests()).toEqual([
         { status: 'succeeded', objects: 1, failed: 0 },
         { status: 'failed', objects: 3, failed: 1 },
