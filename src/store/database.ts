@@ -3,6 +3,13 @@ import pg from 'pg';
 import { StoreUnavailableError } from './faults.ts';
 import { SteadyClient } from './steady-client.ts';
 
+/**
+ * How long a transaction may wait for its next statement, in milliseconds. A machine that is gone, or out of reach,
+ * doesn't close its connections, and Postgres would keep the locks of its transactions for as long as TCP takes to
+ * notice: two hours. A worker that was only stopped for so long tries its batch again.
+ */
+const IDLE_IN_TRANSACTION_MS = 15_000;
+
 export interface DatabaseOptions {
   readonly url: string;
   /** Most connections at one time. */
@@ -49,8 +56,9 @@ export class Database implements Queryable {
   constructor({ url, poolSize, queryTimeoutMs, historyLimit, onError }: DatabaseOptions) {
     // For each transaction and in one message with its begin: a setting of the connection would not get through
     // every pooler, and would lose against options in the URL.
-    const settings = historyLimit === undefined ? '' : `; SET LOCAL inlet.history_limit = ${historyLimit}`;
-    this.#begin = `BEGIN${settings}`;
+    const settings = [`idle_in_transaction_session_timeout = ${IDLE_IN_TRANSACTION_MS}`];
+    if (historyLimit !== undefined) settings.push(`inlet.history_limit = ${historyLimit}`);
+    this.#begin = ['BEGIN', ...settings.map((each) => `SET LOCAL ${each}`)].join('; ');
     this.#poolSize = poolSize;
     this.#pool = new pg.Pool({
       Client: SteadyClient,

@@ -18,6 +18,8 @@ export interface TestProxy {
   /** Everything arrives so many milliseconds later, and of a connection one piece after the other, until `heal()`. */
   slow(ms: number): void;
   heal(): void;
+  /** The connections that are open now stay so and silent for ever, as those of a machine that is gone; new ones work. */
+  abandon(): void;
   close(): Promise<void>;
 }
 
@@ -27,6 +29,8 @@ export async function startProxy(firstPort: number): Promise<TestProxy> {
   let refuses = false;
   let gate = openGate();
   const open = new Set<Socket>();
+  const abandoned = new Set<Socket>();
+  const neverOpen = closedGate();
   const server = createServer((client) => {
     if (refuses) {
       client.resetAndDestroy();
@@ -36,10 +40,14 @@ export async function startProxy(firstPort: number): Promise<TestProxy> {
     for (const socket of [client, upstream]) {
       socket.setNoDelay(true);
       open.add(socket);
-      socket.on('close', () => open.delete(socket));
+      socket.on('close', () => {
+        open.delete(socket);
+        abandoned.delete(socket);
+      });
     }
-    carry(client, upstream, () => gate);
-    carry(upstream, client, () => gate);
+    const ownGate = (): Gate => (abandoned.has(upstream) ? neverOpen : gate);
+    carry(client, upstream, ownGate);
+    carry(upstream, client, ownGate);
   });
   const port = await freePort();
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
@@ -62,6 +70,9 @@ export async function startProxy(firstPort: number): Promise<TestProxy> {
     hold: () => change(closedGate()),
     slow: (ms) => change(slowGate(ms)),
     heal: () => change(openGate()),
+    abandon() {
+      for (const socket of open) abandoned.add(socket);
+    },
     async close() {
       change(openGate(), true);
       for (const socket of open) socket.destroy();

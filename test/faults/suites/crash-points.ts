@@ -7,6 +7,7 @@ import { lines } from '../../support/imports.ts';
 import { eventually, KEY } from '../../support/inlet.ts';
 import { query } from '../../support/postgres.ts';
 import { standIns } from '../member.ts';
+import { whileStoring } from '../while-storing.ts';
 import type { QueueName, World } from '../world.ts';
 import { startWorld } from '../world.ts';
 
@@ -151,6 +152,26 @@ export function crashPoints(queue: QueueName): void {
       worker().start();
       await quiet();
       expect(await everything()).toEqual(before);
+    });
+
+    it('of the machine, in the middle of a transaction: its locks are let go of', {
+      timeout: 120_000,
+    }, async () => {
+      await send('', '{"data":{"id":"a","n":0}}');
+      await quiet();
+      await whileStoring(
+        world.postgres.url,
+        async () => {
+          for (const [name, link] of world.links) if (name.startsWith('worker0')) link.abandon();
+          await worker().kill();
+        },
+        () => send('', '{"data":{"id":"a","n":1}}'),
+      );
+      worker().start();
+      await quiet();
+      expect(await rows(`SELECT data FROM inlet.objects WHERE namespace = $namespace`)).toEqual([
+        { data: { id: 'a', n: 1 } },
+      ]);
     });
 
     it('between two chunks of an upload: it is sent again, and counts once', {
