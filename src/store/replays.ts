@@ -74,19 +74,27 @@ export async function lockImports(on: Queryable, requestIds: readonly string[]):
   return new Set(rows.map(({ request_id }) => request_id));
 }
 
-/** Locks failed objects. @returns whether all of them are still as they were read */
+/**
+ * Locks failed objects, and those of the same ids that stand before them in their requests, which go with them: all in one
+ * order, so that nobody who replays or discards waits for another in a circle.
+ * @returns whether all of them are still as they were read
+ */
 export async function lockFailed(on: Queryable, writes: readonly FailedWrite[]): Promise<boolean> {
-  const rows = await on.query({
-    text: `SELECT 1
+  const rows = await on.query<{ request_id: string; index: number; failed_at: string }>({
+    text: `SELECT f.request_id, f.index, ${MICROS_OF('f.failed_at')} AS failed_at
            FROM inlet.failed_objects AS f
-           JOIN unnest($1::text[], $2::int[], $3::bigint[]) AS w (request_id, index, failed_at)
-             ON f.request_id = w.request_id AND f.index = w.index
-           WHERE f.discarded_at IS NULL AND ${MICROS_OF('f.failed_at')} = w.failed_at
+           JOIN (
+             SELECT request_id, id, max(index) AS index
+             FROM unnest($1::text[], $2::int[], $3::text[]) AS w (request_id, index, id)
+             GROUP BY request_id, id
+           ) AS last ON f.request_id = last.request_id AND f.id = last.id AND f.index <= last.index
+           WHERE f.discarded_at IS NULL AND f.sqlstate <> ''
            ORDER BY f.request_id, f.index
            FOR UPDATE OF f`,
-    values: [...placesOf(writes), writes.map(({ failedAt }) => failedAt)],
+    values: [...placesOf(writes), writes.map(({ id }) => id)],
   });
-  return rows.length === writes.length;
+  const locked = new Map(rows.map((row) => [`${row.request_id} ${row.index}`, Number(row.failed_at)]));
+  return writes.every(({ requestId, index, failedAt }) => locked.get(`${requestId} ${index}`) === failedAt);
 }
 
 /** What has failed no longer. */

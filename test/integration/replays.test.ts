@@ -65,6 +65,17 @@ const values = () =>
     `SELECT id, data ->> 'v' AS v, revision::int AS revision FROM inlet.objects WHERE namespace = $1 ORDER BY id`,
   );
 
+/** Waits until so many transactions wait for a lock. */
+async function waiting(count: number): Promise<void> {
+  await eventually(async () => {
+    const [row] = await database.query<{ count: number }>({
+      text: `SELECT count(*)::int FROM pg_stat_activity
+             WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+    });
+    return row?.count === count ? true : undefined;
+  });
+}
+
 describe('a replay', () => {
   it('that breaks off has stored what it had committed, and the second try stores the rest', async () => {
     const objects = Array.from({ length: 1_200 }, (_, i) => bad(`o${i}`));
@@ -127,19 +138,30 @@ describe('a replay', () => {
       const text = `SELECT 1 FROM inlet.objects WHERE namespace = $1 AND id = 'x' FOR UPDATE`;
       await holder.query({ text, values: [namespace] });
       const running = run();
-      await eventually(async () => {
-        const [{ waiting } = {}] = await database.query<{ waiting: number }>({
-          text: `SELECT count(*)::int AS waiting FROM pg_stat_activity
-                 WHERE datname = current_database() AND wait_event_type = 'Lock'`,
-        });
-        return waiting === 1 ? true : undefined;
-      });
+      await waiting(1);
       await discardFailed(database, { namespace, requestId: requestIdAt(batch.id, 0), index: 1 }, 1);
       return { running };
     });
     expect(await replayed.running).toMatchObject({ objects: 1, stored: 1 });
     expect(await values()).toMatchObject([{ id: 'x', v: null }, { id: 'y' }]);
     expect(await requestRows()).toEqual([{ status: 'failed', objects: 3, failed: 1 }]);
+  });
+
+  it('and a discard of the same objects never wait for each other in a circle', async () => {
+    const objects = [bad('x', { v: 0 }), bad('x', { v: 1 }), bad('x', { v: 2 })];
+    await storeBatch(database, handMadeBatch(1_000_000, [{ namespace, objects }]));
+    await refuse(store.url);
+    // Both have to wait for the first object, the discard before the replay of the last, which takes the others along.
+    const both = await database.transaction(async (holder) => {
+      const text = 'SELECT 1 FROM inlet.failed_objects WHERE namespace = $1 AND index = 0 FOR UPDATE';
+      await holder.query({ text, values: [namespace] });
+      const discarding = discardFailed(database, { namespace }, 10);
+      await waiting(1);
+      const replaying = run({ index: 2 });
+      await waiting(2);
+      return { done: Promise.all([discarding, replaying]) };
+    });
+    expect(await both.done).toEqual([3, { requests: 0, objects: 0, stored: 0, overtaken: 0, failed: 0 }]);
   });
 
   it('of several writes of one id leaves the last of each request that could be stored', async () => {
