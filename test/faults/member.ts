@@ -5,15 +5,20 @@ import { waitFor } from '../support/wait-for.ts';
 const PRELOADS = ['clock', 'exchange'].map((name) => new URL(`./preload/${name}.mjs`, import.meta.url).href);
 
 /**
- * The environment of a process in which modules of the build are exchanged.
- * @param modules by the path of the module, like `ingest/worker.js`, the name of what stands in for it
+ * Modules of the build that are exchanged: by the path of the module, like `ingest/worker.js`, the name of what stands in
+ * for it.
  */
-export function standIns(modules: Readonly<Record<string, string>>): Record<string, string> {
-  const urls = Object.entries(modules).map(([module, name]) => [
+export type StandIns = Readonly<Record<string, string>>;
+
+function environmentFor(standIns: StandIns): Record<string, string> {
+  const urls = Object.entries(standIns).map(([module, name]) => [
     module,
     new URL(`./stand-ins/${name}.mjs`, import.meta.url).href,
   ]);
-  return { STAND_INS: JSON.stringify(Object.fromEntries(urls)) };
+  return {
+    NODE_OPTIONS: PRELOADS.map((url) => `--import ${url}`).join(' '),
+    STAND_INS: JSON.stringify(Object.fromEntries(urls)),
+  };
 }
 
 export interface MemberOptions {
@@ -22,6 +27,8 @@ export interface MemberOptions {
   /** What answers `/healthz`, reached directly. */
   readonly port: number;
   readonly environment: Readonly<Record<string, string>>;
+  /** Those that each of its processes gets. */
+  readonly standIns?: StandIns | undefined;
 }
 
 export class Member {
@@ -29,22 +36,26 @@ export class Member {
   readonly role: 'api' | 'worker';
   readonly #port: number;
   readonly #environment: Readonly<Record<string, string>>;
+  readonly #standIns: StandIns;
   readonly #processes: InletProcess[] = [];
   /** What nobody has asked for: ends of processes, and bugs that they speak of. */
   readonly complaints: string[] = [];
   #expectsEnd = false;
 
-  constructor({ name, role, port, environment }: MemberOptions) {
+  constructor({ name, role, port, environment, standIns = {} }: MemberOptions) {
     this.name = name;
     this.role = role;
     this.#port = port;
     this.#environment = environment;
+    this.#standIns = standIns;
   }
 
   /** Starts it; does not wait, because what it needs may be away. */
-  start(more: Readonly<Record<string, string>> = {}): InletProcess {
-    const preload = { NODE_OPTIONS: PRELOADS.map((url) => `--import ${url}`).join(' ') };
-    const child = new InletProcess([this.role], { ...preload, ...this.#environment, ...more });
+  start(standIns: StandIns = {}): InletProcess {
+    const child = new InletProcess([this.role], {
+      ...environmentFor({ ...this.#standIns, ...standIns }),
+      ...this.#environment,
+    });
     this.#processes.push(child);
     this.#expectsEnd = false;
     void child.ended().then(({ code, stdout, stderr }) => {
@@ -112,10 +123,10 @@ export class Member {
     if (code !== null) throw new Error(`${this.name} ended with ${code}: ${stdout}${stderr}`);
   }
 
-  /** Ends it, and starts it with a changed environment. */
-  async restart(more: Readonly<Record<string, string>> = {}): Promise<void> {
+  /** Ends it, and starts it anew. */
+  async restart(standIns: StandIns = {}): Promise<void> {
     await this.kill('SIGTERM');
-    this.start(more);
+    this.start(standIns);
   }
 
   async close(): Promise<void> {

@@ -15,6 +15,7 @@ import { startProxy } from '../support/proxy.ts';
 import { openProvider, whenConnected } from '../support/queues.ts';
 import type { TestRedis } from '../support/redis.ts';
 import { startRedis } from '../support/redis.ts';
+import type { StandIns } from './member.ts';
 import { Member } from './member.ts';
 import type { SmallDisk } from './small-disk.ts';
 import { mountSmallDisk } from './small-disk.ts';
@@ -34,6 +35,8 @@ export interface WorldOptions {
   readonly workers?: number;
   /** Further environment of all processes. */
   readonly environment?: Readonly<Record<string, string>>;
+  /** Modules that are exchanged in all processes. */
+  readonly standIns?: StandIns;
 }
 
 /** An API as clients and faults see it. */
@@ -144,14 +147,20 @@ async function open(
       ...(await environmentOf(name)),
       ...{ INLET_API_KEYS: KEY, PORT: `${port}`, INLET_PUBLIC_URL: url },
     };
-    apis.push(new ProxiedApi({ name, role: 'api', port, environment }, url, path.join(folder, `clock-${i}`)));
+    apis.push(
+      new ProxiedApi(
+        { name, role: 'api', port, environment, standIns: options.standIns },
+        url,
+        path.join(folder, `clock-${i}`),
+      ),
+    );
   }
   const workers: Member[] = [];
   for (let i = 0; i < (options.workers ?? 2); i += 1) {
     const name = `worker${i}`;
     const port = await freePort();
     const environment = { ...(await environmentOf(name)), INLET_WORKER_PORT: `${port}` };
-    workers.push(new Member({ name, role: 'worker', port, environment }));
+    workers.push(new Member({ name, role: 'worker', port, environment, standIns: options.standIns }));
   }
   const members = [...apis, ...workers];
   closers.push(() => Promise.all(members.map((member) => member.close())));

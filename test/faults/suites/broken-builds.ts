@@ -8,7 +8,6 @@ import { check } from '../checker.ts';
 import { readEndState, settled } from '../end-state.ts';
 import { recovered } from '../faults.ts';
 import type { Finding } from '../findings.ts';
-import { standIns } from '../member.ts';
 import { whileStoring } from '../while-storing.ts';
 import { Workload } from '../workload.ts';
 import type { QueueName, World } from '../world.ts';
@@ -76,7 +75,7 @@ export function brokenBuilds(queue: QueueName): void {
       scenarios: readonly ((world: World) => Promise<void>)[],
     ): Promise<readonly Finding[]> {
       const members = [...world.apis, ...world.workers];
-      await Promise.all(members.map((member) => member.restart(standIns(modules))));
+      await Promise.all(members.map((member) => member.restart(modules)));
       await recovered(world);
       rounds += 1;
       const namespace = `build-${rounds}`;

@@ -6,12 +6,12 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { lines } from '../../support/imports.ts';
 import { eventually, KEY } from '../../support/inlet.ts';
 import { query } from '../../support/postgres.ts';
-import { standIns } from '../member.ts';
+import { Receiver } from '../../support/receiver.ts';
 import { whileStoring } from '../while-storing.ts';
 import type { QueueName, World } from '../world.ts';
 import { startWorld } from '../world.ts';
 
-/** A worker's batches are taken over when its locks are over, after about 15 s. */
+/** Longest time until a dead worker's batches are taken over and stored. */
 const TAKEN_OVER_MS = 60_000;
 
 type Row = Record<string, unknown>;
@@ -23,7 +23,13 @@ export function crashPoints(queue: QueueName): void {
     let tests = 0;
 
     beforeAll(async () => {
-      world = await startWorld({ queue, apis: 1, workers: 1 });
+      const environment = {
+        INLET_WEBHOOK_ALLOW_HTTP: 'true',
+        INLET_WEBHOOK_ALLOW_NETWORKS: '127.0.0.0/8',
+      };
+      // Most of these wait until a dead worker's jobs are taken over, which takes 15 s otherwise.
+      const standIns = { [`queue/${queue}.js`]: `short-locks-${queue}` };
+      world = await startWorld({ queue, apis: 1, workers: 1, environment, standIns });
     });
 
     beforeEach(() => {
@@ -100,7 +106,7 @@ export function crashPoints(queue: QueueName): void {
     it('after the enqueue, before the answer: it is stored, and sending it again does no harm', {
       timeout: 120_000,
     }, async () => {
-      await api().restart(standIns({ 'ingest/observed-queue.js': 'die-after-enqueue' }));
+      await api().restart({ 'ingest/observed-queue.js': 'die-after-enqueue' });
       await api().alive();
       expect(await send('', '{"data":{"id":"a","n":1}}')).toBeUndefined();
       await api().died();
@@ -125,7 +131,7 @@ export function crashPoints(queue: QueueName): void {
                    ARRAY['workflow.succeeded', 'workflow.failed'])`);
       await send('', '{"data":{"id":"a","n":0}}');
       await quiet();
-      await worker().restart(standIns({ 'ingest/store-batch.js': 'die-after-commit' }));
+      await worker().restart({ 'ingest/store-batch.js': 'die-after-commit' });
       expect((await send('', '{"data":[{"id":"a","n":1},{"id":"b","poison":1},{"id":"c"}]}'))?.status).toBe(
         202,
       );
@@ -154,6 +160,34 @@ export function crashPoints(queue: QueueName): void {
       expect(await everything()).toEqual(before);
     });
 
+    it('after the commit of events, before anybody is woken: the sweep finds them, and they are delivered', {
+      timeout: 120_000,
+    }, async () => {
+      const receiver = await Receiver.start();
+      try {
+        const endpoint = JSON.stringify({ url: receiver.url, namespaces: [namespace] });
+        expect((await send(`${api().url}/v1/webhooks/endpoints`, endpoint))?.status).toBe(201);
+        await worker().restart({ 'ingest/store-batch.js': 'die-before-wake' });
+        expect((await send('', '{"data":[{"id":"a"},{"id":"b","poison":1}]}'))?.status).toBe(202);
+        await worker().died();
+        expect(receiver.received).toEqual([]);
+        worker().start({ 'ingest/store-batch.js': 'never-wakes' });
+        await eventually(async () => (receiver.ids.size === 2 ? true : undefined), TAKEN_OVER_MS);
+        await quiet();
+        expect(
+          await rows(`SELECT count(*)::int AS n FROM inlet.webhook_deliveries WHERE namespace = $namespace`),
+        ).toEqual([{ n: 2 }]);
+        expect(receiver.received.map(({ body }) => (JSON.parse(body) as Row)['type']).sort()).toEqual([
+          'workflow.failed',
+          'workflow.succeeded',
+        ]);
+      } finally {
+        await receiver.close();
+        await worker().restart();
+        await worker().ready();
+      }
+    });
+
     it('of the machine, in the middle of a transaction: its locks are let go of', {
       timeout: 120_000,
     }, async () => {
@@ -177,7 +211,7 @@ export function crashPoints(queue: QueueName): void {
     it('between two chunks of an upload: it is sent again, and counts once', {
       timeout: 120_000,
     }, async () => {
-      await api().restart(standIns({ 'ingest/observed-queue.js': 'die-after-second-chunk' }));
+      await api().restart({ 'ingest/observed-queue.js': 'die-after-second-chunk' });
       await api().alive();
       const url = await newImport();
       expect(await send(url, lines(3_500), 'PUT')).toBeUndefined();
@@ -197,7 +231,7 @@ export function crashPoints(queue: QueueName): void {
     it('when all chunks are in the queue, before that is noted: it is sent again, and counts once', {
       timeout: 120_000,
     }, async () => {
-      await api().restart(standIns({ 'store/imports.js': 'die-before-upload-is-complete' }));
+      await api().restart({ 'store/imports.js': 'die-before-upload-is-complete' });
       await api().alive();
       const url = await newImport();
       expect(await send(url, lines(2_500), 'PUT')).toBeUndefined();
@@ -213,7 +247,7 @@ export function crashPoints(queue: QueueName): void {
     });
 
     it('after the commit of a chunk: it is counted once', { timeout: 120_000 }, async () => {
-      await worker().restart(standIns({ 'ingest/store-batch.js': 'die-after-commit' }));
+      await worker().restart({ 'ingest/store-batch.js': 'die-after-commit' });
       const sent = send(await newImport(), lines(2_500), 'PUT');
       await worker().died();
       worker().start();
@@ -227,7 +261,7 @@ export function crashPoints(queue: QueueName): void {
     }, async () => {
       await worker().kill();
       expect((await send(await newImport(), lines(2_500), 'PUT'))?.status).toBe(200);
-      worker().start(standIns({ 'store/imports.js': 'die-before-import-is-finished' }));
+      worker().start({ 'store/imports.js': 'die-before-import-is-finished' });
       await worker().died();
       expect(await requests()).toEqual([{ status: 'ingesting', objects: 2_500, failed: 0 }]);
       worker().start();
