@@ -5,7 +5,7 @@
  * Each object's time is measured in the thread. Where code doesn't let the thread come to that, it doesn't answer
  * pings either: it is terminated then, and what else it had in hand is lost, to be evaluated elsewhere.
  */
-import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import { MAX_OUTPUT_BYTES } from '../domain/output.ts';
 import { forwardLines } from './console-lines.ts';
 import { importName } from './module-name.ts';
@@ -90,7 +90,10 @@ export class EvaluatorThread {
     forwardLines(this.#worker.stderr, (line) => options.onConsole('stderr', line));
     this.#port.on('message', (message: FromThread) => this.#hear(message));
     this.#worker.on('error', (error: unknown) => this.#end(textOf(error), { shown: nameOf(error) }));
-    this.#worker.on('exit', (code) => this.#end(`it ended itself with code ${code}`));
+    this.#worker.on('exit', (code) => {
+      this.#hearLast();
+      this.#end(`it ended itself with code ${code}`);
+    });
   }
 
   /** @throws UnusableEvaluatorError */
@@ -160,6 +163,16 @@ export class EvaluatorThread {
       case 'failed':
         this.#settle(message.task, { kind: 'failed', error: message.error, isLate: message.isLate });
         break;
+    }
+  }
+
+  /** A thread that has ended may have said something that nobody has come to hear: the two come on different ways. */
+  #hearLast(): void {
+    if (this.#ended !== undefined) return;
+    for (;;) {
+      const last = receiveMessageOnPort(this.#port);
+      if (!last) return;
+      this.#hear(last.message as FromThread);
     }
   }
 

@@ -91,7 +91,7 @@ export interface ToldRequest {
   readonly failedIndexes: readonly number[];
 }
 
-export interface StoredFailure {
+interface StoredFailure {
   readonly requestId: string;
   readonly index: number;
   readonly id: string;
