@@ -6,9 +6,10 @@ import { SteadyClient } from './steady-client.ts';
 /**
  * How long a transaction may wait for its next statement, in milliseconds. A machine that is gone, or out of reach,
  * doesn't close its connections, and Postgres would keep the locks of its transactions for as long as TCP takes to
- * notice: two hours. A worker that was only stopped for so long tries its batch again.
+ * notice: two hours. (Its transactions may wait for one another; then one goes after the other.) A worker that was only
+ * stopped for so long tries its batch again. Longer than anything that is waited for within a transaction.
  */
-const IDLE_IN_TRANSACTION_MS = 15_000;
+const IDLE_IN_TRANSACTION_MS = 5_000;
 
 export interface DatabaseOptions {
   readonly url: string;

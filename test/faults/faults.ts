@@ -40,14 +40,14 @@ function lasting({ begin, end, ...fault }: Lasting): Fault {
   };
 }
 
-/** All faults of a world, by kind. */
-export function faultsOf(world: World): ReadonlyMap<Fault['kind'], readonly Fault[]> {
+/** All faults of a world, by kind. @param only leaves out those with other names */
+export function faultsOf(world: World, only = /./): ReadonlyMap<Fault['kind'], readonly Fault[]> {
   const all = [
     ...memberFaults(world),
     ...connectionFaults(world),
     ...redisFaults(world),
     ...postgresFaults(world),
-  ];
+  ].filter(({ name }) => only.test(name));
   const byKind = KINDS.map((kind) => [kind, all.filter((fault) => fault.kind === kind)] as const);
   return new Map(byKind.filter(([, faults]) => faults.length > 0));
 }

@@ -13,6 +13,7 @@ const { values } = parseArgs({
     minutes: { type: 'string', default: suite === 'soak' ? '60' : '5' },
     seed: { type: 'string' },
     log: { type: 'string' },
+    only: { type: 'string' },
     queue: { type: 'string', default: 'redis' },
     // Only the random faults, without the tests of broken builds, crash points and upgrades.
     random: { type: 'boolean', default: false },
@@ -24,7 +25,7 @@ const files = {
 }[suite];
 if (!files || !(Number(values.minutes) >= 0)) {
   process.stderr.write(
-    'usage: run.mjs faults|soak [--minutes N] [--seed N] [--log FILE] [--random] [--queue redis|postgres]\n',
+    'usage: run.mjs faults|soak [--minutes N] [--seed N] [--log FILE] [--random] [--only REGEXP] [--queue redis|postgres]\n',
   );
   process.exit(2);
 }
@@ -35,6 +36,7 @@ const child = spawn('npx', ['vitest', 'run', ...files], {
     FAULTS_SUITE: suite,
     FAULTS_MINUTES: values.minutes,
     FAULTS_QUEUE: values.queue,
+    ...(values.only ? { FAULTS_ONLY: values.only } : {}),
     ...(values.seed ? { FAULTS_SEED: values.seed } : {}),
     ...(values.log ? { FAULTS_LOG: values.log } : {}),
   },

@@ -16,7 +16,7 @@ const ROUNDS_OF_A_WORLD = 12;
 const ROUND_MS = 240_000;
 
 export function randomFaults(queue: QueueName): void {
-  const { seed, minutes } = runOptions(process.env);
+  const { seed, minutes, only } = runOptions(process.env);
 
   describe('random faults', () => {
     let world: World | undefined;
@@ -37,10 +37,10 @@ export function randomFaults(queue: QueueName): void {
       for (let round = 0; round === 0 || Date.now() < end; round += 1) {
         const current = round % ROUNDS_OF_A_WORLD === 0 || !world ? await begin() : world;
         if (round === 0) {
-          const count = [...faultsOf(current).values()].flat().length;
+          const count = [...faultsOf(current, only).values()].flat().length;
           report(`${queue}: ${count} faults${current.disk ? '' : ', without a disk that can be filled'}`);
         }
-        const { findings, ...result } = await runRound(current, seed + round);
+        const { findings, ...result } = await runRound(current, seed + round, only);
         const found = findings.slice(0, 20);
         report(`${queue}: ${JSON.stringify({ ...result, findings: found })}`);
         expect(found, `seed ${result.seed}: ${result.faults}`).toEqual([]);
