@@ -29,17 +29,17 @@ export default {
    * @param {string} context.id
    * @param {string} context.requestId the request that has written this version
    * @param {number} context.revision
-   * @param {Record<string, any> | null} context.previous the former version; null where there is none
+   * @param {Record<string, any> | null} context.previous the version that was evaluated last; null where there is none
    * @param {AbortSignal} context.signal aborted when the time is up: hand it to `fetch` and the like
    * @returns all three may be left out; a promise of it is fine, too
    */
-  evaluate(object, { revision, previous }) {
+  evaluate(object, { previous }) {
     return {
       labels: Object.keys(LABELS).filter((label) => LABELS[label](object)),
       actions: LIMITS.filter(
         (limit) => isBeyond(limit, object) && !(previous && isBeyond(limit, previous)),
       ).map(({ action, field }) => ({ ...action, field, value: object[field] })),
-      fields: { is_new: revision === 1, ...priceChange(object, previous) },
+      fields: { is_new: previous === null, ...priceChange(object, previous) },
     };
   },
 };

@@ -20,7 +20,7 @@ import { GentleStart } from '../webhooks/gentle-start.ts';
 import { keepOutcomes } from '../webhooks/keep-outcomes.ts';
 import type { Outcome } from '../webhooks/outcome-writer.ts';
 import { OutcomeWriter } from '../webhooks/outcome-writer.ts';
-import { reportAttempt, reportDisabled } from '../webhooks/report.ts';
+import { attemptReporter, reportDisabled } from '../webhooks/report.ts';
 import type { Resolve } from '../webhooks/resolve.ts';
 import { createResolver } from '../webhooks/resolve.ts';
 import { createSender } from '../webhooks/send.ts';
@@ -100,6 +100,7 @@ export function startWebhooks(
   const outcomes = new OutcomeWriter(keep, log, breakOff.signal);
 
   const start = new GentleStart();
+  const report = attemptReporter(log);
   const handler = deliveryHandler({
     reads: {
       target: (endpointId) => readTarget(database, endpointId),
@@ -116,7 +117,7 @@ export function startWebhooks(
     breakOff: breakOff.signal,
     onAttempt(made, event, outcome) {
       observer.onAttempt(made.attempt.outcome, made.durationMs);
-      reportAttempt(log, made, event, outcome);
+      report(made, event, outcome);
     },
     log,
   });

@@ -15,7 +15,7 @@ export interface CurrentVersion extends ObjectKey {
   readonly revision: number;
   /** JSON text, of one that waits only. */
   readonly data: string | null;
-  /** JSON text of the former version; null where there is none. */
+  /** JSON text of the version that was evaluated last; null where there is none, or the history has it no more. */
   readonly previous: string | null;
 }
 
@@ -50,7 +50,7 @@ const CURRENT = `
       LEFT JOIN inlet.objects AS object USING (namespace, id)
       LEFT JOIN inlet.outputs AS kept USING (namespace, id)
       LEFT JOIN inlet.revisions AS former
-        ON former.namespace = object.namespace AND former.id = object.id AND former.revision = object.revision - 1
+        ON former.namespace = object.namespace AND former.id = object.id AND former.revision = kept.revision
       CROSS JOIN LATERAL (
         SELECT CASE WHEN object.data IS NULL THEN 'deleted'
                     WHEN kept.revision = object.revision THEN 'evaluated'

@@ -44,11 +44,22 @@ const REPLAY = (status: string): string => `
   SELECT (SELECT max(webhook_id) FROM step) AS last, (SELECT count(*) FROM step)::integer AS found,
          (SELECT count(*) FROM again)::integer AS count`;
 
+/** What has been tried and waits for its next attempt. It goes on with its schedule. */
+const BRING_FORWARD = `
+  UPDATE inlet.webhook_deliveries SET next_attempt_at = now()
+  WHERE endpoint_id = $1 AND webhook_id = ANY (ARRAY(
+    SELECT webhook_id
+    FROM inlet.webhook_deliveries JOIN inlet.webhook_endpoints AS endpoint USING (endpoint_id)
+    WHERE endpoint_id = $1 AND status = 'pending' AND next_attempt_at > now() AND tries > 0
+      AND webhook_deliveries.created_at >= $2 AND ${WANTED}
+    LIMIT ${STEP_ROWS}
+  )) AND status = 'pending' AND next_attempt_at > now()`;
+
 /** Literal, so that the index of those that have failed is taken. */
 const REPLAYED = { failed: `delivery.status = 'failed'`, all: `delivery.status <> 'pending'` };
 
 /**
- * Has deliveries of events that the endpoint asks for sent again, in steps. What is pending stays as it is.
+ * Has deliveries of events that the endpoint asks for sent again, in steps. What waits for its next attempt is sent now.
  * @param since only events that came then or later
  * @returns how many
  * @throws as `Database.query`; what was done until then stays done
@@ -58,7 +69,7 @@ export async function replayDeliveries(
   endpointId: string,
   { since, status }: { readonly since: Date; readonly status: 'failed' | 'all' },
 ): Promise<number> {
-  let total = 0;
+  let total = await bringForward(on, endpointId, since);
   for (let after = ''; ; ) {
     const [step] = await on.query<{ last: string | null; found: number; count: number }>({
       text: REPLAY(REPLAYED[status]),
@@ -69,6 +80,18 @@ export async function replayDeliveries(
     total += step.count;
     if (step.found < STEP_ROWS) return total;
     after = step.last;
+  }
+}
+
+async function bringForward(on: Queryable, endpointId: string, since: Date): Promise<number> {
+  for (let total = 0; ; ) {
+    const changed = await on.write({
+      text: BRING_FORWARD,
+      values: [endpointId, since],
+      timeoutMs: STEP_TIMEOUT_MS,
+    });
+    if (changed === 0) return total;
+    total += changed;
   }
 }
 

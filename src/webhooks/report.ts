@@ -5,8 +5,40 @@ import type { Log } from '../telemetry.ts';
 import type { MadeAttempt } from './conclude.ts';
 import type { Outcome } from './outcome-writer.ts';
 
-/** Tells of an attempt that failed, and with the level `debug` of one that did not. */
-export function reportAttempt(log: Log, made: MadeAttempt, event: WebhookEvent, { delivery }: Outcome): void {
+/** How long an endpoint's attempts that fail in the same way are told of once, in milliseconds. */
+const SAME_MS = 10_000;
+
+/** Told of each attempt. */
+export type AttemptReporter = (made: MadeAttempt, event: WebhookEvent, outcome: Outcome) => void;
+
+/**
+ * Tells of attempts that failed, and with the level `debug` of those that did not. Of many that fail in the same way there is a
+ * line every ten seconds, which says how many it left out: each stands with its delivery.
+ */
+export function attemptReporter(log: Log): AttemptReporter {
+  const told = new Map<string, { since: number; left: number }>();
+  return (made, event, outcome) => {
+    const { attempt } = made;
+    const key = `${made.endpointId} ${attempt.outcome} ${attempt.statusCode} ${outcome.delivery.status}`;
+    const last = told.get(key);
+    const now = performance.now();
+    if (outcome.delivery.status !== 'succeeded' && last && now - last.since < SAME_MS) {
+      last.left += 1;
+      return;
+    }
+    if (told.size > 1_000) told.clear();
+    told.set(key, { since: now, left: 0 });
+    reportAttempt(log, made, event, outcome, last?.left ?? 0);
+  };
+}
+
+function reportAttempt(
+  log: Log,
+  made: MadeAttempt,
+  event: WebhookEvent,
+  { delivery }: Outcome,
+  leftOut: number,
+): void {
   const { attempt, durationMs } = made;
   const line = {
     endpoint: made.endpointId,
@@ -17,6 +49,7 @@ export function reportAttempt(log: Log, made: MadeAttempt, event: WebhookEvent, 
     status: attempt.statusCode,
     ms: durationMs,
     attempts: made.tries + 1,
+    ...(leftOut > 0 ? { leftOut } : {}),
   };
   if (delivery.status === 'succeeded') {
     log.debug(line, 'delivered a webhook');

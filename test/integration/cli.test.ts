@@ -208,7 +208,7 @@ describe('api and worker as processes', () => {
     }, 60_000);
   }
 
-  it('on SIGTERM answer what was taken, lose nothing, and exit with 0', async () => {
+  it('on SIGTERM answer what was taken, lose nothing, and exit with 0', { timeout: 90_000 }, async () => {
     const settings = {
       DATABASE_URL: await database(),
       INLET_API_KEYS: KEY,

@@ -180,7 +180,10 @@ describe('the evaluation of a batch', () => {
     expect(await statusOf(requestIdAt(batch.id, 0))).toBe('succeeded');
   });
 
-  it('takes an object that was overwritten meanwhile as it is now, and the former version with it', async () => {
+  it('takes an object that was overwritten meanwhile as it is now, and the version with it that was evaluated before', async () => {
+    const first = one(object('a', { n: 0 }));
+    await stored(first);
+    await run(first, new Recorder());
     const early = one(object('a', { n: 1 }));
     const late = one(object('a', { n: 2 }));
     await stored(early);
@@ -189,15 +192,15 @@ describe('the evaluation of a batch', () => {
     await run(early, evaluator);
     expect(evaluator.calls).toMatchObject([
       {
-        revision: 2,
+        revision: 3,
         requestId: requestIdAt(late.id, 0),
         data: '{"n": 2, "id": "a"}',
-        previous: '{"n": 1, "id": "a"}',
+        previous: '{"n": 0, "id": "a"}',
       },
     ]);
     expect(await run(late, evaluator)).toMatchObject({ succeeded: 0, skipped: 1 });
     expect(evaluator.calls).toHaveLength(1);
-    expect((await events()).map(({ label }) => label)).toEqual(['r2', 'r2']);
+    expect((await events()).map(({ label }) => label)).toEqual(['r1', 'r3', 'r3']);
   });
 
   it('never replaces an output of a later revision', async () => {

@@ -63,7 +63,7 @@ describe('inlet webhooks', () => {
     expect(listed.stdout).not.toContain('whsec_');
   });
 
-  it('list, show, update and delete endpoints', async () => {
+  it('list, show, update and delete endpoints', { timeout: 90_000 }, async () => {
     expect((await run('list')).stdout).toBe('no endpoints\n');
     const id = await create('--disabled');
     const other = await create();

@@ -326,13 +326,14 @@ describe('a replay', () => {
 
   const unchanged = {
     msg_before: 'failed 3 later completed',
-    msg_pending: 'pending 3 later',
     msg_theirs: 'failed 3 later completed',
     msg_test: 'failed 3 later completed',
+    // It goes on with its schedule, but now.
+    msg_pending: 'pending 3 due',
   };
 
   it('sends again what has failed since then, and leaves all else as it is', async () => {
-    expect(await replay(SECOND, { since }, key)).toBe(3);
+    expect(await replay(SECOND, { since }, key)).toBe(4);
     expect(await statesOf(SECOND)).toEqual({
       ...unchanged,
       msg_failed: AGAIN,
@@ -345,7 +346,7 @@ describe('a replay', () => {
   });
 
   it('sends again what was delivered, too, where all is asked for', async () => {
-    expect(await replay(SECOND, { since, status: 'all' }, key)).toBe(4);
+    expect(await replay(SECOND, { since, status: 'all' }, key)).toBe(5);
     expect(await statesOf(SECOND)).toEqual({
       ...unchanged,
       msg_failed: AGAIN,

@@ -279,7 +279,7 @@ export const webhookEndpointOperations = {
     summary: 'Send events again',
     description:
       'Sends again what could not be delivered, or everything, since a time, as far as the endpoint asks for it now. ' +
-      'Events keep their `webhook-id`. Those that are still to be sent stay as they are; tests are not repeated.',
+      'Events keep their `webhook-id`. What waits for its next attempt is sent now, and goes on with its schedule; tests are not repeated.',
     access: 'admin',
     body: body('Which ones.', REPLAY, 'What has failed', { since: '2026-11-22T19:00:00Z' }),
     answers: {

@@ -1,0 +1,41 @@
+/** A receiver that is away does not fill the log, however much there is for it. */
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import type { WebhookEvent } from '../../src/domain/webhook-body.ts';
+import { judgeAnswer } from '../../src/webhooks/attempt.ts';
+import { conclude } from '../../src/webhooks/conclude.ts';
+import { attemptReporter } from '../../src/webhooks/report.ts';
+import { keptLog } from '../support/log.ts';
+
+const EVENT: WebhookEvent = {
+  ...{ type: 'workflow.succeeded', namespace: 'n', objectId: 'o', requestId: 'req_1', acceptedAt: 0 },
+  ...{ metadata: undefined, output: undefined, error: undefined },
+};
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['performance'] });
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+it('attempts that fail in the same way have one line in ten seconds, with how many were left out', () => {
+  const { log, lines } = keptLog();
+  const report = attemptReporter(log);
+  const attempt = (endpointId: string, status: number): void => {
+    const base = { endpointId, webhookId: 'msg_1', tries: 0, begun: 0, durationMs: 1 };
+    const made = { ...base, attempt: judgeAnswer(status, '') };
+    report(made, EVENT, conclude(made, [1_000], true));
+  };
+  for (let i = 0; i < 100; i += 1) attempt('ep_1', 500);
+  attempt('ep_1', 404);
+  attempt('ep_2', 500);
+  expect(lines.map(({ endpoint, status, leftOut }) => [endpoint, status, leftOut])).toEqual([
+    ['ep_1', 500, undefined],
+    ['ep_1', 404, undefined],
+    ['ep_2', 500, undefined],
+  ]);
+  vi.advanceTimersByTime(10_001);
+  attempt('ep_1', 500);
+  expect(lines.at(-1)).toMatchObject({ endpoint: 'ep_1', status: 500, leftOut: 99 });
+});
