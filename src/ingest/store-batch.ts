@@ -1,7 +1,6 @@
 /** Stores a batch: everything that comes of it in one transaction. */
 import type { Batch, ObjectPlace } from '../domain/batch.ts';
 import { objectPlaces } from '../domain/batch.ts';
-import type { BatchId } from '../domain/request-id.ts';
 import type { Database } from '../store/database.ts';
 import { faultKind } from '../store/faults.ts';
 import { finishImport, StaleChunkError } from '../store/imports.ts';
@@ -11,34 +10,11 @@ import { writeEvents } from './batch-events.ts';
 import type { Stored } from './record-batch.ts';
 import { recordBatch, writeContext } from './record-batch.ts';
 import { storeIsolated } from './store-isolated.ts';
+import type { StoreObserver, StoreOutcome } from './store-outcome.ts';
 import { isReplay, storeReplay } from './store-replay.ts';
-
-/** What became of a batch's objects: each of them was stored, overtaken or kept as failed. */
-export interface StoreOutcome {
-  readonly requests: number;
-  readonly objects: number;
-  readonly stored: number;
-  /** Not written, because a later write of the same id was there already or comes in the same batch. */
-  readonly overtaken: number;
-  /** Refused by Postgres, or lines of an import that hold no object. */
-  readonly failed: number;
-}
 
 /** Of a chunk that doesn't count any more. */
 const NOTHING: StoreOutcome = { requests: 0, objects: 0, stored: 0, overtaken: 0, failed: 0 };
-
-/** Told of what happens while a batch is stored. */
-export interface StoreObserver {
-  /** A part of a batch that takes long is done. */
-  readonly onProgress?: () => void;
-  /** Endpoints have got events to be delivered; the batch is committed. */
-  readonly onEvents?: (endpointIds: readonly string[]) => void;
-  /**
-   * Objects of the batch wait to be evaluated, and its requests with them; the batch is committed. Where nobody is
-   * told, there is no evaluator, and stored objects are done.
-   */
-  readonly onWaiting?: (batchId: BatchId) => void;
-}
 
 /**
  * Stores the objects of a batch and records its requests as done, or replays what the batch says. Doing it again

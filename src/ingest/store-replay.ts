@@ -25,7 +25,7 @@ import { recordEventsByTime, storing } from '../store/webhook-outbox.ts';
 import type { Failure } from './isolate.ts';
 import { groupByKey, isolate } from './isolate.ts';
 import type { Stored } from './record-batch.ts';
-import type { StoreObserver, StoreOutcome } from './store-batch.ts';
+import type { StoreObserver, StoreOutcome } from './store-outcome.ts';
 
 /** How often a transaction is made anew because somebody else was at the same objects; then the queue tries again. */
 const MAX_RACES = 10;

@@ -6,7 +6,7 @@ import { HandedBackError } from '../queue/queue.ts';
 import { isStopping, retryWaitMs } from '../queue/wait-out.ts';
 import { faultKind } from '../store/faults.ts';
 import type { Log } from '../telemetry.ts';
-import type { StoreOutcome } from './store-batch.ts';
+import type { StoreOutcome } from './store-outcome.ts';
 
 /** Whether a batch that could not be stored is waited with, or left to the queue. */
 export type AttemptFault = 'unavailable' | 'unexpected';

@@ -11,7 +11,17 @@ import { HandedBackError } from './queue.ts';
  * As good as for ever, and the most that both backends can count to: a batch leaves the queue when it is
  * stored, never because it was tried, or its worker died, too often.
  */
-export const NO_LIMIT = 2 ** 31 - 1;
+const NO_LIMIT = 2 ** 31 - 1;
+
+/** How jobs are added: a job stays until it is done, however often it is tried. */
+export const JOB_OPTIONS = {
+  attempts: NO_LIMIT,
+  backoff: { type: 'custom' },
+  removeOnComplete: true,
+  removeOnFail: false,
+  // What went wrong is in the log; a job that is tried for days should not grow.
+  stackTraceLimit: 1,
+} as const;
 
 /**
  * How long a job stays with a worker that doesn't renew its lock, and how often the others look for such

@@ -7,7 +7,7 @@ import { batchTime } from '../domain/request-id.ts';
 import type { Backend, LaneLoad, Producer } from './backend.ts';
 import { PENDING } from './backend.ts';
 import type { OnQueueError, RunJob } from './bullmq-consumer.ts';
-import { BullmqConsumer, NO_LIMIT } from './bullmq-consumer.ts';
+import { BullmqConsumer, JOB_OPTIONS } from './bullmq-consumer.ts';
 import { DurabilityWatch } from './durability.ts';
 import type { Lane } from './lane.ts';
 import { laneOf } from './lane.ts';
@@ -24,15 +24,6 @@ import { QueueUnavailableError } from './queue.ts';
 import { consumeTasks, openTasks } from './tasks.ts';
 
 const JOB_NAME = 'batch';
-
-const JOB_OPTIONS = {
-  attempts: NO_LIMIT,
-  backoff: { type: 'custom' },
-  removeOnComplete: true,
-  removeOnFail: false,
-  // What went wrong is in the log; a job that is tried for days should not grow.
-  stackTraceLimit: 1,
-} as const;
 
 /** The queue on `backend`. */
 export function bullmqProvider(backend: Backend, onError: OnQueueError): QueueProvider {

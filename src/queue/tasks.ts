@@ -5,7 +5,7 @@
 import type { Job } from 'bullmq';
 import type { Backend } from './backend.ts';
 import type { OnQueueError } from './bullmq-consumer.ts';
-import { BullmqConsumer, NO_LIMIT } from './bullmq-consumer.ts';
+import { BullmqConsumer, JOB_OPTIONS } from './bullmq-consumer.ts';
 import { OpenQueues } from './open-queues.ts';
 import type { BatchConsumer, TaskHandler, TaskQueue } from './queue.ts';
 
@@ -13,14 +13,6 @@ const JOB_NAME = 'task';
 
 /** Custom ids may not be whole numbers. */
 const JOB_ID_PREFIX = 'task-';
-
-const JOB_OPTIONS = {
-  attempts: NO_LIMIT,
-  backoff: { type: 'custom' },
-  removeOnComplete: true,
-  removeOnFail: false,
-  stackTraceLimit: 1,
-} as const;
 
 /** Tasks have one line: that of the lane which goes by the queue's own name. */
 const LANE = 'writes';

@@ -2,7 +2,7 @@ import pg from 'pg';
 import { pino } from 'pino';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Batch } from '../../src/domain/batch.ts';
-import type { StoreOutcome } from '../../src/ingest/store-batch.ts';
+import type { StoreOutcome } from '../../src/ingest/store-outcome.ts';
 import { batchHandler } from '../../src/ingest/worker.ts';
 import { HandedBackError } from '../../src/queue/queue.ts';
 import { StoreUnavailableError } from '../../src/store/faults.ts';
