@@ -1,29 +1,22 @@
-/** Deliveries over HTTP: listed with their attempts, sent again, and dropped where nobody wants them any more. */
+/** Deliveries over HTTP: listed with their attempts, of what a key may see, in pages. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Database, Queryable } from '../../src/store/database.ts';
 import { listDeliveries } from '../../src/store/webhook-deliveries.ts';
-import type { ProblemAnswer, TestInlet } from '../support/inlet.ts';
-import { eventually } from '../support/inlet.ts';
+import type { TestInlet } from '../support/inlet.ts';
 import type { MadeKey } from '../support/keys.ts';
-import { bearer, makeKey } from '../support/keys.ts';
-import type { GivenDelivery, WebhookApi } from '../support/webhook-deliveries.ts';
-import { answer, insertDeliveries, startWebhookApi } from '../support/webhook-deliveries.ts';
-import { insertEndpointRow } from '../support/webhooks.ts';
-
-const PATH = '/v1/webhooks/deliveries';
-const [FIRST, SECOND, OTHER] = ['ep_0000000000000001', 'ep_0000000000000002', 'ep_000000000000000x'] as const;
-
-interface Delivery {
-  readonly webhook_id: string;
-  readonly endpoint_id: string;
-  readonly status: string;
-  readonly [member: string]: unknown;
-}
-
-interface Page {
-  readonly data: readonly Delivery[];
-  readonly next_cursor: string | null;
-}
+import { bearer } from '../support/keys.ts';
+import type { DeliveryPage, GivenDelivery, WebhookApi } from '../support/webhook-deliveries.ts';
+import {
+  answer,
+  DELIVERIES,
+  FIRST,
+  insertDeliveries,
+  insertEndpoints,
+  makeKnownKey,
+  OTHER,
+  SECOND,
+  startWebhookApi,
+} from '../support/webhook-deliveries.ts';
 
 let api: WebhookApi;
 let database: Database;
@@ -34,15 +27,12 @@ let key: MadeKey;
 beforeAll(async () => {
   api = await startWebhookApi();
   ({ inlet, database } = api);
-  key = await makeKey(api.databaseUrl, '--namespaces', 'mine,also', '--scopes', 'read,admin');
-  await eventually(async () => (await get('', key)).status === 200 || undefined);
+  key = await makeKnownKey(api);
 });
 
 beforeEach(async () => {
   await api.empty();
-  await insertEndpointRow(database, FIRST, { namespaces: ['mine'] });
-  await insertEndpointRow(database, SECOND, { namespaces: ['mine', 'also'] });
-  await insertEndpointRow(database, OTHER);
+  await insertEndpoints(database);
 });
 
 afterAll(async () => {
@@ -50,7 +40,7 @@ afterAll(async () => {
 });
 
 function get(query: string, as?: MadeKey): Promise<Response> {
-  return inlet.fetch(PATH + query, as ? { headers: bearer(as) } : {});
+  return inlet.fetch(DELIVERIES + query, as ? { headers: bearer(as) } : {});
 }
 
 /** The deliveries of all pages, as `webhook_id endpoint`. */
@@ -58,7 +48,7 @@ async function walk(query = '', as?: MadeKey): Promise<{ places: string[]; sizes
   const places: string[] = [];
   const sizes: number[] = [];
   for (let cursor = ''; ; ) {
-    const { data, next_cursor } = await answer<Page>(
+    const { data, next_cursor } = await answer<DeliveryPage>(
       await get(`?${query}${cursor === '' ? '' : `&cursor=${cursor}`}`, as),
     );
     places.push(...data.map(({ webhook_id, endpoint_id }) => `${webhook_id} ${endpoint_id}`));
@@ -66,30 +56,6 @@ async function walk(query = '', as?: MadeKey): Promise<{ places: string[]; sizes
     if (next_cursor === null) return { places, sizes };
     cursor = next_cursor;
   }
-}
-
-async function post(path: string, body?: unknown, as?: MadeKey): Promise<Response> {
-  return inlet.fetch(`/v1/webhooks/endpoints/${path}`, {
-    method: 'POST',
-    ...(as ? { headers: bearer(as) } : {}),
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-}
-
-async function replay(endpoint: string, body: object, as?: MadeKey): Promise<number> {
-  return (await answer<{ replayed: number }>(await post(`${endpoint}/replay`, body, as))).replayed;
-}
-
-/** The status and tries of each delivery to an endpoint, by its id. */
-async function statesOf(endpoint: string): Promise<Record<string, string>> {
-  const rows = await database.query<{ webhook_id: string; state: string }>({
-    text: `SELECT webhook_id,
-                  status || ' ' || tries || CASE WHEN next_attempt_at <= now() THEN ' due' ELSE ' later' END
-                    || CASE WHEN completed_at IS NULL THEN '' ELSE ' completed' END AS state
-           FROM inlet.webhook_deliveries WHERE endpoint_id = $1`,
-    values: [endpoint],
-  });
-  return Object.fromEntries(rows.map(({ webhook_id, state }) => [webhook_id, state]));
 }
 
 interface Plan {
@@ -144,7 +110,7 @@ describe('the list of deliveries', () => {
       { webhookId: 'msg_1', status: 'succeeded', attempts },
       { webhookId: 'msg_2' },
     ]);
-    const [pending, succeeded] = (await answer<Page>(await get(''))).data;
+    const [pending, succeeded] = (await answer<DeliveryPage>(await get(''))).data;
     expect(succeeded).toEqual({
       webhook_id: 'msg_1',
       endpoint_id: FIRST,
@@ -223,7 +189,7 @@ describe('the list of deliveries', () => {
     expect((await walk('', key)).places).toEqual([`msg_3 ${FIRST}`, `msg_1 ${FIRST}`]);
     expect((await walk('')).places).toHaveLength(6);
     await answer(await get(`?endpoint=${OTHER}`, key), 404);
-    const [test] = (await answer<Page>(await get('?webhook_id=msg_3', key))).data;
+    const [test] = (await answer<DeliveryPage>(await get('?webhook_id=msg_3', key))).data;
     expect(test).toMatchObject({ namespace: null, id: null, type: 'webhook.test' });
   });
 
@@ -277,127 +243,4 @@ describe('the list of deliveries', () => {
       expect(read, JSON.stringify(filter)).toBeLessThanOrEqual(most);
     }
   });
-});
-
-describe('a test event', () => {
-  it('is written as due at once, by the id of the answer', async () => {
-    const response = await post(`${FIRST}/test`, undefined, key);
-    const requestId = response.headers.get('x-request-id') ?? '';
-    const body = await answer<{ webhook_id: string }>(response, 202);
-    expect(body).toEqual({ webhook_id: `${requestId.replace('req_', 'msg_')}_test`, status: 'pending' });
-    expect(await statesOf(FIRST)).toEqual({ [body.webhook_id]: 'pending 0 due' });
-    expect((await answer<Page>(await get('', key))).data).toMatchObject([
-      { webhook_id: body.webhook_id, request_id: requestId, type: 'webhook.test' },
-    ]);
-  });
-
-  it('is refused where nothing would be sent', async () => {
-    await database.query({
-      text: `UPDATE inlet.webhook_endpoints SET disabled_at = now(), disabled_reason = 'gone' WHERE endpoint_id = $1`,
-      values: [FIRST],
-    });
-    const response = await post(`${FIRST}/test`);
-    expect(response.headers.get('x-should-retry')).toBe('false');
-    expect((await answer<ProblemAnswer>(response, 409)).detail).toContain('enable it first');
-    expect(await statesOf(FIRST)).toEqual({});
-  });
-});
-
-describe('a replay', () => {
-  const since = '2026-11-22T19:00:00Z';
-  const AGAIN = 'pending 0 due';
-
-  beforeEach(async () => {
-    await insertDeliveries(database, SECOND, [
-      { webhookId: 'msg_before', status: 'failed', createdAt: '2026-11-22T18:59:59.999Z' },
-      { webhookId: 'msg_failed', status: 'failed', createdAt: since },
-      { webhookId: 'msg_later', status: 'failed', createdAt: '2026-11-23T00:00:00Z' },
-      { webhookId: 'msg_succeeded', status: 'succeeded' },
-      { webhookId: 'msg_pending', status: 'pending' },
-      { webhookId: 'msg_theirs', status: 'failed', namespace: 'theirs' },
-      { webhookId: 'msg_also', status: 'failed', namespace: 'also', type: 'workflow.failed' },
-      { webhookId: 'msg_test', status: 'failed', namespace: '', type: 'webhook.test' },
-    ]);
-    await database.query({
-      text: `UPDATE inlet.webhook_deliveries SET next_attempt_at = now() + interval '1 hour', tries = 3`,
-    });
-    await insertDeliveries(database, FIRST, [{ webhookId: 'msg_failed', status: 'failed' }]);
-  });
-
-  const unchanged = {
-    msg_before: 'failed 3 later completed',
-    msg_theirs: 'failed 3 later completed',
-    msg_test: 'failed 3 later completed',
-    // It goes on with its schedule, but now.
-    msg_pending: 'pending 3 due',
-  };
-
-  it('sends again what has failed since then, and leaves all else as it is', async () => {
-    expect(await replay(SECOND, { since }, key)).toBe(4);
-    expect(await statesOf(SECOND)).toEqual({
-      ...unchanged,
-      msg_failed: AGAIN,
-      msg_later: AGAIN,
-      msg_also: AGAIN,
-      msg_succeeded: 'succeeded 3 later completed',
-    });
-    expect(await statesOf(FIRST)).toEqual({ msg_failed: expect.stringMatching(/^failed/) });
-    expect(await replay(SECOND, { since, status: 'failed' })).toBe(0);
-  });
-
-  it('sends again what was delivered, too, where all is asked for', async () => {
-    expect(await replay(SECOND, { since, status: 'all' }, key)).toBe(5);
-    expect(await statesOf(SECOND)).toEqual({
-      ...unchanged,
-      msg_failed: AGAIN,
-      msg_later: AGAIN,
-      msg_also: AGAIN,
-      msg_succeeded: AGAIN,
-    });
-  });
-
-  it('sends what the endpoint asks for now', async () => {
-    const body = JSON.stringify({ events: ['workflow.failed'] });
-    await inlet.fetch(`/v1/webhooks/endpoints/${SECOND}`, { method: 'PATCH', body });
-    expect(await replay(SECOND, { since, status: 'all' })).toBe(1);
-    expect((await statesOf(SECOND))['msg_also']).toBe(AGAIN);
-  });
-
-  it('goes through more than one step writes', async () => {
-    const many = Array.from({ length: 12_000 }, (_, n) => ({
-      webhookId: `msg_n${n}`,
-      status: 'failed' as const,
-    }));
-    await insertDeliveries(database, FIRST, many);
-    expect(await replay(FIRST, { since: '2026-01-01T00:00:00+02:00' })).toBe(12_001);
-    expect(new Set(Object.values(await statesOf(FIRST)))).toEqual(new Set([AGAIN]));
-  });
-
-  it('needs a time', async () => {
-    for (const body of [{}, { since: 'yesterday' }, { since, until: since }])
-      await answer(await post(`${SECOND}/replay`, body), 400);
-  });
-});
-
-it('what an endpoint no longer asks for is dropped where it is still pending', async () => {
-  await insertDeliveries(database, SECOND, [
-    { webhookId: 'msg_1' },
-    { webhookId: 'msg_2', namespace: 'also' },
-    { webhookId: 'msg_3', namespace: 'also', status: 'succeeded' },
-    { webhookId: 'msg_4', type: 'workflow.failed' },
-    { webhookId: 'msg_5', namespace: '', type: 'webhook.test' },
-  ]);
-  await insertDeliveries(database, OTHER, [{ webhookId: 'msg_2', namespace: 'also' }]);
-  const patch = async (body: object) => {
-    const response = await inlet.fetch(`/v1/webhooks/endpoints/${SECOND}`, {
-      method: 'PATCH',
-      body: JSON.stringify(body),
-    });
-    await answer(response);
-    return Object.keys(await statesOf(SECOND)).sort();
-  };
-  expect(await patch({ description: 'x', disabled: true })).toHaveLength(5);
-  expect(await patch({ namespaces: ['mine'] })).toEqual(['msg_1', 'msg_3', 'msg_4', 'msg_5']);
-  expect(await patch({ events: ['workflow.succeeded'] })).toEqual(['msg_1', 'msg_3', 'msg_5']);
-  expect(Object.keys(await statesOf(OTHER))).toEqual(['msg_2']);
 });

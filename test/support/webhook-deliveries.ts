@@ -1,8 +1,19 @@
 /** An API whose endpoints nobody sends anything to, and deliveries straight in the table, as workers leave them. */
 import { inject } from 'vitest';
 import type { Database } from '../../src/store/database.ts';
-import { TestInlet, testConfig } from './inlet.ts';
+import { eventually, TestInlet, testConfig } from './inlet.ts';
+import type { MadeKey } from './keys.ts';
+import { bearer, makeKey } from './keys.ts';
 import { openTestStore } from './store.ts';
+import { insertEndpointRow } from './webhooks.ts';
+
+/** Where deliveries are listed. */
+export const DELIVERIES = '/v1/webhooks/deliveries';
+
+/** The endpoints of {@link insertEndpoints}: for the namespace mine, for mine and also, and for all namespaces. */
+export const FIRST = 'ep_0000000000000001';
+export const SECOND = 'ep_0000000000000002';
+export const OTHER = 'ep_000000000000000x';
 
 export interface WebhookApi {
   readonly inlet: TestInlet;
@@ -34,11 +45,39 @@ export async function startWebhookApi(): Promise<WebhookApi> {
   };
 }
 
+/** Makes a key of the namespaces mine and also, and waits until the API knows it. */
+export async function makeKnownKey({ databaseUrl, inlet }: WebhookApi): Promise<MadeKey> {
+  const key = await makeKey(databaseUrl, '--namespaces', 'mine,also', '--scopes', 'read,admin');
+  const isKnown = async () => (await inlet.fetch(DELIVERIES, { headers: bearer(key) })).status === 200;
+  await eventually(async () => (await isKnown()) || undefined);
+  return key;
+}
+
+/** Inserts {@link FIRST}, {@link SECOND} and {@link OTHER}, which ask for every event. */
+export async function insertEndpoints(database: Database): Promise<void> {
+  await insertEndpointRow(database, FIRST, { namespaces: ['mine'] });
+  await insertEndpointRow(database, SECOND, { namespaces: ['mine', 'also'] });
+  await insertEndpointRow(database, OTHER);
+}
+
 /** The JSON of an answer. @throws Error that shows it where it has another status */
 export async function answer<T>(response: Response, status = 200): Promise<T> {
   const text = await response.text();
   if (response.status !== status) throw new Error(`expected ${status}, got ${response.status}: ${text}`);
   return JSON.parse(text) as T;
+}
+
+/** A delivery as the API shows it. */
+interface Delivery {
+  readonly webhook_id: string;
+  readonly endpoint_id: string;
+  readonly status: string;
+  readonly [member: string]: unknown;
+}
+
+export interface DeliveryPage {
+  readonly data: readonly Delivery[];
+  readonly next_cursor: string | null;
 }
 
 export interface GivenDelivery {
