@@ -2,7 +2,7 @@
  * Replays and discards of failed objects. Both need the scope `write`: a replay does nothing that sending the object again
  * would not do, and a discard takes away what was written.
  */
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { ReplayOrder } from '../../domain/batch.ts';
 import { readDiscardSome, readReplayOne, readReplaySome } from '../../domain/failed-bodies.ts';
 import { isoFromMicros } from '../../domain/time.ts';
@@ -45,9 +45,7 @@ export function failedActionRoutes(app: FastifyInstance, deps: FailedActionDeps)
           const replayed = await failed.replay({ namespace, ...placeOf(request.params) }, order);
           if (replayed.refused > 0) throw notReplayable();
           if (replayed.objects === 0) throw noSuchFailed();
-          request.objectCount = replayed.objects;
-          reply.code(202);
-          return replayJson(replayed, order);
+          return accepted(request, reply, replayed, order);
         },
         MAX_BODY,
       ),
@@ -62,9 +60,7 @@ export function failedActionRoutes(app: FastifyInstance, deps: FailedActionDeps)
         async (text) => {
           const { order, request: requestId } = readReplaySome(text);
           const replayed = await failed.replay({ namespace: request.params.namespace, requestId }, order);
-          request.objectCount = replayed.objects;
-          reply.code(202);
-          return replayJson(replayed, order);
+          return accepted(request, reply, replayed, order);
         },
         MAX_BODY,
       ),
@@ -108,6 +104,14 @@ function notReplayable(): ProblemError {
   );
 }
 
-function replayJson({ objects, refused, at }: RequestedReplay, order: ReplayOrder) {
+/** Makes the answer a 202, and tells the log of how many objects. @returns its body */
+function accepted(
+  request: Pick<FastifyRequest, 'objectCount'>,
+  reply: Pick<FastifyReply, 'code'>,
+  { objects, refused, at }: RequestedReplay,
+  order: ReplayOrder,
+) {
+  request.objectCount = objects;
+  reply.code(202);
   return { status: 'accepted', objects, not_replayable: refused, order, requested_at: isoFromMicros(at) };
 }
