@@ -37,8 +37,7 @@ const REPLAY = (status: string): string => `
   ), again AS (
     UPDATE inlet.webhook_deliveries AS delivery
     SET status = 'pending', tries = 0, next_attempt_at = now(), completed_at = NULL
-    FROM step
-    WHERE endpoint_id = $1 AND delivery.webhook_id = step.webhook_id AND ${status}
+    WHERE endpoint_id = $1 AND webhook_id = ANY (ARRAY(SELECT webhook_id FROM step)) AND ${status}
     RETURNING 1
   )
   SELECT (SELECT max(webhook_id) FROM step) AS last, (SELECT count(*) FROM step)::integer AS found,
