@@ -153,8 +153,6 @@ describe('a replay', () => {
       status: 'failed' as const,
     }));
     await insertDeliveries(database, FIRST, many);
-    // As autovacuum does after a minute: planned for an empty table, each step compares all rows with each of its own.
-    await database.query({ text: 'ANALYZE inlet.webhook_deliveries' });
     expect(await replay(FIRST, { since: '2026-01-01T00:00:00+02:00' })).toBe(12_001);
     expect(new Set(Object.values(await statesOf(FIRST)))).toEqual(new Set([AGAIN]));
   });
