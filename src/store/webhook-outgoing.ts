@@ -43,16 +43,27 @@ const REPLAY = (status: string): string => `
   SELECT (SELECT max(webhook_id) FROM step) AS last, (SELECT count(*) FROM step)::integer AS found,
          (SELECT count(*) FROM again)::integer AS count`;
 
-/** What has been tried and waits for its next attempt. It goes on with its schedule. */
+/**
+ * What has been tried and waits for its next attempt. It goes on with its schedule. Each delivery is met once, by its id:
+ * one that fails again while the steps go on waits for its next attempt as well, and would be brought forward until its
+ * schedule is used up.
+ */
 const BRING_FORWARD = `
-  UPDATE inlet.webhook_deliveries SET next_attempt_at = now()
-  WHERE endpoint_id = $1 AND webhook_id = ANY (ARRAY(
-    SELECT webhook_id
-    FROM inlet.webhook_deliveries JOIN inlet.webhook_endpoints AS endpoint USING (endpoint_id)
-    WHERE endpoint_id = $1 AND status = 'pending' AND next_attempt_at > now() AND tries > 0
-      AND webhook_deliveries.created_at >= $2 AND ${WANTED}
-    LIMIT ${STEP_ROWS}
-  )) AND status = 'pending' AND next_attempt_at > now()`;
+  WITH step AS (
+    SELECT delivery.webhook_id
+    FROM inlet.webhook_deliveries AS delivery JOIN inlet.webhook_endpoints AS endpoint USING (endpoint_id)
+    WHERE endpoint_id = $1 AND delivery.webhook_id > $2 AND delivery.created_at >= $3
+      AND status = 'pending' AND next_attempt_at > now() AND tries > 0 AND ${WANTED}
+    ORDER BY delivery.webhook_id LIMIT ${STEP_ROWS}
+  ), again AS (
+    -- Not joined: the index of what is pending would be gone through once for each row of the step.
+    UPDATE inlet.webhook_deliveries SET next_attempt_at = now()
+    WHERE endpoint_id = $1 AND webhook_id = ANY (ARRAY(SELECT webhook_id FROM step))
+      AND status = 'pending' AND next_attempt_at > now()
+    RETURNING 1
+  )
+  SELECT (SELECT max(webhook_id) FROM step) AS last, (SELECT count(*) FROM step)::integer AS found,
+         (SELECT count(*) FROM again)::integer AS count`;
 
 /** Literal, so that the index of those that have failed is taken. */
 const REPLAYED = { failed: `delivery.status = 'failed'`, all: `delivery.status <> 'pending'` };
@@ -68,10 +79,16 @@ export async function replayDeliveries(
   endpointId: string,
   { since, status }: { readonly since: Date; readonly status: 'failed' | 'all' },
 ): Promise<number> {
-  let total = await bringForward(on, endpointId, since);
+  const broughtForward = await inSteps(on, BRING_FORWARD, endpointId, since);
+  return broughtForward + (await inSteps(on, REPLAY(REPLAYED[status]), endpointId, since));
+}
+
+/** Runs a statement from one id to the next until it finds no more. @returns how many rows it has changed */
+async function inSteps(on: Queryable, text: string, endpointId: string, since: Date): Promise<number> {
+  let total = 0;
   for (let after = ''; ; ) {
     const [step] = await on.query<{ last: string | null; found: number; count: number }>({
-      text: REPLAY(REPLAYED[status]),
+      text,
       values: [endpointId, after, since],
       timeoutMs: STEP_TIMEOUT_MS,
     });
@@ -79,18 +96,6 @@ export async function replayDeliveries(
     total += step.count;
     if (step.found < STEP_ROWS) return total;
     after = step.last;
-  }
-}
-
-async function bringForward(on: Queryable, endpointId: string, since: Date): Promise<number> {
-  for (let total = 0; ; ) {
-    const changed = await on.write({
-      text: BRING_FORWARD,
-      values: [endpointId, since],
-      timeoutMs: STEP_TIMEOUT_MS,
-    });
-    if (changed === 0) return total;
-    total += changed;
   }
 }
 

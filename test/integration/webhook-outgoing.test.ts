@@ -1,6 +1,8 @@
 /** What is to be sent, and no more: test events, replays, and what changes of an endpoint drop. */
+import type { QueryResultRow } from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { Database } from '../../src/store/database.ts';
+import type { Database, Queryable, Statement } from '../../src/store/database.ts';
+import { replayDeliveries } from '../../src/store/webhook-outgoing.ts';
 import type { ProblemAnswer, TestInlet } from '../support/inlet.ts';
 import type { MadeKey } from '../support/keys.ts';
 import { bearer } from '../support/keys.ts';
@@ -155,6 +157,37 @@ describe('a replay', () => {
     await insertDeliveries(database, FIRST, many);
     expect(await replay(FIRST, { since: '2026-01-01T00:00:00+02:00' })).toBe(12_001);
     expect(new Set(Object.values(await statesOf(FIRST)))).toEqual(new Set([AGAIN]));
+  });
+
+  it('brings each delivery forward once, however quickly its attempts fail meanwhile', async () => {
+    let steps = 0;
+    const failing = async <T>(step: Promise<T>): Promise<T> => {
+      steps += 1;
+      if (steps > 10) throw new Error('the replay goes on and on');
+      const result = await step;
+      // The receiver is away, and a worker has noticed before the next step.
+      await database.query({
+        text: `UPDATE inlet.webhook_deliveries SET tries = tries + 1, next_attempt_at = now() + interval '5 minutes'
+               WHERE endpoint_id = $1 AND status = 'pending' AND next_attempt_at <= now()`,
+        values: [SECOND],
+      });
+      return result;
+    };
+    const on: Queryable = {
+      query: <Row extends QueryResultRow>(statement: Statement) => failing(database.query<Row>(statement)),
+      write: (statement) => failing(database.write(statement)),
+    };
+    const many = Array.from({ length: 6_000 }, (_, n) => ({ webhookId: `msg_n${n}` }));
+    await insertDeliveries(database, SECOND, many);
+    await database.query({
+      text: `UPDATE inlet.webhook_deliveries SET next_attempt_at = now() + interval '1 hour', tries = 3
+             WHERE endpoint_id = $1 AND status = 'pending'`,
+      values: [SECOND],
+    });
+    const options = { since: new Date(since), status: 'failed' } as const;
+    expect(await replayDeliveries(on, SECOND, options)).toBe(6_000 + 4);
+    const { msg_pending, msg_n0, msg_n5999 } = await statesOf(SECOND);
+    expect([msg_pending, msg_n0, msg_n5999]).toEqual(['pending 4 later', 'pending 4 later', 'pending 4 later']);
   });
 
   it('needs a time', async () => {
