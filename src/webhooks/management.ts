@@ -58,8 +58,8 @@ export interface WebhookManagement {
    * @returns its `webhook-id`; `disabled` where nothing is sent to this endpoint
    */
   test(seen: SeenNamespaces, id: string, requestId: string): Promise<string | 'disabled' | undefined>;
-  /** Has deliveries sent again. @returns how many */
-  replay(seen: SeenNamespaces, id: string, which: Replay): Promise<number | undefined>;
+  /** Has deliveries sent again. @returns how many; `disabled` where nothing is sent to this endpoint */
+  replay(seen: SeenNamespaces, id: string, which: Replay): Promise<number | 'disabled' | undefined>;
   /** @returns undefined where it is asked for those of an endpoint that isn't there */
   deliveries(seen: SeenNamespaces, filter: DeliveryFilter): Promise<ListPage<Delivery> | undefined>;
 }
@@ -99,7 +99,9 @@ export function webhookManagement(database: Database): WebhookManagement {
       return webhookId;
     },
     async replay(seen, id, which) {
-      return (await findEndpoint(database, seen, id)) && replayDeliveries(database, id, which);
+      const endpoint = await findEndpoint(database, seen, id);
+      if (!endpoint) return undefined;
+      return endpoint.disabled ? 'disabled' : replayDeliveries(database, id, which);
     },
     async deliveries(seen, filter) {
       const { endpointId } = filter;

@@ -190,6 +190,18 @@ describe('a replay', () => {
     expect([msg_pending, msg_n0, msg_n5999]).toEqual(['pending 4 later', 'pending 4 later', 'pending 4 later']);
   });
 
+  it('is refused where nothing would be sent, and leaves all as it is', async () => {
+    await database.query({
+      text: `UPDATE inlet.webhook_endpoints SET disabled_at = now(), disabled_reason = 'requested' WHERE endpoint_id = $1`,
+      values: [SECOND],
+    });
+    const before = await statesOf(SECOND);
+    const response = await post(`${SECOND}/replay`, { since });
+    expect(response.headers.get('x-should-retry')).toBe('false');
+    expect((await answer<ProblemAnswer>(response, 409)).detail).toContain('enable it first');
+    expect(await statesOf(SECOND)).toEqual(before);
+  });
+
   it('needs a time', async () => {
     for (const body of [{}, { since: 'yesterday' }, { since, until: since }])
       await answer(await post(`${SECOND}/replay`, body), 400);

@@ -161,6 +161,7 @@ export function operationCalls(context: CallContext): Readonly<Record<string, Op
       others: {
         400: send('POST', `${hook}/replay`, '{}'),
         404: send('POST', `${noHook}/replay`, replay),
+        409: send('POST', `${hooks}/${endpoints.disabled}/replay`, replay),
         ...bodyErrors('POST', `${hook}/replay`),
       },
     },

@@ -296,6 +296,10 @@ export const webhookEndpointOperations = {
         ),
       },
     },
-    problems: { ...NO_SUCH_ENDPOINT, ...WITH_BODY },
+    problems: {
+      ...NO_SUCH_ENDPOINT,
+      ...WITH_BODY,
+      conflict: 'The endpoint is disabled, so nothing is sent to it.',
+    },
   },
 } satisfies Operations;

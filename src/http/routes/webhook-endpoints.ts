@@ -121,7 +121,9 @@ export function webhookEndpointRoutes(app: FastifyInstance, deps: WebhookRouteDe
       request,
       async (text) => {
         const which = readReplay(text);
-        return { replayed: found(await webhooks.replay(seenBy(request), endpointOf(request), which)) };
+        const replayed = found(await webhooks.replay(seenBy(request), endpointOf(request), which));
+        if (replayed === 'disabled') throw disabled();
+        return { replayed };
       },
       MAX_BODY,
     ),
