@@ -45,7 +45,7 @@ export function addRequestsCommand(program: Command): void {
     .option('--json', 'print the answer as JSON', false)
     .action(
       async (requestId: string, { url, ...options }: { namespace: string; url?: string; json: boolean }) =>
-        showRequest(await clientOptions(url, process.env), { requestId, ...options }, process.stdout),
+        showRequest(await clientOptions(url, process.env), { requestId, ...options }, process),
     );
 }
 

@@ -1,9 +1,10 @@
 /** `inlet requests list` and `inlet requests show`. */
 import type { ClientOptions } from './client.ts';
-import { call } from './client.ts';
+import { ApiError, call } from './client.ts';
 import type { ListAnswer } from './print.ts';
 import { printJson, printPage, withQuery } from './print.ts';
 import type { Screen } from './progress.ts';
+import { count } from './progress.ts';
 
 /** A request in a list. */
 interface RequestSummary {
@@ -49,17 +50,53 @@ export async function listRequests(
   printPage(page, { json, line, none: 'no requests' }, stdout);
 }
 
-/** Prints one request, with the first of the objects that failed. */
+/** A request with its results. */
+interface FullAnswer extends RequestAnswer {
+  readonly data: readonly { readonly id: string; readonly evaluation_error?: string }[];
+}
+
+/** Most objects that could not be evaluated that are named. */
+const MOST_NAMED = 100;
+
+/** Prints one request, with the first of the objects that failed, and of those that could not be evaluated. */
 export async function showRequest(
   client: ClientOptions,
   { namespace, requestId, json }: { namespace: string; requestId: string; json: boolean },
-  stdout: Screen,
+  { stdout, stderr }: { readonly stdout: Screen; readonly stderr: Screen },
 ): Promise<void> {
-  const path = `${requestPath(namespace, requestId)}?results=false`;
-  const answer = await call<RequestAnswer>(client, 'GET', path);
-  if (json) return printJson(answer, stdout);
-  stdout.write(`${line(answer)}\n`);
-  for (const { index, id, message } of answer.errors) stdout.write(`  ${index} (${id}): ${message}\n`);
+  const path = requestPath(namespace, requestId);
+  const full = await withResults(client, path);
+  const answer = full ?? (await call<RequestAnswer>(client, 'GET', `${path}?results=false`));
+  if (json) printJson(answer, stdout);
+  else {
+    stdout.write(`${line(answer)}\n`);
+    for (const { index, id, message } of answer.errors.slice(0, MOST_NAMED))
+      stdout.write(`  ${index} (${id}): ${message}\n`);
+    printEvaluationErrors(full?.data ?? [], stdout);
+  }
+  if (!full) {
+    stderr.write(
+      `left out, because there are too many: its results, at ${path}/results/download-url, and whether all could be evaluated\n`,
+    );
+  }
+}
+
+/** @returns undefined where they are more than one answer holds */
+async function withResults(client: ClientOptions, path: string): Promise<FullAnswer | undefined> {
+  try {
+    return await call<FullAnswer>(client, 'GET', path);
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 413) return undefined;
+    throw error;
+  }
+}
+
+/** These are stored, and count as stored: what failed is what comes after that. */
+function printEvaluationErrors(results: FullAnswer['data'], stdout: Screen): void {
+  const failed = results.filter(({ evaluation_error }) => evaluation_error !== undefined);
+  for (const { id, evaluation_error } of failed.slice(0, MOST_NAMED))
+    stdout.write(`  ${JSON.stringify(id)} is stored, and could not be evaluated: ${evaluation_error}\n`);
+  if (failed.length > MOST_NAMED) stdout.write(`  and ${count(failed.length - MOST_NAMED)} more\n`);
 }
 
 function line({ request_id, status, accepted_at, completed_at, counts }: RequestSummary): string {

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { KEY, TestInlet, testConfig } from '../support/inlet.ts';
-import { createTestDatabase } from '../support/postgres.ts';
+import { eventually, KEY, TestInlet, testConfig } from '../support/inlet.ts';
+import { createTestDatabase, query } from '../support/postgres.ts';
 import { runInlet } from '../support/process.ts';
 import { describeOnBothQueues } from '../support/queues.ts';
 
@@ -18,12 +18,13 @@ interface Outcome {
 
 describeOnBothQueues('client commands', ({ redisUrl }) => {
   let inlet: TestInlet;
+  let databaseUrl: string;
   let drop: () => Promise<void>;
   let folder: string;
 
   beforeAll(async () => {
     const database = await createTestDatabase();
-    drop = database.drop;
+    ({ url: databaseUrl, drop } = database);
     folder = await mkdtemp(join(tmpdir(), 'inlet-import-'));
     inlet = await TestInlet.start(testConfig({ databaseUrl: database.url, redisUrl }));
   });
@@ -147,8 +148,36 @@ describeOnBothQueues('client commands', ({ redisUrl }) => {
       expect(stdout).toMatch(
         new RegExp(`^${requestId}  succeeded  2/2 stored, 0 failed  accepted .* completed .*\\n$`),
       );
+      await query(
+        databaseUrl,
+        `INSERT INTO inlet.outputs (namespace, id, revision, error) VALUES ('shown', 'b', 1, 'Error: no licence')`,
+      );
+      const evaluated = await run(['requests', 'show', requestId, '-n', 'shown']);
+      expect(evaluated.stdout.split('\n').slice(1)).toEqual([
+        '  "b" is stored, and could not be evaluated: Error: no licence',
+        '',
+      ]);
+      const { data } = JSON.parse(
+        (await run(['requests', 'show', requestId, '-n', 'shown', '--json'])).stdout,
+      ) as { data: { id: string; evaluation_error?: string }[] };
+      expect(data.map(({ id, evaluation_error }) => [id, evaluation_error])).toEqual([
+        ['a', undefined],
+        ['b', 'Error: no licence'],
+      ]);
       const none = await run(['requests', 'show', 'req_01h2m7qdmdjckc30e1mnq6xqfd', '-n', 'shown']);
       expect(none).toMatchObject({ code: 1, stderr: expect.stringContaining('404') });
+    });
+
+    it('show leaves out results that are too many for one answer, and says so', async () => {
+      const ids = Array.from({ length: 6_000 }, (_, i) => `${i}`.padStart(500, '-'));
+      const requestId = await inlet.write('many', JSON.stringify({ data: ids.map((id) => ({ id })) }));
+      await eventually(() => inlet.object('many', ids[0] ?? ''));
+      for (const more of [[], ['--json']]) {
+        const { code, stdout, stderr } = await run(['requests', 'show', requestId, '-n', 'many', ...more]);
+        expect(code).toBe(0);
+        expect(stdout).toContain('succeeded');
+        expect(stderr).toContain(`/v1/data/many/requests/${requestId}/results/download-url`);
+      }
     });
   });
 });
