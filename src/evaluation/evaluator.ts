@@ -9,6 +9,7 @@ import { OperatorError } from '../errors.ts';
 import type { Log } from '../telemetry.ts';
 import type { ThreadOptions, ThreadVerdict } from './evaluator-thread.ts';
 import { EvaluatorThread, UnusableEvaluatorError } from './evaluator-thread.ts';
+import { missingFile } from './module-name.ts';
 import type { EvaluationInput } from './thread-messages.ts';
 
 /** What came of an object: an output as JSON text that Postgres can hold, or why there is none. */
@@ -64,8 +65,10 @@ export class Evaluator {
     } catch (error) {
       if (!(error instanceof UnusableEvaluatorError)) throw error;
       const [why] = error.message.split('\n');
+      const file = missingFile(options.module);
+      const noFile = file === undefined ? '' : `there is no file ${file}, and as the name of a package: `;
       throw new OperatorError(
-        `INLET_EVALUATOR is ${JSON.stringify(options.module)}, which cannot be used as an evaluator: ${why}`,
+        `INLET_EVALUATOR is ${JSON.stringify(options.module)}, which cannot be used as an evaluator: ${noFile}${why}`,
       );
     }
   }

@@ -14,3 +14,12 @@ export function importName(name: string): string {
   const isPath = name.startsWith('.') || path.isAbsolute(name) || existsSync(file);
   return isPath ? pathToFileURL(file).href : name;
 }
+
+/**
+ * @returns the file that a name may have been meant as though it was taken as that of a package, because there is no such
+ *   file; undefined where it can't have been
+ */
+export function missingFile(name: string): string | undefined {
+  const looksLikeFile = /\.[cm]?[jt]s$/.test(name);
+  return looksLikeFile && importName(name) === name && !name.startsWith('file:') ? path.resolve(name) : undefined;
+}

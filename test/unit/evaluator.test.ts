@@ -266,7 +266,8 @@ describe('the module', () => {
   });
 
   it.each([
-    ['missing.mjs', undefined, /Cannot find package 'missing\.mjs'/],
+    ['missing.mjs', undefined, /there is no file \/.*\/missing\.mjs, and .* Cannot find package 'missing\.mjs'/],
+    ['no-such-package', undefined, /evaluator: Cannot find package 'no-such-package'/],
     ['./missing.mjs', undefined, /Cannot find module '.*missing\.mjs'/],
     [
       'no-default.mjs',
