@@ -8,6 +8,9 @@ import type { Outcome } from './outcome-writer.ts';
 /** How long an endpoint's attempts that fail in the same way are told of once, in milliseconds. */
 const SAME_MS = 10_000;
 
+/** Most ways to fail that are remembered. Each of 500 endpoints has a few. */
+const MOST_KEPT = 5_000;
+
 /** Told of each attempt. */
 export type AttemptReporter = (made: MadeAttempt, event: WebhookEvent, outcome: Outcome) => void;
 
@@ -19,14 +22,16 @@ export function attemptReporter(log: Log): AttemptReporter {
   const told = new Map<string, { since: number; left: number }>();
   return (made, event, outcome) => {
     const { attempt } = made;
+    // Not remembered: the endpoints that work would push out those that don't.
+    if (outcome.delivery.status === 'succeeded') return reportAttempt(log, made, event, outcome, 0);
     const key = `${made.endpointId} ${attempt.outcome} ${attempt.statusCode} ${outcome.delivery.status}`;
     const last = told.get(key);
     const now = performance.now();
-    if (outcome.delivery.status !== 'succeeded' && last && now - last.since < SAME_MS) {
+    if (last && now - last.since < SAME_MS) {
       last.left += 1;
       return;
     }
-    if (told.size > 1_000) told.clear();
+    if (told.size >= MOST_KEPT) told.clear();
     told.set(key, { since: now, left: 0 });
     reportAttempt(log, made, event, outcome, last?.left ?? 0);
   };

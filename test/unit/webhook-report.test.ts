@@ -19,7 +19,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-it('attempts that fail in the same way have one line in ten seconds, with how many were left out', () => {
+function reporter() {
   const { log, lines } = keptLog();
   const report = attemptReporter(log);
   const attempt = (endpointId: string, status: number): void => {
@@ -27,6 +27,11 @@ it('attempts that fail in the same way have one line in ten seconds, with how ma
     const made = { ...base, attempt: judgeAnswer(status, '') };
     report(made, EVENT, conclude(made, [1_000], true));
   };
+  return { attempt, lines };
+}
+
+it('attempts that fail in the same way have one line in ten seconds, with how many were left out', () => {
+  const { attempt, lines } = reporter();
   for (let i = 0; i < 100; i += 1) attempt('ep_1', 500);
   attempt('ep_1', 404);
   attempt('ep_2', 500);
@@ -38,4 +43,13 @@ it('attempts that fail in the same way have one line in ten seconds, with how ma
   vi.advanceTimersByTime(10_001);
   attempt('ep_1', 500);
   expect(lines.at(-1)).toMatchObject({ endpoint: 'ep_1', status: 500, leftOut: 99 });
+});
+
+it('endpoints that work do not push out what is known of those that do not', () => {
+  const { attempt, lines } = reporter();
+  for (let i = 0; i < 6_000; i += 1) {
+    attempt(`ep_works_${i}`, 200);
+    attempt('ep_1', 500);
+  }
+  expect(lines.filter(({ endpoint }) => endpoint === 'ep_1')).toHaveLength(1);
 });
