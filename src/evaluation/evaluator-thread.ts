@@ -99,7 +99,8 @@ export class EvaluatorThread {
   /** @throws UnusableEvaluatorError */
   static async start(options: ThreadOptions): Promise<EvaluatorThread> {
     const thread = new EvaluatorThread(options);
-    const unusable = await thread.#loaded();
+    // One that has ended by now was loaded, and is of no use all the same.
+    const unusable = (await thread.#loaded()) ?? thread.ended;
     if (unusable === undefined) return thread;
     await thread.close();
     throw new UnusableEvaluatorError(unusable);

@@ -21,5 +21,7 @@ export function importName(name: string): string {
  */
 export function missingFile(name: string): string | undefined {
   const looksLikeFile = /\.[cm]?[jt]s$/.test(name);
-  return looksLikeFile && importName(name) === name && !name.startsWith('file:') ? path.resolve(name) : undefined;
+  return looksLikeFile && importName(name) === name && !name.startsWith('file:')
+    ? path.resolve(name)
+    : undefined;
 }

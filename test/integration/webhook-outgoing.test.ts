@@ -187,7 +187,11 @@ describe('a replay', () => {
     const options = { since: new Date(since), status: 'failed' } as const;
     expect(await replayDeliveries(on, SECOND, options)).toBe(6_000 + 4);
     const { msg_pending, msg_n0, msg_n5999 } = await statesOf(SECOND);
-    expect([msg_pending, msg_n0, msg_n5999]).toEqual(['pending 4 later', 'pending 4 later', 'pending 4 later']);
+    expect([msg_pending, msg_n0, msg_n5999]).toEqual([
+      'pending 4 later',
+      'pending 4 later',
+      'pending 4 later',
+    ]);
   });
 
   it('is refused where nothing would be sent, and leaves all as it is', async () => {

@@ -208,6 +208,11 @@ describe('an object that ends the thread', () => {
   });
 });
 
+/** Keeps this process from hearing anything of its threads for a while. */
+function hearNothing(ms: number): void {
+  for (const end = performance.now() + ms; performance.now() < end; );
+}
+
 describe('closing an evaluator', () => {
   it('ends what is in hand and what waits', async () => {
     const { evaluator, evaluate } = await start({ concurrency: 1 });
@@ -266,7 +271,11 @@ describe('the module', () => {
   });
 
   it.each([
-    ['missing.mjs', undefined, /there is no file \/.*\/missing\.mjs, and .* Cannot find package 'missing\.mjs'/],
+    [
+      'missing.mjs',
+      undefined,
+      /there is no file \/.*\/missing\.mjs, and .* Cannot find package 'missing\.mjs'/,
+    ],
     ['no-such-package', undefined, /evaluator: Cannot find package 'no-such-package'/],
     ['./missing.mjs', undefined, /Cannot find module '.*missing\.mjs'/],
     [
@@ -285,6 +294,19 @@ describe('the module', () => {
     const { message } = error as Error;
     expect(message).toMatch(why);
     expect(message).toMatch(/^INLET_EVALUATOR is ".*", which cannot be used as an evaluator: [^\n]+$/);
+  });
+
+  it('that ends its thread as soon as it is loaded stops the start, whatever of it is heard first', async () => {
+    const module = await write(
+      'exits-later.mjs',
+      'setImmediate(() => setImmediate(() => process.exit(9))); export default () => ({});',
+    );
+    const started = start({ module }).then(
+      () => 'it started',
+      (error: Error) => error.message,
+    );
+    hearNothing(2_000);
+    expect(await started).toMatch(/cannot be used as an evaluator: it ended itself with code 9$/);
   });
 
   it('that cannot be loaded any more is tried again, and nothing fails', async () => {
