@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ReplayOrder } from '../domain/batch.ts';
 import type { ClientOptions } from './client.ts';
-import { call } from './client.ts';
+import { ApiError, call } from './client.ts';
 import type { Selection } from './failed.ts';
 import { failedPath } from './failed.ts';
 import type { ListAnswer } from './print.ts';
@@ -31,9 +31,9 @@ interface ReplayAnswer {
 }
 
 interface Listed {
-  readonly request_id: string;
-  readonly index: number;
   readonly attempts: number;
+  /** To the microsecond, like `requested_at`: the texts are in the order of the times. */
+  readonly failed_at: string;
 }
 
 /**
@@ -84,20 +84,33 @@ function skipped({ not_replayable }: ReplayAnswer): string {
 async function waitForEnd(
   client: ClientOptions,
   options: ReplayOptions,
-  { requested_at }: ReplayAnswer,
+  answer: ReplayAnswer,
   stderr: Screen,
 ): Promise<void> {
   let shownAt = performance.now();
   for (;;) {
-    const left = await listed(client, options, { failed_before: requested_at, limit: String(PAGE) });
-    const found = left.data.filter(isMeant(options)).length;
-    if (found === 0 && left.next_cursor === null) return;
+    const left = await findLeft(client, options, answer);
+    if (left.count === 0) return;
     if (performance.now() - shownAt > SHOWN_MS) {
       shownAt = performance.now();
-      stderr.write(`waiting: ${count(found)}${left.next_cursor === null ? '' : ' or more'} are left\n`);
+      stderr.write(`waiting: ${count(left.count)}${left.hasMore ? ' or more' : ''} are left\n`);
     }
     await delay(POLL_MS);
   }
+}
+
+async function findLeft(
+  client: ClientOptions,
+  options: ReplayOptions,
+  { requested_at }: ReplayAnswer,
+): Promise<{ readonly count: number; readonly hasMore: boolean }> {
+  const place = placeOf(options);
+  if (place) {
+    const one = await findOne(client, options.namespace, place);
+    return { count: one && one.failed_at < requested_at ? 1 : 0, hasMore: false };
+  }
+  const page = await listed(client, options, { failed_before: requested_at, limit: String(PAGE) });
+  return { count: page.data.length, hasMore: page.next_cursor !== null };
 }
 
 /** Counts what has failed again, page by page. */
@@ -106,13 +119,34 @@ async function countFailedAgain(
   options: ReplayOptions,
   { requested_at }: ReplayAnswer,
 ): Promise<number> {
+  const place = placeOf(options);
+  if (place) return (await findOne(client, options.namespace, place)) ? 1 : 0;
   let total = 0;
   for (let cursor: string | undefined; ; ) {
     const page = await listed(client, options, { failed_since: requested_at, limit: String(PAGE), cursor });
     // What has failed for the first time is of another write.
-    total += page.data.filter(isMeant(options)).filter(({ attempts }) => attempts > 1).length;
+    total += page.data.filter(({ attempts }) => attempts > 1).length;
     if (page.next_cursor === null) return total;
     cursor = page.next_cursor;
+  }
+}
+
+/** Where the one stands that it is about; undefined where it is about more. */
+function placeOf({ requestId, index }: Selection): readonly [requestId: string, index: string] | undefined {
+  return requestId === undefined || index === undefined ? undefined : [requestId, index];
+}
+
+/** One that has failed. Not looked for in the list, of which it may be anywhere. */
+async function findOne(
+  client: ClientOptions,
+  namespace: string,
+  place: readonly [requestId: string, index: string],
+): Promise<Listed | undefined> {
+  try {
+    return await call<Listed>(client, 'GET', failedPath(namespace, ...place));
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 404) return undefined;
+    throw error;
   }
 }
 
@@ -123,9 +157,4 @@ function listed(
 ): Promise<ListAnswer<Listed>> {
   const query = { request: requestId, replayable: 'true', ...parameters };
   return call(client, 'GET', withQuery(failedPath(namespace), query));
-}
-
-/** Whether an object of the list is the one, where it is about one. */
-function isMeant({ index }: Selection): (one: Listed) => boolean {
-  return (one) => index === undefined || one.index === Number(index);
 }

@@ -82,6 +82,18 @@ describeOnBothQueues('inlet failed', ({ redisUrl }) => {
     expect(unwaited).toMatchObject({ code: 0, stdout: 'elsewhere: 0 to be replayed\n' });
   });
 
+  it('replay of one waits for that one, however many others of its request have failed', async () => {
+    const ids = Array.from({ length: 600 }, (_, i) => `o${i}`);
+    const requestId = await fail('many', ...ids);
+    const vain = await run('replay', requestId, '599', '-n', 'many', '--wait');
+    expect(vain).toMatchObject({ code: 1, stdout: 'many: 0 of 1 stored, 1 failed again\n' });
+    await refuse(databaseUrl);
+    for (const index of ['0', '599']) {
+      const one = await run('replay', requestId, index, '-n', 'many', '--wait');
+      expect(one).toMatchObject({ code: 0, stdout: 'many: 1 of 1 stored, 0 failed again\n' });
+    }
+  });
+
   it('discard takes one, those of a request, or all', async () => {
     const [first, second] = [await fail('gone', 'a', 'b'), await fail('gone', 'c')];
     expect(await run('discard', first, '0', '-n', 'gone')).toMatchObject({
