@@ -2,7 +2,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, describe, expect, inject, it } from 'vitest';
-import { PAYLOAD_VERSION } from '../../../src/domain/batch.ts';
+import { PAYLOAD_VERSION, REPLAY_VERSION } from '../../../src/domain/batch.ts';
 import type { Lane } from '../../../src/queue/lane.ts';
 import { eventually, prepare, TestInlet, testConfig } from '../../support/inlet.ts';
 import { createTestDatabase, query } from '../../support/postgres.ts';
@@ -16,6 +16,9 @@ import { startWorld } from '../world.ts';
 
 /** A folder for each version that was ever released, with jobs as that version has written them. Never changed. */
 const PAYLOADS = new URL('../payloads/', import.meta.url);
+
+type Config = Awaited<ReturnType<typeof prepare>>;
+type Row = Record<string, unknown>;
 
 interface OldJob {
   readonly id: string;
@@ -39,22 +42,17 @@ export function upgrades(queue: QueueName): void {
       for (let close = closers.pop(); close; close = closers.pop()) await close();
     });
 
-    const versions = Array.from({ length: PAYLOAD_VERSION }, (_, i) => i + 1);
-
-    it.each(versions)('finds jobs of version %i of the payload, and stores them', async (version) => {
+    /** A database of the version before, in which nothing runs. */
+    async function openOld(): Promise<{ config: Config; rows: (sql: string) => Promise<Row[]> }> {
       const { url: databaseUrl, drop } = await createTestDatabase();
       closers.push(drop);
       const redisUrl = queue === 'redis' ? (inject('redisUrl') ?? undefined) : undefined;
       const config = await prepare(testConfig({ databaseUrl, redisUrl }));
-      const rows = (sql: string) => query(databaseUrl, sql);
-      await rows(`ALTER TABLE inlet.objects ADD CONSTRAINT no_poison CHECK (NOT data ? 'poison')`);
-      const importId = 'req_01h2m7qdmdjckc30e1mnq6z000';
-      await rows(`INSERT INTO inlet.requests (request_id, namespace, status, accepted_at, completed_at, ids, objects, expected)
-                  VALUES ('${importId}', 'old', 'ingesting', now(), NULL, NULL, 0, 3)`);
-      await rows(
-        `INSERT INTO inlet.imports (request_id, expires_at, upload, chunks) VALUES ('${importId}', now(), 1, 1)`,
-      );
+      return { config, rows: (sql) => query(databaseUrl, sql) };
+    }
 
+    /** Puts the jobs of a version into the queue as they are, and starts this version. */
+    async function upgrade(config: Config, version: number): Promise<void> {
       const producer = openBackend(config).openProducer();
       closers.push(() => producer.close());
       await eventually(async () => (producer.isConnected() ? true : undefined));
@@ -67,6 +65,24 @@ export function upgrades(queue: QueueName): void {
       }
       const inlet = await TestInlet.start(config);
       closers.push(() => inlet.close());
+    }
+
+    it('has jobs of every version of the payload to find', async () => {
+      const newest = Math.max(PAYLOAD_VERSION, REPLAY_VERSION);
+      const versions = Array.from({ length: newest }, (_, i) => `v${i + 1}`);
+      expect((await readdir(PAYLOADS)).sort()).toEqual(versions);
+    });
+
+    it('finds jobs of version 1 of the payload, and stores them', async () => {
+      const { config, rows } = await openOld();
+      await rows(`ALTER TABLE inlet.objects ADD CONSTRAINT no_poison CHECK (NOT data ? 'poison')`);
+      const importId = 'req_01h2m7qdmdjckc30e1mnq6z000';
+      await rows(`INSERT INTO inlet.requests (request_id, namespace, status, accepted_at, completed_at, ids, objects, expected)
+                  VALUES ('${importId}', 'old', 'ingesting', now(), NULL, NULL, 0, 3)`);
+      await rows(
+        `INSERT INTO inlet.imports (request_id, expires_at, upload, chunks) VALUES ('${importId}', now(), 1, 1)`,
+      );
+      await upgrade(config, 1);
       await eventually(async () => {
         const done = await rows('SELECT 1 FROM inlet.requests WHERE completed_at IS NOT NULL');
         return done.length === 5 ? true : undefined;
@@ -94,6 +110,33 @@ export function upgrades(queue: QueueName): void {
       ]);
       expect(await rows('SELECT schema FROM inlet.settings')).toEqual([
         { schema: { price: { content_type: 'metadata' } } },
+      ]);
+    });
+
+    it('finds a replay of version 2 of the payload, and stores what had failed', async () => {
+      const { config, rows } = await openOld();
+      const requestId = 'req_01h2m7qdmdjckc30e1mnq6v000';
+      await rows(`INSERT INTO inlet.requests (request_id, namespace, status, accepted_at, completed_at, ids, objects, failed)
+                  VALUES ('${requestId}', 'old', 'failed', to_timestamp(1700000000), now(), '["a", "r", "s"]', 3, 2)`);
+      await rows(`INSERT INTO inlet.failed_objects
+                    (request_id, index, namespace, id, object, sqlstate, message, accepted_at, failed_at)
+                  VALUES ('${requestId}', 1, 'old', 'r', '{"id":"r","n":1.0}', '23514', 'no', to_timestamp(1700000000),
+                          to_timestamp(1700000000)),
+                         ('${requestId}', 2, 'old', 's', '{"id":"s"}', '23514', 'no', to_timestamp(1700000000),
+                          to_timestamp(1700000000))`);
+      await upgrade(config, 2);
+      await eventually(async () => {
+        const left = await rows('SELECT index FROM inlet.failed_objects');
+        return left.length === 1 ? true : undefined;
+      });
+      expect(await rows('SELECT index FROM inlet.failed_objects')).toEqual([{ index: 2 }]);
+      expect(
+        await rows(
+          `SELECT id, data::text AS data, request_id, extract(epoch FROM accepted_at)::int AS at FROM inlet.objects`,
+        ),
+      ).toEqual([{ id: 'r', data: '{"n": 1.0, "id": "r"}', request_id: requestId, at: 1_700_000_000 }]);
+      expect(await rows('SELECT status, failed FROM inlet.requests')).toEqual([
+        { status: 'failed', failed: 1 },
       ]);
     });
 
