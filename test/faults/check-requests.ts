@@ -24,6 +24,27 @@ export function checkRequests(findings: Findings): void {
   }
 }
 
+/**
+ * A request that no client knows of is one of which the answer got lost and all was overtaken before it was stored; or an
+ * import of which the URL never arrived. Each of those accounts for one.
+ */
+export function checkUnknownRequests(findings: Findings): void {
+  const { history, end } = findings;
+  const open = history.operations
+    .filter((one) => one.outcome === 'unknown' && findings.requestIdOf(one) === undefined)
+    .map(expectedOf);
+  for (const { requestId, status, objects, failed } of end.requests) {
+    if (findings.operationOf(requestId) || (status === 'queued' && objects === 0)) continue;
+    const place = open.findIndex((expected) => isDeepStrictEqual(expected, { status, objects, failed }));
+    if (place >= 0) open.splice(place, 1);
+    else
+      findings.add(
+        'invented',
+        `request ${requestId} (${status}, ${objects} objects, ${failed} failed): whose?`,
+      );
+  }
+}
+
 function expectedOf({ writes, badLines = [] }: Operation) {
   const failed = badLines.length + writes.filter(({ fails }) => fails).length;
   return {

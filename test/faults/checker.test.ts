@@ -203,6 +203,21 @@ describe('what must not be is found', () => {
     expect(rules(history([one]), told([{ ...answer, failedIndexes: [0] }]))).toEqual(['request']);
   });
 
+  it('a request that nobody has made, and not one of which the answer got lost', () => {
+    const objects = [stored('a', 1, 'a1', 10)];
+    const end = (more: ReturnType<typeof row>) => endState({ objects, requests: [row(10), more] });
+    expect(rules(history([one]), end(row(20)))).toEqual(['invented']);
+    const overtaken = { ...row(5), requestId: 'req_5' };
+    const lost = unknown(5, [write('a', 'a0')]);
+    expect(rules(history([one, lost]), end(overtaken))).toEqual([]);
+    expect(rules(history([one, lost]), end({ ...overtaken, status: 'ingesting' }))).toEqual(['invented']);
+    expect(rules(history([one, lost]), end({ ...overtaken, objects: 2 }))).toEqual(['invented']);
+    const refused = without(operation(5, [write('a', 'a0')], { outcome: 'refused' }), 'requestId');
+    expect(rules(history([one, refused]), end(overtaken))).toEqual(['invented']);
+    // An import whose URL nobody has got.
+    expect(rules(history([one]), end({ ...row(20, 0), status: 'queued' }))).toEqual([]);
+  });
+
   it('a failed object that is not kept, kept twice or changed, or that did not have to fail', () => {
     const bad = operation(10, [failing('a', 'a1')]);
     const kept = {

@@ -8,7 +8,7 @@ import { checkObjects } from './check-objects.ts';
 import { checkOrder } from './check-order.ts';
 import { checkOrigins } from './check-origins.ts';
 import { checkReads } from './check-reads.ts';
-import { checkFailures, checkRequests } from './check-requests.ts';
+import { checkFailures, checkRequests, checkUnknownRequests } from './check-requests.ts';
 import type { Finding } from './findings.ts';
 import { Findings } from './findings.ts';
 import type { EndState, History } from './history.ts';
@@ -21,6 +21,7 @@ export function check(history: History, end: EndState): readonly Finding[] {
   // First, because it finds out which requests those operations are whose answer got lost.
   checkOrigins(findings);
   checkRequests(findings);
+  checkUnknownRequests(findings);
   checkFailures(findings);
   checkOrder(findings);
   checkObjects(findings);

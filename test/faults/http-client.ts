@@ -39,7 +39,9 @@ export async function call(
     if (status === accepted) return { ...told, outcome: 'acknowledged' };
     // The queue may have broken off in the middle; when it is only full, nothing was sent to it.
     if (status === 503) return { ...told, outcome: code === 'queue_full' ? 'refused' : 'unknown' };
-    if (status !== 409 && status !== 404) onComplaint(`${what}: ${status} ${text.slice(0, 300)}`);
+    // Of an upload that goes on elsewhere, or is over.
+    const mayBeRefused = init.method === 'PUT' && (status === 409 || status === 404);
+    if (!mayBeRefused) onComplaint(`${what}: ${status} ${text.slice(0, 300)}`);
     return { ...told, outcome: 'refused' };
   } catch (error) {
     const { message, cause } = error as Error & { cause?: { code?: string } };

@@ -38,8 +38,9 @@ export class Member {
   readonly #environment: Readonly<Record<string, string>>;
   readonly #standIns: StandIns;
   readonly #processes: InletProcess[] = [];
-  /** What nobody has asked for: ends of processes, and bugs that they speak of. */
-  readonly complaints: string[] = [];
+  readonly #ends: string[] = [];
+  /** Of each process, how much of its output was looked through for bugs. */
+  readonly #seen = new Map<InletProcess, number>();
   #expectsEnd = false;
 
   constructor({ name, role, port, environment, standIns = {} }: MemberOptions) {
@@ -59,11 +60,8 @@ export class Member {
     this.#processes.push(child);
     this.#expectsEnd = false;
     void child.ended().then(({ code, stdout, stderr }) => {
-      const output = stdout + stderr;
-      if (!this.#expectsEnd)
-        this.complaints.push(`${this.name} ended by itself (${code}): ${output.slice(-2_000)}`);
-      const bug = output.split('\n').find((line) => /this is a bug|"level":60/.test(line));
-      if (bug) this.complaints.push(`${this.name}: ${bug}`);
+      if (this.#expectsEnd) return;
+      this.#ends.push(`${this.name} ended by itself (${code}): ${(stdout + stderr).slice(-2_000)}`);
     });
     return child;
   }
@@ -81,6 +79,19 @@ export class Member {
   /** All that it has written so far, of all of its processes. */
   get output(): string {
     return this.#processes.map(({ stdout, stderr }) => stdout + stderr).join('');
+  }
+
+  /** What nobody has asked for since the last call: ends of processes, and bugs that they speak of, also while they run. */
+  complaints(): readonly string[] {
+    const bugs = this.#processes.flatMap((child) => {
+      const { stdout } = child;
+      // A line that is not all there yet is looked at the next time.
+      const whole = stdout.lastIndexOf('\n') + 1;
+      const lines = stdout.slice(this.#seen.get(child) ?? 0, whole).split('\n');
+      this.#seen.set(child, whole);
+      return lines.filter((line) => /this is a bug|"level":60/.test(line)).slice(0, 5);
+    });
+    return [...this.#ends.splice(0), ...bugs.map((bug) => `${this.name}: ${bug}`)];
   }
 
   async kill(signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL'): Promise<void> {
@@ -111,7 +122,7 @@ export class Member {
   async #answers(path: string): Promise<void> {
     const asked = async (): Promise<boolean> => (await this.ask(path)).status === 200;
     await waitFor(`${this.name} to answer 200 at /${path}`, asked, 60_000).catch((cause: unknown) => {
-      const told = [...this.complaints, this.output.slice(-4_000)].join('\n');
+      const told = [...this.complaints(), this.output.slice(-4_000)].join('\n');
       throw new Error(`${this.name} does not recover: ${told}`, { cause });
     });
   }

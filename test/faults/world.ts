@@ -175,7 +175,7 @@ async function open(
       const { depth } = await whenConnected(() => batches.load());
       return depth.writes + depth.imports;
     },
-    complaints: () => members.flatMap((member) => member.complaints.splice(0)),
+    complaints: () => members.flatMap((member) => member.complaints()),
   };
 }
 

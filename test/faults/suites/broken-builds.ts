@@ -90,8 +90,9 @@ export function brokenBuilds(queue: QueueName): void {
       }
       const history = await workload.stop();
       await settled(world, history);
-      const complaints: string[] = [];
+      const complaints = [...history.complaints];
       const end = await readEndState(world, namespace, history, complaints);
+      complaints.push(...world.complaints());
       return check({ ...history, complaints }, end);
     }
 

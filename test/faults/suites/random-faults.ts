@@ -44,6 +44,8 @@ export function randomFaults(queue: QueueName): void {
         const found = findings.slice(0, 20);
         report(`${queue}: ${JSON.stringify({ ...result, findings: found })}`);
         expect(found, `seed ${result.seed}: ${result.faults}`).toEqual([]);
+        // Where nothing was promised, nothing was tested.
+        expect(result.counts.acknowledged, `seed ${result.seed}: ${result.faults}`).toBeGreaterThan(0);
       }
     });
   });
