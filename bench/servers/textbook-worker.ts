@@ -19,9 +19,7 @@ const pool = new pg.Pool({ connectionString: databaseUrl, max: CONCURRENCY });
 const worker = new Worker<Write>(
   'textbook',
   async ({ data: { namespace, objects } }) => {
-    // A single statement is a transaction by itself, and saves two round trips.
-    if (Array.isArray(objects)) await storeAll(namespace, objects);
-    else await store(pool, namespace, objects);
+    await storeAll(namespace, Array.isArray(objects) ? objects : [objects]);
   },
   { connection: { url: redisUrl, maxRetriesPerRequest: null }, concurrency: CONCURRENCY },
 );
@@ -46,7 +44,7 @@ async function storeAll(namespace: string, objects: readonly PlainObject[]): Pro
   }
 }
 
-async function store(on: pg.Pool | pg.PoolClient, namespace: string, object: PlainObject): Promise<void> {
+async function store(on: pg.PoolClient, namespace: string, object: PlainObject): Promise<void> {
   await on.query({
     name: 'upsert',
     text: UPSERT_ONE,
