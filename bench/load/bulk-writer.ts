@@ -82,8 +82,7 @@ async function write(client: pg.Client): Promise<void> {
   for await (const { text, count } of batches) {
     if (statement === 'inlet') {
       await upsertObjects(queryableOn(client), {
-        acceptedAt: acceptedAt.getTime() * 1_000,
-        requests: [{ id: 'req_bulk', namespace }],
+        requests: [{ id: 'req_bulk', namespace, acceptedAt: acceptedAt.getTime() * 1_000 }],
         requestOf: Array.from({ length: count }, () => 0),
         objects: text.replaceAll('\n', ','),
       });

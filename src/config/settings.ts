@@ -154,7 +154,7 @@ export const SETTINGS = {
     default: '4',
     allowed: 'a whole number from 1 to 64',
     description:
-      'Batches that one worker process stores at the same time, each over a connection of its own; and half as many chunks of imports',
+      'Transactions in which one worker process stores batches at the same time, each over a connection of its own; and half as many chunks of imports',
     parse: wholeNumber(1, 64),
   }),
   historyLimit: setting({

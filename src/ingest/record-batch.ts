@@ -1,4 +1,4 @@
-/** Records what became of a batch's requests; part of the transaction that stores their objects. */
+/** Records what became of the requests of batches; part of the transaction that stores their objects. */
 import type { Batch, BatchRequest, ImportChunk, ObjectPlace } from '../domain/batch.ts';
 import { requestIds } from '../domain/batch.ts';
 import { storableText } from '../domain/storable.ts';
@@ -7,8 +7,10 @@ import type { WaitingPart } from '../store/evaluations.ts';
 import { recordEvaluations } from '../store/evaluations.ts';
 import { keepFailedObjects } from '../store/failed-objects.ts';
 import { recordChunk } from '../store/imports.ts';
+import type { WriteRequest } from '../store/objects.ts';
 import type { ObjectKey } from '../store/outputs.ts';
 import { deleteOutputs } from '../store/outputs.ts';
+import type { StoredRequest } from '../store/requests.ts';
 import { recordRequests } from '../store/requests.ts';
 import { applySchemas } from '../store/settings.ts';
 
@@ -22,31 +24,81 @@ export interface Stored {
   readonly endpointIds: readonly string[];
 }
 
-/** What `upsertObjects` has to know of a batch beside its objects. */
-export function writeContext(batch: Batch) {
+/** What `upsertObjects` has to know of the requests of a batch. */
+export function writeRequests(batch: Batch): WriteRequest[] {
   const ids = requestIds(batch);
-  return {
-    acceptedAt: batch.acceptedAt,
-    requests: batch.requests.map(({ namespace }, position) => ({ id: ids[position] ?? '', namespace })),
-  };
+  const { acceptedAt } = batch;
+  return batch.requests.map(({ namespace }, position) => ({
+    id: ids[position] ?? '',
+    namespace,
+    acceptedAt,
+  }));
+}
+
+/** A batch whose objects are stored, but for those that failed. */
+interface StoredBatch {
+  readonly batch: Batch;
+  readonly failed: readonly ObjectPlace[];
+}
+
+/** What came of recording a batch. */
+interface Recorded {
+  /** Whether any of its requests is to be evaluated. */
+  readonly waits: boolean;
+  /** Those of its requests with failed objects that were not recorded before, when the batch came the first time. */
+  readonly fresh: ReadonlySet<string>;
 }
 
 /**
- * Records the requests of a batch as done and chunks of imports as stored, and applies the schemas that came along.
- * @param failed the objects that could not be stored
+ * Records the requests of batches as done and chunks of imports as stored, and applies the schemas that came along.
  * @param evaluates whether requests are done only when their objects have been evaluated
- * @returns whether any is to be evaluated; and which of those with failed objects were not recorded before, when the
- *   batch came the first time
+ * @returns for each batch what came of it
  * @throws StaleChunkError where nothing of the batch is to be stored
  */
-export async function recordBatch(
+export async function recordBatches(
   transaction: Queryable,
-  batch: Batch,
-  failed: readonly ObjectPlace[],
+  batches: readonly StoredBatch[],
   evaluates: boolean,
-): Promise<{ readonly waits: boolean; readonly fresh: ReadonlySet<string> }> {
+): Promise<Recorded[]> {
+  const parts = batches.map(({ batch, failed }) => ({
+    ...{ batch, failed },
+    requests: doneRequests(batch, failed, evaluates),
+  }));
+  const whole = parts
+    .map(({ batch: { acceptedAt }, requests }) => ({ acceptedAt, requests: withoutChunks(requests) }))
+    .filter(({ requests }) => requests.length > 0);
+  const rows = whole.length > 0 ? await recordRequests(transaction, whole) : [];
+  const isWaiting = new Map(rows.map(({ requestId, waits }) => [requestId, waits]));
+  const recorded: Recorded[] = [];
+  for (const { batch, failed, requests } of parts) {
+    const own = requests.filter(({ id }) => isWaiting.has(id));
+    const fresh = new Set(own.map(({ id }) => id));
+    const waiting: WaitingPart[] = own
+      .filter(({ id }) => isWaiting.get(id))
+      .map(({ id }) => ({ requestId: id }));
+    for (const { namespace, ids, chunk, waits } of requests) {
+      // A chunk is alone in its batch, so all that failed is its own.
+      if (!chunk) continue;
+      const isNew = await recordImportChunk(transaction, batch.acceptedAt, { namespace, ids, chunk, failed });
+      if (isNew) fresh.add(chunk.requestId);
+      if (isNew && waits) waiting.push({ requestId: chunk.requestId, chunk: chunk.chunk });
+    }
+    if (waiting.length > 0) await recordEvaluations(transaction, batch.id, waiting);
+    recorded.push({ waits: waiting.length > 0, fresh });
+  }
+  if (evaluates) await deleteAllOutputs(transaction, batches);
+  // Last, because a namespace's settings are one row, which all workers of a busy namespace may want.
+  for (const { batch } of batches) await applyBatchSchemas(transaction, batch);
+  return recorded;
+}
+
+interface DoneRequest extends StoredRequest {
+  readonly chunk: ImportChunk | undefined;
+}
+
+function doneRequests(batch: Batch, failed: readonly ObjectPlace[], evaluates: boolean): DoneRequest[] {
   const ids = requestIds(batch);
-  const requests = batch.requests.map((request, position) => {
+  return batch.requests.map((request, position) => {
     const failures = failed.filter((of) => of.request === position).length;
     // Deletes, and requests of which nothing was stored, leave nothing to evaluate.
     const waits = evaluates && !request.isDelete && request.ids.length > failures;
@@ -59,30 +111,24 @@ export async function recordBatch(
       chunk: request.import,
     };
   });
-  const whole = requests.filter(({ chunk }) => !chunk).map(({ chunk: _, ...request }) => request);
-  const recorded = whole.length > 0 ? await recordRequests(transaction, batch.acceptedAt, whole) : [];
-  const fresh = new Set(recorded.map(({ requestId }) => requestId));
-  const waiting: WaitingPart[] = recorded
-    .filter((request) => request.waits)
-    .map(({ requestId }) => ({ requestId }));
-  for (const { namespace, ids: chunkIds, chunk, waits } of requests) {
-    // A chunk is alone in its batch, so all that failed is its own.
-    if (!chunk) continue;
-    const isNew = await recordImportChunk(transaction, batch.acceptedAt, {
-      ...{ namespace, ids: chunkIds, chunk, failed },
-    });
-    if (isNew) fresh.add(chunk.requestId);
-    if (isNew && waits) waiting.push({ requestId: chunk.requestId, chunk: chunk.chunk });
-  }
-  if (waiting.length > 0) await recordEvaluations(transaction, batch.id, waiting);
-  const deleted = batch.requests.filter(({ isDelete }) => isDelete);
-  if (evaluates && deleted.length > 0) await deleteOutputs(transaction, deleted.flatMap(keysOf));
-  // Last, because a namespace's settings are one row, which all workers of a busy namespace may want.
+}
+
+function withoutChunks(requests: readonly DoneRequest[]): StoredRequest[] {
+  return requests.filter(({ chunk }) => !chunk).map(({ chunk: _, ...request }) => request);
+}
+
+/** Together, so that rows are deleted in the order of their key. */
+async function deleteAllOutputs(transaction: Queryable, batches: readonly StoredBatch[]): Promise<void> {
+  const deleted = batches.flatMap(({ batch }) => batch.requests.filter(({ isDelete }) => isDelete));
+  if (deleted.length > 0) await deleteOutputs(transaction, deleted.flatMap(keysOf));
+}
+
+async function applyBatchSchemas(transaction: Queryable, batch: Batch): Promise<void> {
+  const ids = requestIds(batch);
   const schemas = batch.requests.flatMap(({ namespace, schema }, position) =>
     schema === undefined ? [] : [{ namespace, schema, requestId: ids[position] ?? '' }],
   );
   if (schemas.length > 0) await applySchemas(transaction, batch.acceptedAt, schemas);
-  return { waits: waiting.length > 0, fresh };
 }
 
 function keysOf({ namespace, ids }: BatchRequest): ObjectKey[] {

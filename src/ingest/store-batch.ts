@@ -1,20 +1,26 @@
-/** Stores a batch: everything that comes of it in one transaction. */
+/** Stores batches: everything that comes of one is in one transaction, and several may share it. */
 import type { Batch, ObjectPlace } from '../domain/batch.ts';
 import { objectPlaces } from '../domain/batch.ts';
-import type { Database } from '../store/database.ts';
+import type { Database, Queryable } from '../store/database.ts';
 import { faultKind } from '../store/faults.ts';
 import { finishImport, StaleChunkError } from '../store/imports.ts';
-import { upsertObjects } from '../store/objects.ts';
+import type { WriteRequest } from '../store/objects.ts';
+import { upsertAndTell, upsertObjects } from '../store/objects.ts';
 import { storing } from '../store/webhook-outbox.ts';
 import { writeEvents } from './batch-events.ts';
 import type { Stored } from './record-batch.ts';
-import { recordBatch, writeContext } from './record-batch.ts';
+import { recordBatches, writeRequests } from './record-batch.ts';
 import { storeIsolated } from './store-isolated.ts';
 import type { StoreObserver, StoreOutcome } from './store-outcome.ts';
 import { isReplay, storeReplay } from './store-replay.ts';
 
 /** Of a chunk that doesn't count any more. */
 const NOTHING: StoreOutcome = { requests: 0, objects: 0, stored: 0, overtaken: 0, failed: 0 };
+
+interface StoreOptions {
+  readonly onProgress: () => void;
+  readonly evaluates: boolean;
+}
 
 /**
  * Stores the objects of a batch and records its requests as done, or replays what the batch says. Doing it again
@@ -28,12 +34,14 @@ export async function storeBatch(
   observer: StoreObserver = {},
 ): Promise<StoreOutcome> {
   if (isReplay(batch)) return storeReplay(database, batch, observer);
-  const { onProgress = () => undefined, onEvents, onWaiting } = observer;
+  const options = storeOptions(observer);
   try {
-    const evaluates = onWaiting !== undefined;
-    const { outcome, waits, endpointIds } = await store(database, batch, { onProgress, evaluates });
-    if (endpointIds.length > 0) onEvents?.(endpointIds);
-    if (waits) onWaiting?.(batch.id);
+    const stored = await storeWhole(database, [batch], options).catch((error: unknown) => {
+      if (faultKind(error) !== 'data') throw error;
+      options.onProgress();
+      return storeIsolated(database, batch, objectPlaces(batch), options).then((one) => [one]);
+    });
+    const [outcome = NOTHING] = tell([batch], stored, observer);
     // Also where the chunk was stored before: the worker may have died in between.
     for (const { import: chunk } of batch.requests) {
       if (chunk) await finishImport(database, chunk.requestId);
@@ -45,51 +53,115 @@ export async function storeBatch(
   }
 }
 
-interface StoreOptions {
-  readonly onProgress: () => void;
-  readonly evaluates: boolean;
+/**
+ * Whether a batch may share a transaction. Chunks of imports are large enough, replays take several transactions, and
+ * settings are rows that all workers may want: two transactions could wait for each other's.
+ */
+export function canShare(batch: Batch): boolean {
+  return (
+    !isReplay(batch) && batch.requests.every((request) => !request.import && request.schema === undefined)
+  );
 }
 
-async function store(
+/**
+ * As {@link storeBatch}, for batches that {@link canShare}, in one transaction.
+ * @returns what became of each
+ * @throws as {@link storeBatch}, and pg.DatabaseError of kind `data`: then each has to be stored on its own
+ */
+export async function storeTogether(
   database: Database,
-  batch: Batch,
-  options: StoreOptions,
-): Promise<{ outcome: StoreOutcome; waits: boolean; endpointIds: readonly string[] }> {
-  const places = objectPlaces(batch);
-  const rejected = batch.requests.reduce((sum, { import: chunk }) => sum + (chunk?.rejected.length ?? 0), 0);
-  const { stored, failed, ...rest } = await storeObjects(database, batch, places, options);
-  const outcome = {
-    requests: batch.requests.length,
-    objects: places.length + rejected,
+  batches: readonly Batch[],
+  observer: StoreObserver = {},
+): Promise<StoreOutcome[]> {
+  const inOrder = batches.toSorted(byOrder);
+  const outcomes = tell(inOrder, await storeWhole(database, inOrder, storeOptions(observer)), observer);
+  return batches.map((batch) => outcomes[inOrder.indexOf(batch)] ?? NOTHING);
+}
+
+/** In the order of their writes. */
+function byOrder(a: Batch, b: Batch): number {
+  if (a.acceptedAt !== b.acceptedAt) return a.acceptedAt - b.acceptedAt;
+  return a.id < b.id ? -1 : 1;
+}
+
+function storeOptions({ onProgress = () => undefined, onWaiting }: StoreObserver): StoreOptions {
+  return { onProgress, evaluates: onWaiting !== undefined };
+}
+
+/** Tells what is committed. @returns what became of each batch */
+function tell(
+  batches: readonly Batch[],
+  stored: readonly Stored[],
+  { onEvents, onWaiting }: StoreObserver,
+): StoreOutcome[] {
+  const endpointIds = [...new Set(stored.flatMap((one) => one.endpointIds))];
+  if (endpointIds.length > 0) onEvents?.(endpointIds);
+  batches.forEach(({ id }, i) => {
+    if (stored[i]?.waits) onWaiting?.(id);
+  });
+  return batches.map((batch, i) => outcomeOf(batch, stored[i] ?? { stored: 0, failed: 0 }));
+}
+
+function outcomeOf({ requests }: Batch, { stored, failed }: Pick<Stored, 'stored' | 'failed'>): StoreOutcome {
+  const objects = requests.reduce((sum, { ids }) => sum + ids.length, 0);
+  const rejected = requests.reduce((sum, { import: chunk }) => sum + (chunk?.rejected.length ?? 0), 0);
+  return {
+    requests: requests.length,
+    objects: objects + rejected,
     stored,
-    overtaken: places.length - stored - failed,
+    overtaken: objects - stored - failed,
     failed: failed + rejected,
   };
-  return { outcome, ...rest };
 }
 
-async function storeObjects(
+/** Stores all objects of batches, which are in the order of their writes, or none. */
+function storeWhole(
   database: Database,
-  batch: Batch,
-  places: readonly ObjectPlace[],
-  options: StoreOptions,
-): Promise<Stored> {
-  const { onProgress, evaluates } = options;
-  try {
-    return await storing(database, async (transaction, subscriptions) => {
-      const stored = await upsertObjects(transaction, {
-        ...writeContext(batch),
-        requestOf: places.map(({ request }) => request),
-        objects: batch.objects,
-      });
-      onProgress();
-      const { waits } = await recordBatch(transaction, batch, [], evaluates);
-      const endpointIds = await writeEvents(transaction, subscriptions, batch, places, [], evaluates);
-      return { stored, failed: 0, waits, endpointIds };
-    });
-  } catch (error) {
-    if (faultKind(error) !== 'data') throw error;
+  batches: readonly Batch[],
+  { onProgress, evaluates }: StoreOptions,
+): Promise<Stored[]> {
+  const places = batches.map(objectPlaces);
+  return storing(database, async (transaction, subscriptions) => {
+    const written = await upsertBatches(transaction, batches, places);
     onProgress();
-    return storeIsolated(database, batch, places, options);
+    const recorded = await recordBatches(
+      transaction,
+      batches.map((batch) => ({ batch, failed: [] })),
+      evaluates,
+    );
+    const stored: Stored[] = [];
+    for (const [i, batch] of batches.entries()) {
+      const own = places[i] ?? [];
+      const endpointIds = await writeEvents(transaction, subscriptions, batch, own, [], evaluates);
+      stored.push({ stored: written[i] ?? 0, failed: 0, waits: recorded[i]?.waits ?? false, endpointIds });
+    }
+    return stored;
+  });
+}
+
+/** @returns how many objects of each batch were written */
+async function upsertBatches(
+  transaction: Queryable,
+  batches: readonly Batch[],
+  places: readonly (readonly ObjectPlace[])[],
+): Promise<number[]> {
+  const requests: WriteRequest[] = [];
+  const requestOf: number[] = [];
+  const batchOf = new Map<string, number>();
+  batches.forEach((batch, i) => {
+    const first = requests.length;
+    for (const request of writeRequests(batch)) {
+      batchOf.set(request.id, i);
+      requests.push(request);
+    }
+    for (const { request } of places[i] ?? []) requestOf.push(first + request);
+  });
+  const writes = { requests, requestOf, objects: batches.map(({ objects }) => objects).join(',') };
+  if (batches.length === 1) return [await upsertObjects(transaction, writes)];
+  const written = batches.map(() => 0);
+  for (const requestId of await upsertAndTell(transaction, writes)) {
+    const i = batchOf.get(requestId) ?? 0;
+    written[i] = (written[i] ?? 0) + 1;
   }
+  return written;
 }

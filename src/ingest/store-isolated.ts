@@ -1,6 +1,5 @@
 /** Stores a batch that Postgres has refused for its data: all of it but the objects that it is about. */
 import type { Batch, ObjectPlace } from '../domain/batch.ts';
-import { requestIds } from '../domain/batch.ts';
 import { splitList } from '../domain/json-text.ts';
 import { storableText } from '../domain/storable.ts';
 import { attemptWrite } from '../store/attempt-write.ts';
@@ -12,7 +11,7 @@ import { storing } from '../store/webhook-outbox.ts';
 import { writeEvents } from './batch-events.ts';
 import { groupByKey, isolate } from './isolate.ts';
 import type { Stored } from './record-batch.ts';
-import { recordBatch, writeContext } from './record-batch.ts';
+import { recordBatches, writeRequests } from './record-batch.ts';
 
 interface ObjectWrite extends ObjectPlace {
   readonly text: string;
@@ -30,12 +29,13 @@ export async function storeIsolated(
     throw new Error(`batch ${batch.id} names ${places.length} objects and holds ${texts.length}`);
   }
   const writes = places.map((place, i): ObjectWrite => ({ ...place, text: texts[i] ?? '' }));
+  const requests = writeRequests(batch);
   return storing(database, async (transaction, subscriptions) => {
     let stored = 0;
     const failures = await isolate(groupByKey(writes), async (some) => {
       const { written, refusal } = await attemptWrite(transaction, () =>
         upsertObjects(transaction, {
-          ...writeContext(batch),
+          requests,
           requestOf: some.map(({ request }) => request),
           objects: some.map(({ text }) => text).join(','),
         }),
@@ -44,10 +44,9 @@ export async function storeIsolated(
       onProgress();
       return refusal;
     });
-    const ids = requestIds(batch);
     const failed = failures.map(
       ({ write, reason }): FailedObject => ({
-        requestId: ids[write.request] ?? '',
+        requestId: requests[write.request]?.id ?? '',
         index: write.index,
         namespace: write.namespace,
         id: storableText(write.id),
@@ -56,11 +55,11 @@ export async function storeIsolated(
       }),
     );
     const failedPlaces = failures.map(({ write, reason }) => ({ ...write, message: reason.message }));
-    const { waits, fresh } = await recordBatch(transaction, batch, failedPlaces, evaluates);
+    const [recorded] = await recordBatches(transaction, [{ batch, failed: failedPlaces }], evaluates);
     // Of a batch that comes a second time, what had failed may have been stored or discarded since.
-    const keep = failed.filter(({ requestId }) => fresh.has(requestId));
+    const keep = failed.filter(({ requestId }) => recorded?.fresh.has(requestId));
     await keepFailedObjects(transaction, batch.acceptedAt, keep);
     const endpointIds = await writeEvents(transaction, subscriptions, batch, places, failedPlaces, evaluates);
-    return { stored, failed: failed.length, waits, endpointIds };
+    return { stored, failed: failed.length, waits: recorded?.waits ?? false, endpointIds };
   });
 }

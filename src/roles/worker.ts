@@ -1,14 +1,17 @@
 /** A worker: builds what it needs out of the modules, and closes it in reverse order. */
 import type { Running } from '../closing.ts';
 import { Closing } from '../closing.ts';
+import type { Batch } from '../domain/batch.ts';
 import { createBatchIds, requestIdAt } from '../domain/request-id.ts';
 import { buildHealthServer } from '../http/server.ts';
 import { LoadSampler } from '../ingest/load-sampler.ts';
 import { Sampler } from '../ingest/sampler.ts';
-import { storeBatch } from '../ingest/store-batch.ts';
+import { canShare, storeBatch, storeTogether } from '../ingest/store-batch.ts';
+import { StoreLine } from '../ingest/store-line.ts';
 import { batchHandler } from '../ingest/worker.ts';
 import type { WatchLimits } from '../ingest/worker-watch.ts';
 import { WATCH_LIMITS, WorkerWatch } from '../ingest/worker-watch.ts';
+import { laneOf } from '../queue/lane.ts';
 import { readiness } from '../readiness.ts';
 import type { RuntimeConfig, SharedParts } from '../runtime.ts';
 import { createMetrics, openDatabase, queueProvider, requireSchemas } from '../runtime.ts';
@@ -28,6 +31,9 @@ const RETENTION_INTERVAL_MS = 60 * 60_000;
 
 /** How often failed objects are counted, in milliseconds. */
 const FAILED_INTERVAL_MS = 15_000;
+
+/** For each transaction at a time so many batches are in hand: what waits for one is there to share the next. */
+const BATCHES_IN_HAND = 4;
 
 /** Longest time that batches in hand, and a run of retention, may take when the worker stops, in milliseconds. */
 const WORKER_GRACE_MS = 8_000;
@@ -60,6 +66,7 @@ export async function startWorker(
   const closing = new Closing(log);
   // Files leave half of what a worker can do to single writes, and use it up themselves when there are none.
   const importConcurrency = Math.ceil(config.workerConcurrency / 2);
+  const writesInHand = config.workerConcurrency * BATCHES_IN_HAND;
   try {
     const metrics = parts.metrics ?? (await createMetrics());
     if (!parts.metrics) closing.add('metrics', () => metrics.close());
@@ -75,7 +82,7 @@ export async function startWorker(
 
     const watch = new WorkerWatch({
       queue: { takeable: (lane) => queue.takeable(lane) },
-      concurrency: { writes: config.workerConcurrency, imports: importConcurrency },
+      concurrency: { writes: writesInHand, imports: importConcurrency },
       limits: parts.limits ?? WATCH_LIMITS,
     });
     closing.add('watch', async () => watch.close());
@@ -97,13 +104,25 @@ export async function startWorker(
 
     const observer = metrics.worker({ inHand: (lane) => watch.inHand(lane), problem });
     const told = onWaiting ? { onEvents, onWaiting } : { onEvents };
+    const alone = (batch: Batch, onProgress: () => void) =>
+      storeBatch(database, batch, { onProgress, ...told });
+    const line = new StoreLine(
+      {
+        alone,
+        together: (batches, onProgress) => storeTogether(database, batches, { onProgress, ...told }),
+        canShare,
+      },
+      config.workerConcurrency,
+    );
     const handler = batchHandler(
-      (batch, onProgress) => storeBatch(database, batch, { onProgress, ...told }),
+      // Chunks are large enough, and have connections of their own.
+      (batch, onProgress) =>
+        laneOf(batch) === 'imports' ? alone(batch, onProgress) : line.store(batch, onProgress),
       log,
       { ...observer, onProgress: (batch) => watch.onProgress(batch) },
     );
     const consumer = provider.consume(watch.handler(handler), {
-      concurrency: config.workerConcurrency,
+      concurrency: writesInHand,
       importConcurrency,
     });
     const stop = () => Promise.all([consumer.close(WORKER_GRACE_MS), webhooks.close()]);

@@ -2,11 +2,17 @@
 import type { Queryable } from './database.ts';
 import { MICROS_OF, TIME_FROM_MICROS } from './sql-time.ts';
 
-/** Objects to be written, all accepted at the same time; the arrays run in parallel. */
-export interface ObjectWrites {
+/** A request whose objects are to be written. */
+export interface WriteRequest {
+  readonly id: string;
+  readonly namespace: string;
   /** Microseconds since 1970. */
   readonly acceptedAt: number;
-  readonly requests: readonly { readonly id: string; readonly namespace: string }[];
+}
+
+/** Objects to be written, in the order in which they were accepted. */
+export interface ObjectWrites {
+  readonly requests: readonly WriteRequest[];
   /** For each object the position of its request in `requests`. */
   readonly requestOf: readonly number[];
   /** The objects' JSON text in the same order, separated by commas; a delete is the id alone, as a JSON string. */
@@ -27,7 +33,7 @@ export interface StoredObject {
 }
 
 /**
- * One statement for the whole batch:
+ * One statement for all of them:
  *
  * - the objects come as one JSON text, which Postgres parses and takes apart itself, so every digit is kept;
  * - a string among them is the id of an object that is to be deleted: its row stays, with null as its data, so
@@ -37,30 +43,29 @@ export interface StoredObject {
  * - a row is replaced only by a write that was accepted later, so that workers need no order among
  *   themselves and a batch that is stored a second time changes nothing.
  *
- * What is replayed comes of many requests, each with its own time. It also replaces what its own request has stored: of the
- * writes of one id in a request those that failed are the later ones, because the last that could be stored was.
+ * @param overtakes how the order of a write has to compare with that of what is stored
  */
-const upsert = (isReplay: boolean): string => `
+const upsert = (overtakes: '<' | '<='): string => `
   WITH request AS (
-    SELECT position - 1 AS position, id, namespace${isReplay ? ', micros' : ''}
-    FROM ROWS FROM (unnest($3::text[]), unnest($4::text[])${isReplay ? ', unnest($5::bigint[])' : ''})
-           WITH ORDINALITY AS r (id, namespace, ${isReplay ? 'micros, ' : ''}position)
+    SELECT position - 1 AS position, id, namespace, ${TIME_FROM_MICROS('micros')} AS accepted_at
+    FROM ROWS FROM (unnest($3::text[]), unnest($4::text[]), unnest($5::bigint[]))
+           WITH ORDINALITY AS r (id, namespace, micros, position)
   ), object AS (
     SELECT request.namespace COLLATE "C" AS namespace,
            (CASE jsonb_typeof(o.data) WHEN 'string' THEN o.data #>> '{}' ELSE o.data ->> 'id' END)
              COLLATE "C" AS id,
            CASE jsonb_typeof(o.data) WHEN 'string' THEN NULL ELSE o.data END AS data,
-           request.id AS request_id, ${isReplay ? 'request.micros, ' : ''}o.position
+           request.accepted_at, request.id AS request_id, o.position
     FROM ROWS FROM (jsonb_array_elements($1::jsonb), unnest($2::int[]))
            WITH ORDINALITY AS o (data, request, position)
     JOIN request ON request.position = o.request
   ), latest AS (
-    SELECT DISTINCT ON (namespace, id) namespace, id, data, request_id${isReplay ? ', micros' : ''}
+    SELECT DISTINCT ON (namespace, id) namespace, id, data, accepted_at, request_id
     FROM object
     ORDER BY namespace, id, position DESC
   )
   INSERT INTO inlet.objects AS stored (namespace, id, data, accepted_at, request_id)
-  SELECT namespace, id, data, ${TIME_FROM_MICROS(isReplay ? 'micros' : '$5')}, request_id FROM latest
+  SELECT namespace, id, data, accepted_at, request_id FROM latest
   ON CONFLICT (namespace, id) DO UPDATE SET
     data = excluded.data,
     revision = stored.revision + (
@@ -71,10 +76,25 @@ const upsert = (isReplay: boolean): string => `
     accepted_at = excluded.accepted_at,
     request_id = excluded.request_id,
     updated_at = now()
-  WHERE (stored.accepted_at, stored.request_id) ${isReplay ? '<=' : '<'} (excluded.accepted_at, excluded.request_id)`;
+  WHERE (stored.accepted_at, stored.request_id) ${overtakes} (excluded.accepted_at, excluded.request_id)`;
 
-const UPSERT = upsert(false);
-const UPSERT_REPLAYED = upsert(true);
+const UPSERT = upsert('<');
+
+/**
+ * Also replaces what its own request has stored: of the writes of one id in a request those that failed are the later
+ * ones, because the last that could be stored was.
+ */
+const UPSERT_REPLAYED = upsert('<=');
+
+function upsertValues({ requests, requestOf, objects }: ObjectWrites): unknown[] {
+  return [
+    `[${objects}]`,
+    `{${requestOf.join()}}`,
+    requests.map(({ id }) => id),
+    requests.map(({ namespace }) => namespace),
+    `{${requests.map(({ acceptedAt }) => acceptedAt).join()}}`,
+  ];
+}
 
 /**
  * Writes objects where they are newer than what is stored.
@@ -82,17 +102,20 @@ const UPSERT_REPLAYED = upsert(true);
  * @throws pg.DatabaseError of kind `data` where Postgres refuses one of them; then none is written
  */
 export async function upsertObjects(on: Queryable, writes: ObjectWrites): Promise<number> {
-  return on.write({
-    name: 'upsert-objects',
-    text: UPSERT,
-    values: [
-      `[${writes.objects}]`,
-      `{${writes.requestOf.join()}}`,
-      writes.requests.map(({ id }) => id),
-      writes.requests.map(({ namespace }) => namespace),
-      writes.acceptedAt,
-    ],
+  return on.write({ name: 'upsert-objects', text: UPSERT, values: upsertValues(writes) });
+}
+
+/**
+ * As {@link upsertObjects}.
+ * @returns for each object that was written the id of its request
+ */
+export async function upsertAndTell(on: Queryable, writes: ObjectWrites): Promise<readonly string[]> {
+  const rows = await on.query<{ request_id: string }>({
+    name: 'upsert-and-tell',
+    text: `${UPSERT} RETURNING request_id`,
+    values: upsertValues(writes),
   });
+  return rows.map(({ request_id }) => request_id);
 }
 
 /** An object that is written once more. */
@@ -110,16 +133,12 @@ export interface ReplayedWrite {
  * @param writes in the order in which they are to count where they have the same id
  */
 export async function upsertReplayed(on: Queryable, writes: readonly ReplayedWrite[]): Promise<number> {
-  return on.write({
-    text: UPSERT_REPLAYED,
-    values: [
-      `[${writes.map(({ object }) => object).join(',')}]`,
-      writes.map((_, position) => position),
-      writes.map(({ requestId }) => requestId),
-      writes.map(({ namespace }) => namespace),
-      writes.map(({ acceptedAt }) => acceptedAt),
-    ],
+  const values = upsertValues({
+    requests: writes.map(({ requestId, ...write }) => ({ id: requestId, ...write })),
+    requestOf: writes.map((_, position) => position),
+    objects: writes.map(({ object }) => object).join(','),
   });
+  return on.write({ text: UPSERT_REPLAYED, values });
 }
 
 /** What is read of an object beside its data. */

@@ -39,13 +39,21 @@ export interface RequestRecord {
   readonly isImport: boolean;
 }
 
+/** Requests that were accepted at the same time. */
+export interface AcceptedRequests {
+  /** Microseconds since 1970. */
+  readonly acceptedAt: number;
+  readonly requests: readonly StoredRequest[];
+}
+
 const RECORD = `
   INSERT INTO inlet.requests (request_id, namespace, status, accepted_at, completed_at, ids, objects, failed)
   SELECT r ->> 'id', r ->> 'namespace',
          CASE WHEN r ? 'waits' THEN 'ingesting' ELSE CASE (r ->> 'failed')::int WHEN 0 THEN 'succeeded' ELSE 'failed' END END,
-         ${TIME_FROM_MICROS('$2')}, CASE WHEN r ? 'waits' THEN NULL ELSE now() END,
+         ${TIME_FROM_MICROS('accepted.micros')}, CASE WHEN r ? 'waits' THEN NULL ELSE now() END,
          r -> 'ids', jsonb_array_length(r -> 'ids'), (r ->> 'failed')::int
-  FROM jsonb_array_elements($1::jsonb) AS r
+  FROM ROWS FROM (jsonb_array_elements($1::jsonb), unnest($2::bigint[])) AS accepted (requests, micros),
+       jsonb_array_elements(accepted.requests) AS r
   ON CONFLICT (request_id) DO NOTHING`;
 
 /**
@@ -55,11 +63,13 @@ const RECORD = `
  */
 export async function recordRequests(
   on: Queryable,
-  acceptedAt: number,
-  requests: readonly StoredRequest[],
+  accepted: readonly AcceptedRequests[],
 ): Promise<{ readonly requestId: string; readonly waits: boolean }[]> {
-  const values = [JSON.stringify(requests), acceptedAt];
-  if (!requests.some(({ waits, failed }) => waits || failed > 0)) {
+  const values = [
+    JSON.stringify(accepted.map(({ requests }) => requests)),
+    accepted.map(({ acceptedAt }) => acceptedAt),
+  ];
+  if (!accepted.some(({ requests }) => requests.some(({ waits, failed }) => waits || failed > 0))) {
     await on.query({ name: 'record-requests', text: RECORD, values });
     return [];
   }

@@ -2,7 +2,14 @@
 import * as real from '../../../dist/ingest/store-batch.js';
 import { die } from './die.mjs';
 
+export * from '../../../dist/ingest/store-batch.js';
+
 export async function storeBatch(...given) {
   await real.storeBatch(...given);
+  die();
+}
+
+export async function storeTogether(...given) {
+  await real.storeTogether(...given);
   die();
 }

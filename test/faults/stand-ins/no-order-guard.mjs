@@ -4,12 +4,24 @@ import * as real from '../../../dist/store/objects.js';
 export * from '../../../dist/store/objects.js';
 
 const GUARD =
-  /WHERE \(stored\.accepted_at, stored\.request_id\) < \(excluded\.accepted_at, excluded\.request_id\)$/;
+  /WHERE \(stored\.accepted_at, stored\.request_id\) < \(excluded\.accepted_at, excluded\.request_id\)/;
+
+function unguarded(statement) {
+  if (!GUARD.test(statement.text)) throw new Error('there is no order guard that could be left out');
+  return { ...statement, name: `unguarded-${statement.name}`, text: statement.text.replace(GUARD, '') };
+}
+
+function withoutGuard(on) {
+  return {
+    query: (statement) => on.query(unguarded(statement)),
+    write: (statement) => on.write(unguarded(statement)),
+  };
+}
 
 export function upsertObjects(on, writes) {
-  const write = (statement) => {
-    if (!GUARD.test(statement.text)) throw new Error('there is no order guard that could be left out');
-    return on.write({ ...statement, name: 'unguarded', text: statement.text.replace(GUARD, '') });
-  };
-  return real.upsertObjects({ query: (statement) => on.query(statement), write }, writes);
+  return real.upsertObjects(withoutGuard(on), writes);
+}
+
+export function upsertAndTell(on, writes) {
+  return real.upsertAndTell(withoutGuard(on), writes);
 }

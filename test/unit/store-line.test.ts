@@ -1,0 +1,161 @@
+import pg from 'pg';
+import { describe, expect, it } from 'vitest';
+import type { Batch } from '../../src/domain/batch.ts';
+import { StoreLine } from '../../src/ingest/store-line.ts';
+import type { StoreOutcome } from '../../src/ingest/store-outcome.ts';
+import { StoreUnavailableError } from '../../src/store/faults.ts';
+import { handMadeBatch, object } from '../support/batches.ts';
+
+/** A transaction that the test ends. */
+interface Held {
+  readonly ids: readonly string[];
+  readonly commit: () => void;
+  readonly fail: (error: Error) => void;
+}
+
+function batchOf(id: string, padding = 0): Batch {
+  return handMadeBatch(1, [{ namespace: 'ns', objects: [object(id, { padding: 'x'.repeat(padding) })] }]);
+}
+
+function idOf(batch: Batch): string {
+  return batch.requests[0]?.ids[0] ?? '';
+}
+
+/** A line whose transactions wait for the test; ids that begin with "own" share none. */
+function setUp(concurrency = 1) {
+  const held: Held[] = [];
+  const progress: string[] = [];
+  const hold = (batches: readonly Batch[]): Promise<StoreOutcome[]> =>
+    new Promise((resolve, reject) => {
+      const ids = batches.map(idOf);
+      const outcomes = ids.map((_, stored) => ({ requests: 1, objects: 1, stored, overtaken: 0, failed: 0 }));
+      held.push({ ids, commit: () => resolve(outcomes), fail: reject });
+    });
+  const line = new StoreLine(
+    {
+      alone: async (batch) => {
+        const [outcome] = await hold([batch]);
+        if (!outcome) throw new Error('no outcome');
+        return outcome;
+      },
+      together: (batches) => hold(batches),
+      canShare: (batch) => !idOf(batch).startsWith('own'),
+    },
+    concurrency,
+  );
+  const store = (id: string, padding?: number): Promise<StoreOutcome> => {
+    const outcome = line.store(batchOf(id, padding), () => progress.push(id));
+    // What the test looks at later must not count as unhandled until then.
+    outcome.catch(() => undefined);
+    return outcome;
+  };
+  const transactions = () => held.map(({ ids }) => ids);
+  return { held, progress, store, transactions };
+}
+
+/** After what is due in this turn of the event loop and the next. */
+async function settled(): Promise<void> {
+  for (let i = 0; i < 3; i += 1) await new Promise((resolve) => setImmediate(resolve));
+}
+
+describe('a line of batches', () => {
+  it('stores a batch at once when nothing runs', async () => {
+    const { held, store, transactions } = setUp();
+    const outcome = store('a');
+    await settled();
+    expect(transactions()).toEqual([['a']]);
+    held[0]?.commit();
+    expect(await outcome).toMatchObject({ stored: 0 });
+  });
+
+  it('runs as many transactions as it may, and stores what has come meanwhile in the next', async () => {
+    const { held, store, transactions } = setUp(2);
+    for (const id of ['a', 'b']) {
+      void store(id);
+      await settled();
+    }
+    const waiting = ['c', 'd', 'e'].map((id) => store(id));
+    await settled();
+    expect(transactions()).toEqual([['a'], ['b']]);
+    held[1]?.commit();
+    await settled();
+    expect(transactions()).toEqual([['a'], ['b'], ['c', 'd', 'e']]);
+    held[2]?.commit();
+    // Each is told what became of itself.
+    expect((await Promise.all(waiting)).map(({ stored }) => stored)).toEqual([0, 1, 2]);
+  });
+
+  it('lets those share that come in one turn of the event loop', async () => {
+    const { store, transactions } = setUp();
+    for (const id of ['a', 'b']) void store(id);
+    await settled();
+    expect(transactions()).toEqual([['a', 'b']]);
+  });
+
+  it('stores what may not share on its own, in its turn', async () => {
+    const { held, store, transactions } = setUp();
+    for (const id of ['a', 'own b', 'own c', 'd', 'e']) void store(id);
+    for (let i = 0; i < 4; i += 1) {
+      await settled();
+      held[i]?.commit();
+    }
+    expect(transactions()).toEqual([['a'], ['own b'], ['own c'], ['d', 'e']]);
+  });
+
+  it('stores no more together than one batch may hold', async () => {
+    const { held, store, transactions } = setUp();
+    const half = 600 * 1024;
+    void store('a', half);
+    void store('b', half);
+    void store('c');
+    void store('larger than all', 2 * half);
+    for (let i = 0; i < 3; i += 1) {
+      await settled();
+      held[i]?.commit();
+    }
+    expect(transactions()).toEqual([['a'], ['b', 'c'], ['larger than all']]);
+  });
+
+  it('hands a fault of the infrastructure to all, who try again', async () => {
+    const { held, store } = setUp();
+    const outcomes = ['a', 'b'].map((id) => store(id));
+    await settled();
+    held[0]?.fail(new StoreUnavailableError('away'));
+    for (const outcome of outcomes) await expect(outcome).rejects.toThrow('away');
+    expect(held).toHaveLength(1);
+    const again = store('a');
+    await settled();
+    held[1]?.commit();
+    await again;
+  });
+
+  it('stores each on its own where the fault is one of theirs, and fails that one alone', async () => {
+    const { held, store, transactions } = setUp();
+    const [a, b, c] = ['a', 'b', 'c'].map((id) => store(id));
+    await settled();
+    const fault = new pg.DatabaseError('no', 0, 'error');
+    fault.code = '22P05';
+    held[0]?.fail(fault);
+    for (const i of [1, 2, 3]) {
+      await settled();
+      if (i === 2) held[i]?.fail(fault);
+      else held[i]?.commit();
+    }
+    await expect(a).resolves.toBeDefined();
+    await expect(b).rejects.toThrow('no');
+    await expect(c).resolves.toBeDefined();
+    expect(transactions()).toEqual([['a', 'b', 'c'], ['a'], ['b'], ['c']]);
+  });
+
+  it('tells all of progress when their transaction begins', async () => {
+    const { held, progress, store } = setUp();
+    void store('a');
+    await settled();
+    for (const id of ['b', 'c']) void store(id);
+    await settled();
+    expect(progress).toEqual(['a']);
+    held[0]?.commit();
+    await settled();
+    expect(progress).toEqual(['a', 'b', 'c']);
+  });
+});
