@@ -3,7 +3,7 @@
  *
  * Requests wait in line; whenever fewer than two enqueues are in flight, those at the head of the line leave
  * together as one batch. Nobody waits for a timer: an idle server enqueues a request at once, and a busy one
- * forms batches of whatever came in while it was busy.
+ * forms batches of whatever came in while it was busy, or is just coming in.
  */
 import type { BatchRequest } from '../domain/batch.ts';
 import type { BatchId } from '../domain/request-id.ts';
@@ -13,6 +13,11 @@ import { QueueUnavailableError } from '../queue/queue.ts';
 
 /** While one enqueue waits for the disk the next is prepared; more in flight would only make smaller batches. */
 const MAX_IN_FLIGHT = 2;
+/**
+ * Further turns of the event loop that a batch is kept open for at most, one after each that brings requests. Clients
+ * that were answered together send their next requests together, but it takes some turns to read them all.
+ */
+const MAX_FURTHER_TURNS = 4;
 const MAX_BATCH_REQUESTS = 1_000;
 /** A larger request gets a batch to itself. */
 const MAX_BATCH_BYTES = 1024 * 1024;
@@ -137,15 +142,25 @@ export class GroupCommit {
     });
   }
 
-  /** Once for all requests that arrive in one turn of the event loop: those share a batch even on an idle server. */
+  /** Once for all requests that arrive together: those share a batch even on an idle server. */
   #scheduleFlush(): void {
     if (this.#flushScheduled || this.#inFlight >= MAX_IN_FLIGHT) return;
     this.#flushScheduled = true;
+    this.#flushAfter(MAX_FURTHER_TURNS, 0);
+  }
+
+  /** @param seen how many stood in line the turn before */
+  #flushAfter(furtherTurns: number, seen: number): void {
     setImmediate(() => {
-      this.#flushScheduled = false;
-      while (this.#inFlight < MAX_IN_FLIGHT && this.#line.length > 0) void this.#send(this.#takeBatch());
-      if (this.#inFlight === 0) for (const resolve of this.#onIdle.splice(0)) resolve();
+      if (this.#line.length > seen && furtherTurns > 0) this.#flushAfter(furtherTurns - 1, this.#line.length);
+      else this.#flush();
     });
+  }
+
+  #flush(): void {
+    this.#flushScheduled = false;
+    while (this.#inFlight < MAX_IN_FLIGHT && this.#line.length > 0) void this.#send(this.#takeBatch());
+    if (this.#inFlight === 0) for (const resolve of this.#onIdle.splice(0)) resolve();
   }
 
   #takeBatch(): Waiter[] {

@@ -3,30 +3,9 @@ import { createBatchIds, locateRequest, requestIdAt } from '../../src/domain/req
 import type { BatchSink } from '../../src/ingest/group-commit.ts';
 import { GroupCommit } from '../../src/ingest/group-commit.ts';
 import { QueueUnavailableError } from '../../src/queue/queue.ts';
-import { HeldSink, settled, stateOf } from './held-sink.ts';
+import { fillFlight, settled, setUp, stateOf, turn } from './held-sink.ts';
 
 const MIB = 1024 * 1024;
-
-function setUp() {
-  const sink = new HeldSink();
-  const commit = new GroupCommit(sink, createBatchIds());
-  const submit = (id: string, bytes = 10): Promise<string> => {
-    const answer = commit.submit({ namespace: 'ns', ids: [id], objects: `{"id":"${id}"}`, bytes });
-    // What the test looks at later must not count as unhandled until then.
-    answer.catch(() => undefined);
-    return answer;
-  };
-  return { sink, commit, submit };
-}
-
-/** Fills both places in flight, so that what is submitted next stands in line. */
-async function fillFlight(submit: (id: string) => Promise<string>): Promise<Promise<string>[]> {
-  const first = submit('flight 1');
-  await settled();
-  const second = submit('flight 2');
-  await settled();
-  return [first, second];
-}
 
 afterEach(() => {
   vi.useRealTimers();
@@ -114,6 +93,26 @@ describe('a batch', () => {
     await sink.storeAll();
     expect(sink.contents()).toEqual([['a'], ['b'], ['c', 'd', 'e'], ['f']]);
     expect(sink.mostInFlight).toBe(2);
+  });
+
+  it('is kept open while every turn of the event loop brings further requests', async () => {
+    const { sink, submit } = setUp();
+    for (const id of ['a', 'b', 'c']) {
+      submit(id);
+      await turn();
+    }
+    await settled();
+    expect(sink.contents()).toEqual([['a', 'b', 'c']]);
+  });
+
+  it('leaves after some turns though every one of them brings more', async () => {
+    const { sink, submit } = setUp();
+    let n = 0;
+    for (; sink.batches.length === 0 && n < 20; n += 1) {
+      submit(`request ${n}`);
+      await turn();
+    }
+    expect(n).toBeLessThan(10);
   });
 
   it('holds at most 1,000 requests', async () => {

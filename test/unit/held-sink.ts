@@ -1,5 +1,7 @@
 /** A queue by hand, and what else it takes to stop time between the steps of a group commit. */
+import { createBatchIds } from '../../src/domain/request-id.ts';
 import type { BatchSink } from '../../src/ingest/group-commit.ts';
+import { GroupCommit } from '../../src/ingest/group-commit.ts';
 import type { UnstampedBatch } from '../../src/queue/queue.ts';
 
 /** A queue that keeps every batch waiting until the test answers for it. */
@@ -43,7 +45,7 @@ export class HeldSink implements BatchSink {
 
 /** Lets everything run that can run without a timer. */
 export async function settled(): Promise<void> {
-  for (let turn = 0; turn < 3; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  for (let i = 0; i < 3; i += 1) await turn();
 }
 
 /** What a promise has come to by now. */
@@ -56,4 +58,31 @@ export async function stateOf(promise: Promise<unknown>): Promise<'pending' | 'f
     ),
     settled().then(() => 'pending' as const),
   ]);
+}
+
+/** A group commit into such a queue. */
+export function setUp() {
+  const sink = new HeldSink();
+  const commit = new GroupCommit(sink, createBatchIds());
+  const submit = (id: string, bytes = 10): Promise<string> => {
+    const answer = commit.submit({ namespace: 'ns', ids: [id], objects: `{"id":"${id}"}`, bytes });
+    // What the test looks at later must not count as unhandled until then.
+    answer.catch(() => undefined);
+    return answer;
+  };
+  return { sink, commit, submit };
+}
+
+/** A turn of the event loop. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Fills both places in flight, so that what is submitted next stands in line. */
+export async function fillFlight(submit: (id: string) => Promise<string>): Promise<Promise<string>[]> {
+  const first = submit('flight 1');
+  await settled();
+  const second = submit('flight 2');
+  await settled();
+  return [first, second];
 }
