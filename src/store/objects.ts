@@ -134,7 +134,7 @@ export interface ReplayedWrite {
  */
 export async function upsertReplayed(on: Queryable, writes: readonly ReplayedWrite[]): Promise<number> {
   const values = upsertValues({
-    requests: writes.map(({ requestId, ...write }) => ({ id: requestId, ...write })),
+    requests: writes.map(({ requestId: id, namespace, acceptedAt }) => ({ id, namespace, acceptedAt })),
     requestOf: writes.map((_, position) => position),
     objects: writes.map(({ object }) => object).join(','),
   });

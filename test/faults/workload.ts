@@ -76,8 +76,9 @@ export class Workload {
   }
 
   async #write(client: string, random: Random): Promise<void> {
+    const once: string[] = [];
     for (let n = 0; !this.#stopped; n += 1) {
-      const writes = drawWrites(client, n, random);
+      const writes = drawWrites(client, n, random, once);
       const outcome = await this.#send(client, writes, random);
       await delay(outcome === 'acknowledged' ? random.next() * this.#options.pauseMs : 150);
     }
@@ -155,20 +156,27 @@ function version(id: string, v: string, random: Random, more: Record<string, unk
   };
 }
 
-/** What one request writes: mostly arrays, with ids of the client's own and shared ones, some of them twice. */
-function drawWrites(client: string, n: number, random: Random): Write[] {
+/**
+ * What one request writes: mostly arrays, with ids of the client's own and shared ones, some of them twice.
+ * @param once ids that the client has written once and not tried to overwrite yet
+ */
+function drawWrites(client: string, n: number, random: Random, once: string[]): Write[] {
   const own = (): string => `${client}-${random.between(0, OWN_IDS - 1)}`;
   const anyId = (): string => (random.chance(0.5) ? own() : random.pick(SHARED_IDS));
   if (random.chance(0.1)) return [{ id: anyId(), data: undefined }];
   const count = random.chance(0.4) ? 1 : random.between(2, MAX_OBJECTS);
   const ids = Array.from({ length: count }, anyId);
-  // An object that Postgres will refuse; then each id once, so that it is clear what the request's results are. Under an
-  // id of its own, because one that is overtaken by another of the same batch isn't even tried.
-  const distinct = [...new Set(ids)];
-  const bad = random.chance(0.08) ? distinct.findIndex((id) => id.startsWith(client)) : -1;
-  return (bad < 0 ? ids : distinct).map((id, i): Write => {
+  // An object that Postgres will refuse; then each id once, so that it is clear what the request's results are. Under
+  // an id of which there is a version that has to stay, and that nobody writes after that: what is overtaken by a write
+  // that is stored in the same transaction isn't even tried.
+  const overwritten = random.chance(0.08) ? once.shift() : undefined;
+  const isNew = overwritten === undefined && random.chance(0.08);
+  if (isNew) once.push(`${client}-once-${n}`);
+  const special = overwritten ?? (isNew ? `${client}-once-${n}` : undefined);
+  const all = special === undefined ? ids : [...new Set(ids).add(special)];
+  return all.map((id, i): Write => {
     const v = `${client}.${n}.${i}`;
-    if (i !== bad) return { id, data: version(id, v, random) };
+    if (overwritten === undefined || id !== overwritten) return { id, data: version(id, v, random) };
     return { id, data: version(id, v, random, { poison: true }), fails: true };
   });
 }
