@@ -7,7 +7,7 @@ import type { ListOptions } from './requests.ts';
 import { listRequests, showRequest } from './requests.ts';
 
 const HELP = `
-The key comes from INLET_API_KEY, or from where "inlet serve" has kept one (INLET_DATA_DIR).`;
+The key comes from INLET_API_KEY; for an Inlet on this machine also from where "inlet serve" has kept one (INLET_DATA_DIR).`;
 
 export function addImportCommand(program: Command): void {
   clientCommand(program, 'import')
@@ -49,10 +49,13 @@ export function addRequestsCommand(program: Command): void {
     );
 }
 
-/** A command that calls a server. */
-export function clientCommand(parent: Command, name: string): Command {
+/**
+ * A command that calls a server.
+ * @param not what else one might take its `--url` for
+ */
+export function clientCommand(parent: Command, name: string, not = ''): Command {
   return parent
     .command(name)
-    .option('--url <url>', 'the server (default INLET_URL, or this machine)')
+    .option('--url <url>', `where Inlet is (default: INLET_URL, or this machine at PORT or 8080)${not}`)
     .addHelpText('after', HELP);
 }

@@ -3,9 +3,11 @@ import { readFile } from 'node:fs/promises';
 import type { IncomingHttpHeaders } from 'node:http';
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
+import { isIP } from 'node:net';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import ipaddr from 'ipaddr.js';
 import { OperatorError } from '../errors.ts';
 
 /** How often a call is tried where the server is away or asks to come back later. */
@@ -38,7 +40,9 @@ export interface ClientOptions {
 }
 
 /**
- * Finds out where the server is and with which key to call it.
+ * Finds out where the server is and with which key to call it. The key that `inlet serve` has kept here has access to
+ * everything: it is read for a server on this machine only, so that no other host ever gets it, whatever is given as
+ * its URL by mistake. A key for another server has to be named.
  * @param url the option `--url`; otherwise `INLET_URL`, otherwise this machine's `PORT`
  * @throws OperatorError where there is no key: neither `INLET_API_KEY`, nor one that `inlet serve` has kept here
  */
@@ -52,10 +56,24 @@ export async function clientOptions(
       `The URL is ${JSON.stringify(base)}, and must be one like http://127.0.0.1:8080.`,
     );
   }
+  const given = environment['INLET_API_KEY']?.trim();
   const path = join(environment['INLET_DATA_DIR'] ?? '.inlet', 'api-key');
-  const key = environment['INLET_API_KEY']?.trim() || (await keptKey(path));
+  if (!given && !isThisMachine(base)) {
+    throw new OperatorError(
+      `INLET_API_KEY is not set, and the key in ${path} is never sent to another machine: for the Inlet at ` +
+        `${new URL(base).origin} set INLET_API_KEY. (--url and INLET_URL are where Inlet is, and nothing else.)`,
+    );
+  }
+  const key = given || (await keptKey(path));
   if (!key) throw new OperatorError(`INLET_API_KEY is not set, and there is no key in ${path}.`);
   return { url: base.replace(/\/+$/, ''), key };
+}
+
+/** Whether a URL leads to this machine for sure: to a loopback address, or to `localhost`, which is one everywhere. */
+function isThisMachine(url: string): boolean {
+  // (As it is parsed, an address is in its usual notation.)
+  const host = new URL(url).hostname.replace(/^\[(.*)\]$/, '$1');
+  return host === 'localhost' || (isIP(host) !== 0 && ipaddr.process(host).range() === 'loopback');
 }
 
 async function keptKey(path: string): Promise<string> {
@@ -90,10 +108,13 @@ export async function call<T>(
       const signal = AbortSignal.timeout(CALL_TIMEOUT_MS);
       const response = await fetch(url + path, { method, ...init, signal });
       const text = await response.text();
-      if (response.ok) return (text === '' ? undefined : JSON.parse(text)) as T;
-      throw apiError(response.status, text, Object.fromEntries(response.headers));
+      const read = readJson(text);
+      if (!response.ok || (!read && text !== '')) {
+        throw apiError(url, response.status, text, Object.fromEntries(response.headers));
+      }
+      return read?.value as T;
     } catch (error) {
-      const known = error instanceof ApiError ? error : unreachable(url, error);
+      const known = error instanceof ApiError ? error : unreachable(url, error, AWAY);
       if (attempt === TRIES || (known instanceof ApiError && !known.retryable)) throw known;
       await pauseBefore(attempt, known);
     }
@@ -129,7 +150,7 @@ export async function upload(url: string, headers: Record<string, string>, body:
   try {
     const { status, text, headers: answerHeaders } = await answered;
     body.destroy();
-    if (status < 200 || status > 299) throw apiError(status, text, answerHeaders);
+    if (status < 200 || status > 299) throw apiError(url, status, text, answerHeaders);
   } catch (error) {
     throw error instanceof ApiError ? error : unreachable(url, error);
   } finally {
@@ -137,28 +158,48 @@ export async function upload(url: string, headers: Record<string, string>, body:
   }
 }
 
-function apiError(status: number, text: string, headers: IncomingHttpHeaders): ApiError {
-  let detail = text.slice(0, 500);
-  try {
-    detail = (JSON.parse(text) as { detail?: string }).detail ?? detail;
-  } catch {
-    // Not one of Inlet's answers (a proxy's, say): shown as it is.
-  }
+function apiError(url: string, status: number, text: string, headers: IncomingHttpHeaders): ApiError {
+  const read = readJson(text)?.value as { readonly detail?: unknown } | null | undefined;
+  const detail = typeof read?.detail === 'string' ? read.detail : undefined;
   const passing = status === 408 || status === 429 || status >= 500;
   const shouldRetry = headers['x-should-retry'];
   const seconds = Number.parseInt(headers['retry-after'] ?? '', 10);
   return new ApiError(
     status,
-    detail,
+    detail ?? strange(url, text),
     shouldRetry === undefined ? passing : shouldRetry === 'true',
     Number.isNaN(seconds) ? undefined : seconds * 1_000,
   );
 }
 
-function unreachable(url: string, error: unknown): OperatorError {
+/** What is said of an answer that isn't one of Inlet's: a proxy's, or that of something else altogether. */
+function strange(url: string, text: string): string {
+  // It may hold anything: it goes on one line, without what a terminal would obey.
+  const shown = text
+    .slice(0, 500)
+    .replace(/[\s\p{Cc}]+/gu, ' ')
+    .trim();
+  const hint = `what answers at ${new URL(url).origin} doesn't look like Inlet; is that its address (--url, INLET_URL)?`;
+  return shown === '' ? hint : `${shown} (${hint})`;
+}
+
+/** @returns undefined where it is no JSON */
+function readJson(text: string): { readonly value: unknown } | undefined {
+  try {
+    return { value: JSON.parse(text) };
+  } catch {
+    return undefined;
+  }
+}
+
+/** What to do where a server that was named, or is assumed, can't be reached. */
+const AWAY = 'Does Inlet run there? --url, INLET_URL or, on this machine, PORT tells where it is.';
+
+function unreachable(url: string, error: unknown, hint?: string): OperatorError {
   const { message, cause } = error as Error;
-  const reason = cause instanceof Error ? cause.message : message;
-  return new OperatorError(`Cannot reach ${new URL(url).origin}: ${reason}`, { cause: error });
+  const reason = cause instanceof Error ? cause.message || (cause as NodeJS.ErrnoException).code : message;
+  const said = `Cannot reach ${new URL(url).origin}: ${reason}`;
+  return new OperatorError(hint ? `${said}. ${hint}` : said, { cause: error });
 }
 
 /** Waits before the next try: as long as the server asks for, or twice as long each time. */

@@ -48,7 +48,12 @@ function addEndpointCommands(webhooks: Command): void {
   );
 
   withFields(
-    command(webhooks, 'create', 'make an endpoint, and print the secret that its deliveries are signed with'),
+    command(
+      webhooks,
+      'create',
+      'make an endpoint, and print the secret that its deliveries are signed with',
+      "; the endpoint's own URL is the argument",
+    ),
   )
     .argument('<endpoint url>', 'where events are sent to, like https://example.com/hooks')
     .option('--disabled', 'send nothing yet', false)
@@ -69,7 +74,12 @@ function addEndpointCommands(webhooks: Command): void {
   );
 
   const update = withFields(
-    ofEndpoint(webhooks, 'update', 'change an endpoint: what is not named stays as it is'),
+    ofEndpoint(
+      webhooks,
+      'update',
+      'change an endpoint: what is not named stays as it is',
+      "; the endpoint's own URL is --endpoint-url",
+    ),
   )
     .option('--endpoint-url <url>', 'where events are sent to')
     .addOption(
@@ -161,8 +171,8 @@ function addDeliveryCommands(webhooks: Command): void {
     );
 }
 
-function command(parent: Command, name: string, description: string): Command {
-  return clientCommand(parent, name)
+function command(parent: Command, name: string, description: string, not?: string): Command {
+  return clientCommand(parent, name, not)
     .description(description)
     .option('--json', 'print the answer as JSON', false);
 }
@@ -173,8 +183,11 @@ function paged(parent: Command, name: string, description: string): Command {
     .option('--cursor <cursor>', 'where to go on, from the page before');
 }
 
-function ofEndpoint(parent: Command, name: string, description: string): Command {
-  return command(parent, name, description).argument('<endpoint id>', 'as "inlet webhooks list" shows it');
+function ofEndpoint(parent: Command, name: string, description: string, not?: string): Command {
+  return command(parent, name, description, not).argument(
+    '<endpoint id>',
+    'as "inlet webhooks list" shows it',
+  );
 }
 
 /** What can be said of an endpoint when it is made and when it is changed. */
