@@ -54,6 +54,8 @@ export class KeyRing {
   readonly #fixed: Entries;
   readonly #now: () => number;
   #kept: Entries | undefined;
+  /** When keys were last used that are no more, by id: until {@link usedSince} need not tell it any more. */
+  readonly #gone = new Map<string, number>();
 
   /**
    * @param fixed keys of this process's settings, which have access to everything
@@ -72,7 +74,10 @@ export class KeyRing {
   /** Takes these as the keys of the database from now on. */
   replace(keys: readonly ActiveApiKey[]): void {
     const before = this.#kept;
-    this.#kept = new Entries(keys.map((key) => keptEntry(key, before?.find(key.hash)?.usedAt ?? 0)));
+    const after = new Entries(keys.map((key) => keptEntry(key, before?.find(key.hash)?.usedAt ?? 0)));
+    for (const { hash, caller, usedAt } of before ?? [])
+      if (usedAt > 0 && !after.find(hash)) this.#gone.set(caller.id, usedAt);
+    this.#kept = after;
   }
 
   /** Tells whose key this is, or why it is not let in. */
@@ -90,11 +95,15 @@ export class KeyRing {
     return this.#kept ? 'unknown' : 'unavailable';
   }
 
-  /** The keys of the database that were let in after `since`, in milliseconds since 1970. */
+  /**
+   * The keys of the database that were let in after `since`, also those that are revoked by now.
+   * @param since milliseconds since 1970, never less than at the call before
+   */
   usedSince(since: number): { id: string; at: Date }[] {
-    return [...(this.#kept ?? [])]
-      .filter(({ usedAt }) => usedAt > since)
-      .map(({ caller, usedAt }) => ({ id: caller.id, at: new Date(usedAt) }));
+    for (const [id, usedAt] of this.#gone) if (usedAt <= since) this.#gone.delete(id);
+    const used = new Map(this.#gone);
+    for (const { caller, usedAt } of this.#kept ?? []) if (usedAt > since) used.set(caller.id, usedAt);
+    return [...used].map(([id, usedAt]) => ({ id, at: new Date(usedAt) }));
   }
 }
 

@@ -219,6 +219,25 @@ describe('a key', () => {
   });
 });
 
+describe('a key that is revoked right after it was used', () => {
+  it('is listed with when it was used', async () => {
+    const database = await createTestDatabase();
+    closers.push(() => database.drop());
+    const made = await makeKey(database.url);
+    const inlet = await TestInlet.start(testConfig({ databaseUrl: database.url }), { workers: 0 });
+    closers.push(() => inlet.close());
+    const before = Date.now();
+    expect(await statusWith(inlet.url, made)).toBe(200);
+    await runInlet(['keys', 'revoke', made.id], { DATABASE_URL: database.url });
+    await becomes(inlet.url, made, 401);
+    await inlet.close();
+    const { stdout } = await runInlet(['keys', 'list', '--json'], { DATABASE_URL: database.url });
+    const { data } = JSON.parse(stdout) as { data: { status: string; last_used_at: string }[] };
+    expect(data[0]?.status).toBe('revoked');
+    expect(Date.parse(data[0]?.last_used_at ?? '')).toBeGreaterThanOrEqual(before);
+  });
+});
+
 describe.skipIf(inject('redisUrl') === null)('while Postgres is away', () => {
   it('known keys work on; of a process that starts then, those of the settings, and others get 503', async () => {
     const postgres = await startPostgres({ fsync: true });

@@ -98,6 +98,28 @@ describe('keys of the database', () => {
     expect(ring.usedSince(5_000)).toEqual([]);
   });
 
+  it('that are gone are told to have been used until that is noted', () => {
+    const [one, two] = [createApiKey(), createApiKey()];
+    let now = 5_000;
+    const ring = new KeyRing([], () => now);
+    ring.replace([kept(one), kept(two, { id: 'key_2' })]);
+    ring.identify(one);
+    ring.replace([]);
+    ring.replace([]);
+    // As long as it can't be noted it is told again.
+    for (const _ of [1, 2]) expect(ring.usedSince(4_999)).toEqual([{ id: 'key_1', at: new Date(5_000) }]);
+    expect(ring.usedSince(5_000)).toEqual([]);
+    // A key that is there again (somebody took its end back) is told of once, as it was used last.
+    ring.replace([kept(one)]);
+    now = 6_000;
+    ring.identify(one);
+    ring.replace([]);
+    ring.replace([kept(one)]);
+    now = 7_000;
+    ring.identify(one);
+    expect(ring.usedSince(5_000)).toEqual([{ id: 'key_1', at: new Date(7_000) }]);
+  });
+
   it('of which two hashes begin alike are told apart', () => {
     const key = createApiKey();
     const alike = Buffer.from(hashApiKey(key));
