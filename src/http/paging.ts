@@ -4,6 +4,7 @@ import { ProblemError } from '../errors.ts';
 
 const DEFAULT_LIMIT = 50;
 const MAX_LIMIT = 500;
+const LIMIT_RULE = `must be a whole number from 1 to ${MAX_LIMIT}`;
 
 /** A page that is asked for. */
 export interface Page {
@@ -15,7 +16,10 @@ export interface Page {
 /** The query parameters of every list. */
 export const pageQuery = z.object({
   limit: z
-    .preprocess(wholeNumber, z.int('must be a whole number').min(1).max(MAX_LIMIT).default(DEFAULT_LIMIT))
+    .preprocess(
+      wholeNumber,
+      z.int(LIMIT_RULE).min(1, LIMIT_RULE).max(MAX_LIMIT, LIMIT_RULE).default(DEFAULT_LIMIT),
+    )
     .meta({ description: 'How many entries the page has at most.' }),
   cursor: z.string().max(8_192).optional().meta({
     description: 'Where the page begins: `next_cursor` of the one before. Without it, it is the first.',
