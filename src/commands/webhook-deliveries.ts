@@ -1,7 +1,7 @@
 /** `inlet webhooks …` for deliveries: list them, send them again, and try an endpoint out. */
 import { OperatorError } from '../errors.ts';
 import type { ClientOptions } from './client.ts';
-import { call } from './client.ts';
+import { ApiError, call } from './client.ts';
 import type { ListAnswer } from './print.ts';
 import { printJson, printPage, withQuery } from './print.ts';
 import { count, type Screen } from './progress.ts';
@@ -60,7 +60,7 @@ export async function replay(
   { id, json, ...which }: { id: string; since: string; status: 'failed' | 'all'; json: boolean },
   stdout: Screen,
 ): Promise<void> {
-  const answer = await call<{ replayed: number }>(client, 'POST', endpointPath(id, '/replay'), which);
+  const answer = await send<{ replayed: number }>(client, id, '/replay', which);
   if (json) return printJson(answer, stdout);
   stdout.write(
     `${count(answer.replayed)} sent again: "inlet webhooks deliveries --endpoint ${id}" shows how it goes\n`,
@@ -77,7 +77,7 @@ export async function testEndpoint(
   { id, json }: { id: string; json: boolean },
   stdout: Screen,
 ): Promise<boolean> {
-  const { webhook_id } = await call<{ webhook_id: string }>(client, 'POST', endpointPath(id, '/test'));
+  const { webhook_id } = await send<{ webhook_id: string }>(client, id, '/test');
   const deadline = Date.now() + TEST_TIMEOUT_MS;
   for (;;) {
     const [delivery] = (await deliveries(client, { endpoint: id, webhook_id })).data;
@@ -95,6 +95,16 @@ export async function testEndpoint(
     await new Promise((resolve) => {
       setTimeout(resolve, POLL_MS);
     });
+  }
+}
+
+/** Has something sent. @throws OperatorError that says how an endpoint is enabled, where it is disabled */
+async function send<T>(client: ClientOptions, id: string, what: string, body?: object): Promise<T> {
+  try {
+    return await call<T>(client, 'POST', endpointPath(id, what), body);
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.status !== 409) throw error;
+    throw new OperatorError(`${error.message}: inlet webhooks update ${id} --enable`, { cause: error });
   }
 }
 

@@ -145,7 +145,7 @@ function addDeliveryCommands(webhooks: Command): void {
     process.exitCode = delivered ? EXIT.done : EXIT.failed;
   });
 
-  ofEndpoint(webhooks, 'replay', 'send again what could not be delivered')
+  ofEndpoint(webhooks, 'replay', 'send again what could not be delivered, and at once what is still pending')
     .requiredOption(
       '--since <time>',
       'only events that came then or later, like 2h, 3d, 2026-11-22 or 2026-11-22T19:00:00Z',

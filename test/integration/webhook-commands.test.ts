@@ -206,11 +206,21 @@ describe('inlet webhooks', () => {
     if (error !== null) expect(ended.stdout).toContain(error);
   });
 
-  it('test of a disabled endpoint says what to do', async () => {
-    expect(await run('test', await create('--disabled'))).toMatchObject({
-      code: 1,
-      stderr: expect.stringMatching(/^inlet: the server answered 409: .*enable it first.*\n$/),
-    });
+  it('test and replay of a disabled endpoint say what to do', async () => {
+    const id = await create('--disabled');
+    for (const command of [
+      ['test', id],
+      ['replay', id, '--since', '1h'],
+    ]) {
+      expect(await run(...command)).toMatchObject({
+        code: 1,
+        stderr: expect.stringMatching(
+          new RegExp(
+            `^inlet: the server answered 409: .*enable it first.*: inlet webhooks update ${id} --enable\\n$`,
+          ),
+        ),
+      });
+    }
   });
 
   it('what the server refuses is told with its reason: 1', async () => {
