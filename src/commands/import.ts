@@ -20,6 +20,8 @@ const UPLOAD_TRIES = 3;
 /** How many failed objects are shown. */
 const SHOWN_ERRORS = 10;
 
+const LINE_END = 0x0a;
+
 const ENCODINGS: readonly (readonly [suffix: string, encoding: string])[] = [
   ['.gz', 'gzip'],
   ['.br', 'br'],
@@ -55,8 +57,8 @@ export async function importFile(
   const report = new ProgressReport(output.stderr);
   const path = requestPath(namespace, requestId);
   try {
-    const bytes = await send(file, url, totalBytes, report);
-    const answer = await follow(client, path, bytes, totalBytes, report);
+    await send(file, url, totalBytes, report);
+    const answer = await follow(client, path, report);
     report.end();
     if (json) output.stdout.write(`${JSON.stringify(answer)}\n`);
     else output.stdout.write(summary(answer));
@@ -68,13 +70,13 @@ export async function importFile(
   }
 }
 
-/** Uploads the file, anew where that may help and it can be read once more; resolves to its size. */
+/** Uploads the file, anew where that may help and it can be read once more. */
 async function send(
   file: string,
   url: string,
   totalBytes: number | undefined,
   report: ProgressReport,
-): Promise<number> {
+): Promise<void> {
   const encoding = ENCODINGS.find(([suffix]) => file.endsWith(suffix))?.[1];
   const headers = {
     'content-type': 'application/x-ndjson',
@@ -82,22 +84,23 @@ async function send(
     ...(totalBytes === undefined ? {} : { 'content-length': String(totalBytes) }),
   };
   for (let attempt = 1; ; attempt += 1) {
+    const phase = attempt === 1 ? 'uploading' : 'uploading again';
     let bytes = 0;
-    let objects = 0;
+    let ends = 0;
     const meter = new Transform({
       transform(chunk: Buffer, _encoding, done) {
         bytes += chunk.length;
-        // What is compressed is counted by the server.
-        if (!encoding) objects += lineEnds(chunk);
-        report.update({ phase: 'uploading', objects, bytes, totalBytes });
+        ends += lineEnds(chunk);
+        // The last line may have no end. (Of what is compressed nothing is known but its size.)
+        const lines = encoding ? {} : { lines: chunk.at(-1) === LINE_END ? ends : ends + 1 };
+        report.update({ phase, unit: 'bytes', done: bytes, total: totalBytes, ...lines });
         done(null, chunk);
       },
     });
     const source: Readable = file === '-' ? process.stdin : createReadStream(file);
     source.on('error', (error) => meter.destroy(error));
     try {
-      await upload(url, headers, source.pipe(meter));
-      return bytes;
+      return await upload(url, headers, source.pipe(meter));
     } catch (error) {
       const mayRetry = file !== '-' && (!(error instanceof ApiError) || error.retryable);
       if (!mayRetry || attempt === UPLOAD_TRIES) throw error;
@@ -108,23 +111,16 @@ async function send(
   }
 }
 
-async function follow(
-  client: ClientOptions,
-  path: string,
-  bytes: number,
-  totalBytes: number | undefined,
-  report: ProgressReport,
-): Promise<RequestAnswer> {
+async function follow(client: ClientOptions, path: string, report: ProgressReport): Promise<RequestAnswer> {
   for (;;) {
     const answer = await call<RequestAnswer>(client, 'GET', `${path}?results=false`);
-    const { stored, failed } = answer.counts;
-    report.update({
-      phase: isDone(answer) ? 'done' : 'storing',
-      objects: stored + failed,
-      bytes,
-      totalBytes,
-    });
-    if (isDone(answer)) return answer;
+    const { objects, stored, failed } = answer.counts;
+    const progress = { unit: 'objects', done: stored + failed, total: objects } as const;
+    if (isDone(answer)) {
+      report.done({ phase: 'done', ...progress });
+      return answer;
+    }
+    report.update({ phase: 'storing', ...progress });
     await new Promise((resolve) => {
       setTimeout(resolve, POLL_MS);
     });
@@ -154,6 +150,6 @@ async function fileSize(file: string): Promise<number> {
 
 function lineEnds(chunk: Buffer): number {
   let ends = 0;
-  for (let at = chunk.indexOf(0x0a); at !== -1; at = chunk.indexOf(0x0a, at + 1)) ends += 1;
+  for (let at = chunk.indexOf(LINE_END); at !== -1; at = chunk.indexOf(LINE_END, at + 1)) ends += 1;
   return ends;
 }

@@ -3,10 +3,20 @@
 /** How far it is. */
 export interface Progress {
   readonly phase: string;
-  readonly objects: number;
-  readonly bytes: number;
-  /** How many bytes there are altogether; undefined where that isn't known. */
-  readonly totalBytes: number | undefined;
+  /** What `done` and `total` count. */
+  readonly unit: 'bytes' | 'objects';
+  readonly done: number;
+  /** How much there is altogether; undefined where that isn't known. */
+  readonly total: number | undefined;
+  /** How many lines of a file these bytes are, where that can be seen. */
+  readonly lines?: number;
+}
+
+/** The time that a line is about. */
+interface Span {
+  readonly seconds: number;
+  /** What was done before it began. */
+  readonly before: number;
 }
 
 /** Where progress is shown; `process.stderr` is one. */
@@ -23,32 +33,35 @@ const BAR_LENGTH = 24;
 export class ProgressReport {
   readonly #screen: Screen;
   readonly #now: () => number;
-  readonly #started: number;
+  readonly #began: number;
+  #phase: string | undefined;
+  #phaseBegan = { at: 0, before: 0 };
   #shownAt = Number.NEGATIVE_INFINITY;
-  #shownPhase = '';
   #lineIsOpen = false;
 
   /** @param now a clock in milliseconds */
   constructor(screen: Screen, now: () => number = () => performance.now()) {
     this.#screen = screen;
     this.#now = now;
-    this.#started = now();
+    this.#began = now();
   }
 
-  /** Shows how far it is, unless that was shown just now. A new phase is always shown. */
+  /** Shows how far it is, unless that was shown just now. A new phase is always shown, and measured by itself. */
   update(progress: Progress): void {
     const now = this.#now();
     const interval = this.#screen.isTTY ? TERMINAL_MS : PLAIN_MS;
-    if (progress.phase === this.#shownPhase && now - this.#shownAt < interval) return;
-    this.#shownAt = now;
-    this.#shownPhase = progress.phase;
-    const line = describe(progress, (now - this.#started) / 1000);
-    if (this.#screen.isTTY) {
-      this.#screen.write(`\r\x1b[2K${line.slice(0, (this.#screen.columns ?? 80) - 1)}`);
-      this.#lineIsOpen = true;
-    } else {
-      this.#screen.write(`${line}\n`);
-    }
+    if (progress.phase !== this.#phase) {
+      this.#phase = progress.phase;
+      this.#phaseBegan = { at: now, before: progress.done };
+    } else if (now - this.#shownAt < interval) return;
+    const { at, before } = this.#phaseBegan;
+    this.#show(now, describe(progress, { seconds: (now - at) / 1_000, before }));
+  }
+
+  /** Shows what came of all, with how fast that was from the beginning. */
+  done(progress: Progress): void {
+    const now = this.#now();
+    this.#show(now, describe(progress, { seconds: (now - this.#began) / 1_000, before: 0 }));
   }
 
   /** Leaves the bar as it is and goes on in a new line. */
@@ -56,20 +69,33 @@ export class ProgressReport {
     if (this.#lineIsOpen) this.#screen.write('\n');
     this.#lineIsOpen = false;
   }
+
+  #show(now: number, line: string): void {
+    this.#shownAt = now;
+    if (this.#screen.isTTY) {
+      this.#screen.write(`\r\x1b[2K${line.slice(0, (this.#screen.columns ?? 80) - 1)}`);
+      this.#lineIsOpen = true;
+    } else {
+      this.#screen.write(`${line}\n`);
+    }
+  }
 }
 
-/** One line: phase, bar, objects, bytes, rate, time left. */
-export function describe({ phase, objects, bytes, totalBytes }: Progress, seconds: number): string {
-  const rate = seconds > 0 ? objects / seconds : 0;
+/** One line: phase, bar, lines, how much, rate, time left; of each what is known. */
+export function describe({ phase, unit, done, total, lines }: Progress, { seconds, before }: Span): string {
+  const amount = (of: number): string => (unit === 'bytes' ? size(of) : `${count(of)} objects`);
   const parts = [phase];
-  if (totalBytes) {
-    const share = Math.min(bytes / totalBytes, 1);
+  if (total) {
+    const share = Math.min(done / total, 1);
     const filled = Math.round(share * BAR_LENGTH);
     parts.push(`[${'#'.repeat(filled)}${'.'.repeat(BAR_LENGTH - filled)}] ${Math.floor(share * 100)}%`);
   }
-  parts.push(`${count(objects)} objects`, size(bytes), `${count(Math.round(rate))}/s`);
-  if (totalBytes && bytes > 0 && bytes < totalBytes) {
-    parts.push(`${duration((seconds * (totalBytes - bytes)) / bytes)} left`);
+  if (lines !== undefined) parts.push(`${count(lines)} lines`);
+  parts.push(amount(done));
+  const rate = seconds > 0 ? (done - before) / seconds : 0;
+  if (rate > 0) {
+    parts.push(`${amount(Math.round(rate))}/s`);
+    if (total && done < total) parts.push(`${duration((total - done) / rate)} left`);
   }
   return parts.join('  ');
 }

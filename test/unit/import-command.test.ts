@@ -50,11 +50,33 @@ afterEach(async () => {
 
 const url = (): string => `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 
-function run(): Promise<boolean> {
-  const screen = { write: () => true };
+function run(written: string[] = []): Promise<boolean> {
+  const stdout = { write: () => true };
+  const stderr = { write: (text: string) => written.push(text) };
   const options = { file, namespace: 'n', json: false };
-  return importFile({ url: url(), key: 'k' }, options, { stdout: screen, stderr: screen });
+  return importFile({ url: url(), key: 'k' }, options, { stdout, stderr });
 }
+
+it.each([
+  ['two lines and a blank one', '{"id":"a"}\n\n{"id":"b"}\n', /^uploading .* 100% {2}3 lines {2}23 B\n$/],
+  ['a last line without an end', '{"id":"a"}\n{"id":"b"}', /^uploading .* 100% {2}2 lines {2}21 B\n$/],
+])('shows of %s how many lines and bytes are sent, and then objects', async (_, content, shown) => {
+  await writeFile(file, content);
+  const written: string[] = [];
+  await run(written);
+  expect(written).toEqual([
+    expect.stringMatching(shown),
+    expect.stringMatching(/^done .* 100% {2}1 objects/),
+  ]);
+});
+
+it('shows bytes alone of a compressed file', async () => {
+  file = `${file}.gz`;
+  await writeFile(file, 'compressed\n');
+  const written: string[] = [];
+  await run(written);
+  expect(written[0]).toMatch(/^uploading .* 100% {2}11 B\n$/);
+});
 
 it('waits as long as the server asks for, and sends the file again, whole', async () => {
   refusals = [[503, '1']];

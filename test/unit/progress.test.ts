@@ -1,26 +1,49 @@
 import { describe, expect, it } from 'vitest';
 import { describe as describeProgress, duration, ProgressReport } from '../../src/commands/progress.ts';
 
-const HALF = { phase: 'uploading', objects: 1_500, bytes: 512 * 1024, totalBytes: 1024 * 1024 };
+const HALF = { phase: 'uploading', unit: 'bytes', done: 512 * 1024, total: 1024 * 1024 } as const;
+const STORING = { phase: 'storing', unit: 'objects', done: 1_500, total: 3_000 } as const;
+const TEN = { seconds: 10, before: 0 };
 
 describe('a line of progress', () => {
-  it('shows share, objects, bytes, rate and the time left', () => {
-    expect(describeProgress(HALF, 10)).toBe(
-      'uploading  [############............] 50%  1,500 objects  512.0 KiB  150/s  0:10 left',
+  it('shows share, bytes, rate and the time left', () => {
+    expect(describeProgress(HALF, TEN)).toBe(
+      'uploading  [############............] 50%  512.0 KiB  51.2 KiB/s  0:10 left',
     );
   });
 
-  it('shows no share and no time left where the size is not known', () => {
-    expect(describeProgress({ ...HALF, totalBytes: undefined }, 10)).toBe(
-      'uploading  1,500 objects  512.0 KiB  150/s',
+  it('shows lines as lines', () => {
+    expect(describeProgress({ ...HALF, lines: 1_500 }, TEN)).toBe(
+      'uploading  [############............] 50%  1,500 lines  512.0 KiB  51.2 KiB/s  0:10 left',
     );
+  });
+
+  it('shows objects as objects', () => {
+    expect(describeProgress(STORING, TEN)).toBe(
+      'storing  [############............] 50%  1,500 objects  150 objects/s  0:10 left',
+    );
+  });
+
+  it('takes rate and time left of what was done since', () => {
+    expect(describeProgress(STORING, { seconds: 10, before: 1_000 })).toContain('50 objects/s  0:30 left');
+  });
+
+  it('shows no share and no time left where it is not known how much there is', () => {
+    expect(describeProgress({ ...HALF, total: undefined }, TEN)).toBe('uploading  512.0 KiB  51.2 KiB/s');
   });
 
   it('shows no time left at the end, and no rate before anything has happened', () => {
-    const all = { ...HALF, bytes: 1024 * 1024 };
-    expect(describeProgress(all, 10)).toContain('100%');
-    expect(describeProgress(all, 10)).not.toContain('left');
-    expect(describeProgress({ ...HALF, objects: 0, bytes: 0 }, 0)).toContain('0/s');
+    const all = { ...HALF, done: 1024 * 1024 };
+    expect(describeProgress(all, TEN)).toContain('100%');
+    expect(describeProgress(all, TEN)).not.toContain('left');
+    for (const nothing of [
+      { seconds: 0, before: 0 },
+      { seconds: 10, before: STORING.done },
+    ]) {
+      expect(describeProgress(STORING, nothing)).toBe(
+        'storing  [############............] 50%  1,500 objects',
+      );
+    }
   });
 });
 
@@ -76,5 +99,20 @@ describe('a report', () => {
     expect(written.every((line) => line.endsWith('\n') && !line.includes('\u001b'))).toBe(true);
     report.end();
     expect(written).toHaveLength(3);
+  });
+
+  it('measures each phase by itself, and in the end all of it', () => {
+    const { written, tick, report } = run(false);
+    report.update({ ...HALF, done: 0 });
+    tick(10_000);
+    report.update(STORING);
+    tick(10_000);
+    report.update({ ...STORING, done: 2_000 });
+    report.done({ ...STORING, phase: 'done', done: 3_000 });
+    expect(written.slice(1).map((line) => line.trim().split('  ').slice(2))).toEqual([
+      ['1,500 objects'],
+      ['2,000 objects', '50 objects/s', '0:20 left'],
+      ['3,000 objects', '150 objects/s'],
+    ]);
   });
 });
