@@ -71,7 +71,7 @@ export async function showRequest(
   else {
     stdout.write(`${line(answer)}\n`);
     for (const { index, id, message } of answer.errors.slice(0, MOST_NAMED))
-      stdout.write(`  ${index} (${id}): ${message}\n`);
+      stdout.write(`  ${index}${id ? ` (${id})` : ''}: ${message}\n`);
     printEvaluationErrors(full?.data ?? [], stdout);
   }
   if (!full) {

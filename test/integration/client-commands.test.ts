@@ -168,6 +168,15 @@ describeOnBothQueues('client commands', ({ redisUrl }) => {
       expect(none).toMatchObject({ code: 1, stderr: expect.stringContaining('404') });
     });
 
+    it('show names what failed, a line that has no id by its number alone', async () => {
+      const path = await file('bad.jsonl', '{"id":"a"}\n{bad\n{"id":"a\\u0000"}\n');
+      const { stdout } = await run(['import', path, '-n', 'bad']);
+      const requestId = stdout.split(' ')[0] ?? '';
+      const shown = (await run(['requests', 'show', requestId, '-n', 'bad'])).stdout.split('\n').slice(1);
+      expect(shown[0]).toMatch(/^ {2}2: is not valid JSON/);
+      expect(shown).toHaveLength(3);
+    });
+
     it('show leaves out results that are too many for one answer, and says so', async () => {
       const ids = Array.from({ length: 6_000 }, (_, i) => `${i}`.padStart(500, '-'));
       const requestId = await inlet.write('many', JSON.stringify({ data: ids.map((id) => ({ id })) }));
