@@ -52,6 +52,7 @@ export function addFailedCommand(program: Command): void {
         .default('original'),
     )
     .option('--wait', 'wait until they are stored or have failed again; the latter exits with 1', false)
+    .addHelpText('after', '\nExit code 1 also where some have failed and none of them can be replayed.')
     .action(
       async (
         requestId: string | undefined,

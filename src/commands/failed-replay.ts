@@ -38,7 +38,8 @@ interface Listed {
 
 /**
  * Replays failed objects.
- * @returns whether none of them has failed again, as far as that was waited for
+ * @returns false where one has failed again (as far as that was waited for), or where some had failed and none of them
+ *   can be replayed
  */
 export async function replayFailed(
   client: ClientOptions,
@@ -47,10 +48,11 @@ export async function replayFailed(
 ): Promise<boolean> {
   const { namespace, json, wait } = options;
   const answer = await ask(client, options);
+  const inVain = answer.objects === 0 && answer.not_replayable > 0;
   if (!wait) {
     if (json) printJson(answer, stdout);
     else stdout.write(`${namespace}: ${count(answer.objects)} to be replayed${skipped(answer)}\n`);
-    return true;
+    return !inVain;
   }
   await waitForEnd(client, options, answer, stderr);
   const failed = await countFailedAgain(client, options, answer);
@@ -61,7 +63,7 @@ export async function replayFailed(
       `${namespace}: ${count(done)} of ${count(answer.objects)} stored, ${count(failed)} failed again${skipped(answer)}\n`,
     );
   }
-  return failed === 0;
+  return failed === 0 && !inVain;
 }
 
 function ask(
@@ -77,7 +79,7 @@ function ask(
 
 function skipped({ not_replayable }: ReplayAnswer): string {
   if (not_replayable === 0) return '';
-  return `; not replayable, because they hold no object: ${count(not_replayable)}`;
+  return `; not replayable, because they hold no object that can be stored: ${count(not_replayable)}`;
 }
 
 /** Resolves when nothing is left of what had failed before the replay was asked for. */

@@ -82,6 +82,20 @@ describeOnBothQueues('inlet failed', ({ redisUrl }) => {
     expect(unwaited).toMatchObject({ code: 0, stdout: 'elsewhere: 0 to be replayed\n' });
   });
 
+  it('replay of nothing but what can never be stored exits with 1', async () => {
+    const requestId = await importFile(inlet, 'unusable', '{bad\n{"id":""}\n');
+    await inlet.done('unusable', requestId);
+    const why = '; not replayable, because they hold no object that can be stored: 2\n';
+    expect(await run('replay', '--all', '-n', 'unusable', '--wait')).toMatchObject({
+      code: 1,
+      stdout: `unusable: 0 of 0 stored, 0 failed again${why}`,
+    });
+    expect(await run('replay', requestId, '-n', 'unusable')).toMatchObject({
+      code: 1,
+      stdout: `unusable: 0 to be replayed${why}`,
+    });
+  });
+
   it('replay of one waits for that one, however many others of its request have failed', async () => {
     const ids = Array.from({ length: 600 }, (_, i) => `o${i}`);
     const requestId = await fail('many', ...ids);
