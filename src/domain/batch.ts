@@ -89,6 +89,8 @@ export interface BatchPayload {
 /** A batch as it comes out of the queue. */
 export interface Batch extends BatchPayload {
   readonly id: BatchId;
+  /** A worker has had it before, and may have stored it. */
+  readonly isRetried?: true;
 }
 
 /** An object's place in its batch. */

@@ -13,8 +13,9 @@ import { recordBatches, writeRequests } from './record-batch.ts';
 import { storeIsolated } from './store-isolated.ts';
 import type { StoreObserver, StoreOutcome } from './store-outcome.ts';
 import { isReplay, storeReplay } from './store-replay.ts';
+import { wasStored } from './stored-before.ts';
 
-/** Of a chunk that doesn't count any more. */
+/** Of a batch that was stored before, and of a chunk that doesn't count any more. */
 const NOTHING: StoreOutcome = { requests: 0, objects: 0, stored: 0, overtaken: 0, failed: 0 };
 
 interface StoreOptions {
@@ -34,14 +35,12 @@ export async function storeBatch(
   observer: StoreObserver = {},
 ): Promise<StoreOutcome> {
   if (isReplay(batch)) return storeReplay(database, batch, observer);
-  const options = storeOptions(observer);
   try {
-    const stored = await storeWhole(database, [batch], options).catch((error: unknown) => {
-      if (faultKind(error) !== 'data') throw error;
-      options.onProgress();
-      return storeIsolated(database, batch, objectPlaces(batch), options).then((one) => [one]);
-    });
-    const [outcome = NOTHING] = tell([batch], stored, observer);
+    // What of it has failed then may have been stored or discarded since: that is for a replay to say.
+    const outcome =
+      batch.isRetried && (await wasStored(database, batch))
+        ? NOTHING
+        : await storeOne(database, batch, observer);
     // Also where the chunk was stored before: the worker may have died in between.
     for (const { import: chunk } of batch.requests) {
       if (chunk) await finishImport(database, chunk.requestId);
@@ -53,14 +52,23 @@ export async function storeBatch(
   }
 }
 
+async function storeOne(database: Database, batch: Batch, observer: StoreObserver): Promise<StoreOutcome> {
+  const options = storeOptions(observer);
+  const stored = await storeWhole(database, [batch], options).catch(async (error: unknown) => {
+    if (faultKind(error) !== 'data') throw error;
+    options.onProgress();
+    return [await storeIsolated(database, batch, objectPlaces(batch), options)];
+  });
+  return tell([batch], stored, observer)[0] ?? NOTHING;
+}
+
 /**
- * Whether a batch may share a transaction. Chunks of imports are large enough, replays take several transactions, and
- * settings are rows that all workers may want: two transactions could wait for each other's.
+ * Whether a batch may share a transaction. Chunks of imports are large enough, replays take several transactions, what is
+ * retried is looked up first, and settings are rows that all workers may want: two transactions could wait for each other's.
  */
 export function canShare(batch: Batch): boolean {
-  return (
-    !isReplay(batch) && batch.requests.every((request) => !request.import && request.schema === undefined)
-  );
+  if (batch.isRetried || isReplay(batch)) return false;
+  return batch.requests.every((request) => !request.import && request.schema === undefined);
 }
 
 /**

@@ -158,5 +158,6 @@ function batchIdsOf(jobIds: readonly string[]): BatchId[] {
 }
 
 function batchOf(job: Job): Batch {
-  return readPayload((job.id ?? '').slice(JOB_ID_PREFIX.length), job.data);
+  const batch = readPayload((job.id ?? '').slice(JOB_ID_PREFIX.length), job.data);
+  return job.attemptsStarted > 1 ? { ...batch, isRetried: true } : batch;
 }

@@ -176,6 +176,18 @@ export async function recordChunk(transaction: Queryable, chunk: StoredChunk): P
   return true;
 }
 
+/** Whether a chunk was counted. */
+export async function hasChunk(
+  on: Queryable,
+  { requestId, chunk }: Pick<StoredChunk, 'requestId' | 'chunk'>,
+): Promise<boolean> {
+  const rows = await on.query({
+    text: 'SELECT 1 FROM inlet.import_chunks WHERE request_id = $1 AND chunk = $2',
+    values: [requestId, chunk],
+  });
+  return rows.length > 0;
+}
+
 /** A chunk of an import whose objects are to be evaluated. */
 export interface WaitingChunk {
   readonly requestId: string;

@@ -89,6 +89,24 @@ describe('a batch with objects that Postgres refuses', () => {
     ]);
   });
 
+  it('stays failed when the batch comes a second time and could be stored by then', async () => {
+    const constraint = "CHECK (namespace <> 'mended' OR id <> 'bad')";
+    await database.query({ text: `ALTER TABLE inlet.objects ADD CONSTRAINT mended ${constraint}` });
+    const batch = handMadeBatch(1_000_000, [{ namespace: 'mended', objects: [object('a'), object('bad')] }]);
+    expect(await storeBatch(database, batch)).toMatchObject({ stored: 1, failed: 1 });
+    await database.query({ text: 'ALTER TABLE inlet.objects DROP CONSTRAINT mended' });
+    expect(await storeBatch(database, { ...batch, isRetried: true })).toMatchObject({
+      requests: 0,
+      objects: 0,
+    });
+    expect(await storedIds('mended')).toEqual(['a']);
+  });
+
+  it('is stored when the batch comes a second time, and was not stored the first', async () => {
+    const batch = handMadeBatch(1_000_000, [{ namespace: 'first', objects: [object('a')] }]);
+    expect(await storeBatch(database, { ...batch, isRetried: true })).toMatchObject({ stored: 1 });
+  });
+
   it('changes nothing when it is stored a second time', async () => {
     const batch = handMadeBatch(1_000_000, [
       { namespace: 'repeat', objects: [object('a'), ['bad', '{"id": "bad", "v": "\\u0000"}']] },

@@ -172,14 +172,18 @@ describeOnBothQueues('the queue', ({ redisUrl }) => {
 
   it('keeps a batch whose handler fails, and hands it out again', async () => {
     const batch = sample();
-    const attempts: string[] = [];
+    const attempts: unknown[] = [];
     await queue.add(batch);
-    consume(async ({ id }) => {
-      attempts.push(id);
+    consume(async ({ id, isRetried }) => {
+      attempts.push([id, isRetried]);
       if (attempts.length < 3) throw new Error('not now');
     });
     await emptied();
-    expect(attempts).toEqual([batch.id, batch.id, batch.id]);
+    expect(attempts).toEqual([
+      [batch.id, undefined],
+      [batch.id, true],
+      [batch.id, true],
+    ]);
   });
 
   it('lets other batches pass one that fails', async () => {
