@@ -24,6 +24,9 @@ interface Waiter {
   readonly onProgress: () => void;
   readonly resolve: (outcome: StoreOutcome) => void;
   readonly reject: (error: unknown) => void;
+  /** In characters of its objects. */
+  readonly length: number;
+  readonly shares: boolean;
 }
 
 export class StoreLine {
@@ -41,11 +44,15 @@ export class StoreLine {
 
   /**
    * Stores a batch, alone or with others that wait.
+   * @param onProgress also told of what is done of others before its turn comes: that is what it waits for
    * @throws as `Stores.alone`
    */
   store(batch: Batch, onProgress: () => void): Promise<StoreOutcome> {
     return new Promise((resolve, reject) => {
-      this.#line.push({ batch, onProgress, resolve, reject });
+      // Looked at here, where a batch that isn't what it should be fails by itself.
+      const { length } = batch.objects;
+      const shares = this.#stores.canShare(batch);
+      this.#line.push({ batch, onProgress, resolve, reject, length, shares });
       this.#schedule();
     });
   }
@@ -62,46 +69,47 @@ export class StoreLine {
 
   /** The head of the line: one batch, or several that may be stored together. */
   #take(): Waiter[] {
-    let length = 0;
+    let total = 0;
     let count = 0;
-    for (const { batch } of this.#line) {
-      length += batch.objects.length;
-      if (count > 0 && (length > MAX_SHARED_LENGTH || !this.#stores.canShare(batch))) break;
+    for (const { length, shares } of this.#line) {
+      total += length;
+      if (count > 0 && (total > MAX_SHARED_LENGTH || !shares)) break;
       count += 1;
-      if (!this.#stores.canShare(batch)) break;
+      if (!shares) break;
     }
     return this.#line.splice(0, count);
   }
 
   async #run(waiters: readonly Waiter[]): Promise<void> {
     this.#running += 1;
-    const [first, ...others] = waiters;
-    if (first && others.length === 0) await this.#storeAlone(first);
-    else await this.#storeTogether(waiters);
-    this.#running -= 1;
-    this.#schedule();
-  }
-
-  async #storeAlone({ batch, onProgress, resolve, reject }: Waiter): Promise<void> {
-    onProgress();
-    await this.#stores.alone(batch, onProgress).then(resolve, reject);
-  }
-
-  async #storeTogether(waiters: readonly Waiter[]): Promise<void> {
     const onProgress = () => {
-      for (const waiter of waiters) waiter.onProgress();
+      for (const waiter of [...waiters, ...this.#line]) waiter.onProgress();
     };
-    onProgress();
     try {
-      const batches = waiters.map(({ batch }) => batch);
-      const outcomes = await this.#stores.together(batches, onProgress);
+      onProgress();
+      const outcomes = await this.#store(waiters, onProgress);
       outcomes.forEach((outcome, i) => {
         waiters[i]?.resolve(outcome);
       });
     } catch (error) {
-      if (faultKind(error) === 'infrastructure') for (const { reject } of waiters) reject(error);
-      // It is about one of them, and that must not be the others' trouble.
-      else for (const waiter of waiters) await this.#storeAlone(waiter);
+      // What is about one of them must not be the others' trouble.
+      if (waiters.length > 1 && faultKind(error) !== 'infrastructure') this.#separate(waiters);
+      else for (const { reject } of waiters) reject(error);
+    } finally {
+      this.#running -= 1;
+      this.#schedule();
     }
+  }
+
+  async #store(waiters: readonly Waiter[], onProgress: () => void): Promise<readonly StoreOutcome[]> {
+    const [first, ...others] = waiters.map(({ batch }) => batch);
+    if (!first) return [];
+    if (others.length === 0) return [await this.#stores.alone(first, onProgress)];
+    return this.#stores.together([first, ...others], onProgress);
+  }
+
+  /** Back to the head of the line, to be stored each on its own. */
+  #separate(waiters: readonly Waiter[]): void {
+    this.#line.unshift(...waiters.map((waiter) => ({ ...waiter, shares: false })));
   }
 }

@@ -5,10 +5,13 @@ import { StoreLine } from '../../src/ingest/store-line.ts';
 import type { StoreOutcome } from '../../src/ingest/store-outcome.ts';
 import { StoreUnavailableError } from '../../src/store/faults.ts';
 import { handMadeBatch, object } from '../support/batches.ts';
+import { settled } from './held-sink.ts';
 
 /** A transaction that the test ends. */
 interface Held {
   readonly ids: readonly string[];
+  /** Says that a part of it is done. */
+  readonly goOn: () => void;
   readonly commit: () => void;
   readonly fail: (error: Error) => void;
 }
@@ -25,20 +28,20 @@ function idOf(batch: Batch): string {
 function setUp(concurrency = 1) {
   const held: Held[] = [];
   const progress: string[] = [];
-  const hold = (batches: readonly Batch[]): Promise<StoreOutcome[]> =>
+  const hold = (batches: readonly Batch[], goOn: () => void): Promise<StoreOutcome[]> =>
     new Promise((resolve, reject) => {
       const ids = batches.map(idOf);
       const outcomes = ids.map((_, stored) => ({ requests: 1, objects: 1, stored, overtaken: 0, failed: 0 }));
-      held.push({ ids, commit: () => resolve(outcomes), fail: reject });
+      held.push({ ids, goOn, commit: () => resolve(outcomes), fail: reject });
     });
   const line = new StoreLine(
     {
-      alone: async (batch) => {
-        const [outcome] = await hold([batch]);
+      alone: async (batch, onProgress) => {
+        const [outcome] = await hold([batch], onProgress);
         if (!outcome) throw new Error('no outcome');
         return outcome;
       },
-      together: (batches) => hold(batches),
+      together: hold,
       canShare: (batch) => !idOf(batch).startsWith('own'),
     },
     concurrency,
@@ -50,12 +53,7 @@ function setUp(concurrency = 1) {
     return outcome;
   };
   const transactions = () => held.map(({ ids }) => ids);
-  return { held, progress, store, transactions };
-}
-
-/** After what is due in this turn of the event loop and the next. */
-async function settled(): Promise<void> {
-  for (let i = 0; i < 3; i += 1) await new Promise((resolve) => setImmediate(resolve));
+  return { held, line, progress, store, transactions };
 }
 
 describe('a line of batches', () => {
@@ -157,5 +155,57 @@ describe('a line of batches', () => {
     held[0]?.commit();
     await settled();
     expect(progress).toEqual(['a', 'b', 'c']);
+  });
+
+  it('tells those that wait of what is done before their turn comes', async () => {
+    const { held, progress, store } = setUp();
+    for (const id of ['own a', 'own b', 'own c']) void store(id);
+    await settled();
+    progress.length = 0;
+    held[0]?.goOn();
+    expect(progress).toEqual(['own a', 'own b', 'own c']);
+    held[0]?.commit();
+    await settled();
+    progress.length = 0;
+    held[1]?.goOn();
+    expect(progress).toEqual(['own b', 'own c']);
+  });
+
+  it('tells those of progress that are stored one by one since one of them was refused', async () => {
+    const { held, progress, store, transactions } = setUp();
+    for (const id of ['a', 'b', 'c']) void store(id);
+    await settled();
+    const fault = new pg.DatabaseError('no', 0, 'error');
+    fault.code = '22P05';
+    held[0]?.fail(fault);
+    await settled();
+    expect(transactions()).toEqual([['a', 'b', 'c'], ['a']]);
+    progress.length = 0;
+    held[1]?.goOn();
+    expect(progress).toEqual(['a', 'b', 'c']);
+  });
+
+  it('fails a batch that has no objects by itself, and goes on', async () => {
+    const { held, line, store } = setUp();
+    const { objects: _, ...broken } = batchOf('broken');
+    const outcome = line.store(broken as Batch, () => undefined);
+    outcome.catch(() => undefined);
+    const next = store('a');
+    await settled();
+    await expect(outcome).rejects.toThrow(TypeError);
+    held[0]?.commit();
+    await expect(next).resolves.toBeDefined();
+  });
+
+  it('goes on with the next where it cannot tell of progress', async () => {
+    const { held, line, store } = setUp();
+    const outcome = line.store(batchOf('a'), () => {
+      throw new Error('cannot tell');
+    });
+    await expect(outcome).rejects.toThrow('cannot tell');
+    const next = store('b');
+    await settled();
+    held[0]?.commit();
+    await expect(next).resolves.toBeDefined();
   });
 });
