@@ -3,7 +3,7 @@ import type { Batch, BatchRequest, ImportChunk, ObjectPlace } from '../domain/ba
 import { requestIds } from '../domain/batch.ts';
 import { storableText } from '../domain/storable.ts';
 import type { Queryable } from '../store/database.ts';
-import type { WaitingPart } from '../store/evaluations.ts';
+import type { NewWait } from '../store/evaluations.ts';
 import { recordEvaluations } from '../store/evaluations.ts';
 import { keepFailedObjects } from '../store/failed-objects.ts';
 import { recordChunk } from '../store/imports.ts';
@@ -70,22 +70,25 @@ export async function recordBatches(
   const rows = whole.length > 0 ? await recordRequests(transaction, whole) : [];
   const isWaiting = new Map(rows.map(({ requestId, waits }) => [requestId, waits]));
   const recorded: Recorded[] = [];
+  const allWaiting: NewWait[] = [];
   for (const { batch, failed, requests } of parts) {
+    const batchId = batch.id;
     const own = requests.filter(({ id }) => isWaiting.has(id));
     const fresh = new Set(own.map(({ id }) => id));
-    const waiting: WaitingPart[] = own
+    const waiting: NewWait[] = own
       .filter(({ id }) => isWaiting.get(id))
-      .map(({ id }) => ({ requestId: id }));
+      .map(({ id }) => ({ requestId: id, batchId }));
     for (const { namespace, ids, chunk, waits } of requests) {
       // A chunk is alone in its batch, so all that failed is its own.
       if (!chunk) continue;
       const isNew = await recordImportChunk(transaction, batch.acceptedAt, { namespace, ids, chunk, failed });
       if (isNew) fresh.add(chunk.requestId);
-      if (isNew && waits) waiting.push({ requestId: chunk.requestId, chunk: chunk.chunk });
+      if (isNew && waits) waiting.push({ requestId: chunk.requestId, chunk: chunk.chunk, batchId });
     }
-    if (waiting.length > 0) await recordEvaluations(transaction, batch.id, waiting);
+    allWaiting.push(...waiting);
     recorded.push({ waits: waiting.length > 0, fresh });
   }
+  if (allWaiting.length > 0) await recordEvaluations(transaction, allWaiting);
   if (evaluates) await deleteAllOutputs(transaction, batches);
   // Last, because a namespace's settings are one row, which all workers of a busy namespace may want.
   for (const { batch } of batches) await applyBatchSchemas(transaction, batch);

@@ -137,10 +137,12 @@ function storeWhole(
       batches.map((batch) => ({ batch, failed: [] })),
       evaluates,
     );
+    onProgress();
     const stored: Stored[] = [];
     for (const [i, batch] of batches.entries()) {
       const own = places[i] ?? [];
       const endpointIds = await writeEvents(transaction, subscriptions, batch, own, [], evaluates);
+      onProgress();
       stored.push({ stored: written[i] ?? 0, failed: 0, waits: recorded[i]?.waits ?? false, endpointIds });
     }
     return stored;

@@ -56,6 +56,7 @@ export async function storeIsolated(
     );
     const failedPlaces = failures.map(({ write, reason }) => ({ ...write, message: reason.message }));
     const [recorded] = await recordBatches(transaction, [{ batch, failed: failedPlaces }], evaluates);
+    onProgress();
     // Of a batch that comes a second time, what had failed may have been stored or discarded since.
     const keep = failed.filter(({ requestId }) => recorded?.fresh.has(requestId));
     await keepFailedObjects(transaction, batch.acceptedAt, keep);

@@ -21,8 +21,8 @@ export interface WatchLimits {
 }
 
 /**
- * Between two signs of progress stand at most four statements and a rollback, each of which gets 60 s. The last chunk
- * of an import has one that may take 15 minutes.
+ * Between two signs of progress stand at most four statements and a rollback, each of which gets 60 s; a batch that
+ * stands in line has those of the transactions before it. The last chunk of an import has one that may take 15 minutes.
  */
 export const WATCH_LIMITS: WatchLimits = {
   inHandMs: { writes: 5 * 60_000, imports: 20 * 60_000 },

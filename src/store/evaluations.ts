@@ -8,10 +8,16 @@ import { readWaitingReplays } from './replay-evaluations.ts';
 import { MICROS_OF } from './sql-time.ts';
 
 /** A request that waits, or a chunk of one. */
-export interface WaitingPart {
+interface WaitingPart {
   readonly requestId: string;
   /** Of an import only. */
   readonly chunk?: number;
+}
+
+/** One that begins to wait. */
+export interface NewWait extends WaitingPart {
+  /** The batch that it came with. */
+  readonly batchId: BatchId;
 }
 
 /** One that waits, with its objects. */
@@ -28,18 +34,19 @@ export interface WaitingObjects extends WaitingPart {
 /** What stands in the table where there is no chunk. */
 const NO_CHUNK = -1;
 
-/** Lets requests and chunks of a batch wait. */
-export async function recordEvaluations(
-  on: Queryable,
-  batchId: BatchId,
-  parts: readonly WaitingPart[],
-): Promise<void> {
+/** Lets requests and chunks wait. */
+export async function recordEvaluations(on: Queryable, parts: readonly NewWait[]): Promise<void> {
   await on.write({
     name: 'record-evaluations',
     text: `INSERT INTO inlet.evaluations (request_id, chunk, batch_id)
-           SELECT request_id, chunk, $3 FROM unnest($1::text[], $2::int[]) AS part (request_id, chunk)
+           SELECT request_id, chunk, batch_id
+           FROM unnest($1::text[], $2::int[], $3::text[]) AS part (request_id, chunk, batch_id)
            ORDER BY 1, 2 ON CONFLICT DO NOTHING`,
-    values: [parts.map(({ requestId }) => requestId), parts.map(({ chunk = NO_CHUNK }) => chunk), batchId],
+    values: [
+      parts.map(({ requestId }) => requestId),
+      parts.map(({ chunk = NO_CHUNK }) => chunk),
+      parts.map(({ batchId }) => batchId),
+    ],
   });
 }
 

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Batch } from '../../src/domain/batch.ts';
 import { requestIds } from '../../src/domain/batch.ts';
 import { canShare, storeBatch, storeTogether } from '../../src/ingest/store-batch.ts';
-import type { Database } from '../../src/store/database.ts';
+import type { Database, Queryable } from '../../src/store/database.ts';
 import { faultKind } from '../../src/store/faults.ts';
 import { findObject } from '../../src/store/objects.ts';
 import { findRequest } from '../../src/store/requests.ts';
@@ -136,6 +136,45 @@ describe('batches stored together', () => {
       text: 'SELECT status FROM inlet.requests ORDER BY request_id',
     });
     expect(rows.map(({ status }) => status)).toEqual(['ingesting', 'succeeded', 'ingesting']);
+  });
+
+  it('tell of progress at least after every fourth statement, however many they are', async () => {
+    await insertEndpointRow(database, 'ep_2', { namespaces: [NS], events: ['workflow.succeeded'] });
+    let atOnce = 0;
+    let most = 0;
+    const counted = (of: Queryable): Queryable => {
+      const count = () => {
+        atOnce += 1;
+        most = Math.max(most, atOnce);
+      };
+      return {
+        query: (statement) => {
+          count();
+          return of.query(statement);
+        },
+        write: (statement) => {
+          count();
+          return of.write(statement);
+        },
+      };
+    };
+    const watched: Pick<Database, 'transactionWith'> = {
+      transactionWith: (read, use) =>
+        database.transactionWith(read, (transaction, rows: Parameters<typeof use>[1]) =>
+          use(counted(transaction), rows),
+        ),
+    };
+    const onProgress = () => {
+      atOnce = 0;
+    };
+    for (const evaluation of [{}, { onWaiting: () => undefined }]) {
+      onProgress();
+      const batches = Array.from({ length: 12 }, (_, n) => one(8_500_000 + n, object(`x${n}`)));
+      const gone = one(8_600_000, ['x0', '"x0"']);
+      await storeTogether(watched as Database, [...batches, gone], { onProgress, ...evaluation });
+    }
+    expect(most).toBeGreaterThan(0);
+    expect(most).toBeLessThanOrEqual(4);
   });
 
   it('are neither chunks of imports nor bring a schema', () => {
