@@ -120,7 +120,7 @@ function withoutChunks(requests: readonly DoneRequest[]): StoredRequest[] {
   return requests.filter(({ chunk }) => !chunk).map(({ chunk: _, ...request }) => request);
 }
 
-/** Together, so that rows are deleted in the order of their key. */
+/** Together, because several statements could not go in the order of their key. */
 async function deleteAllOutputs(transaction: Queryable, batches: readonly StoredBatch[]): Promise<void> {
   const deleted = batches.flatMap(({ batch }) => batch.requests.filter(({ isDelete }) => isDelete));
   if (deleted.length > 0) await deleteOutputs(transaction, deleted.flatMap(keysOf));

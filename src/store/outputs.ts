@@ -134,14 +134,22 @@ export async function hasOutputs(on: Queryable): Promise<boolean> {
   return rows.length > 0;
 }
 
-/** Deletes the outputs of those of these objects that are deleted. */
+/** Deletes the outputs of those of these objects that are deleted; in the order in which {@link keepOutputs} comes. */
 export async function deleteOutputs(on: Queryable, keys: readonly ObjectKey[]): Promise<void> {
   await on.write({
     name: 'delete-outputs',
-    text: `DELETE FROM inlet.outputs AS kept
-           USING unnest($1::text[], $2::text[]) AS gone (namespace, id), inlet.objects AS object
-           WHERE kept.namespace = gone.namespace AND kept.id = gone.id
-             AND object.namespace = gone.namespace AND object.id = gone.id AND object.data IS NULL`,
+    text: `
+      WITH locked AS (
+        SELECT kept.namespace, kept.id
+        FROM unnest($1::text[], $2::text[]) AS gone (namespace, id)
+        JOIN inlet.outputs AS kept USING (namespace, id)
+        JOIN inlet.objects AS object USING (namespace, id)
+        WHERE object.data IS NULL
+        ORDER BY kept.namespace, kept.id
+        FOR UPDATE OF kept
+      )
+      DELETE FROM inlet.outputs AS kept USING locked
+      WHERE kept.namespace = locked.namespace AND kept.id = locked.id`,
     values: columns(keys),
   });
 }

@@ -1,7 +1,9 @@
 /** Deletes are in order with writes, whatever order they are stored in, and leave a tombstone. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { storeBatch } from '../../src/ingest/store-batch.ts';
+import type { Queryable } from '../../src/store/database.ts';
 import { findObject } from '../../src/store/objects.ts';
+import { hasOutputs, keepOutputs } from '../../src/store/outputs.ts';
 import { listRevisions } from '../../src/store/revisions.ts';
 import { handMadeBatch, object } from '../support/batches.ts';
 import type { ProblemAnswer } from '../support/inlet.ts';
@@ -9,7 +11,7 @@ import { TestInlet, testConfig } from '../support/inlet.ts';
 import { createTestDatabase } from '../support/postgres.ts';
 import { describeOnBothQueues } from '../support/queues.ts';
 import type { TestStore } from '../support/store.ts';
-import { deletion, openTestStore } from '../support/store.ts';
+import { deletion, lockWaits, openTestStore } from '../support/store.ts';
 
 describe('batches with deletes', () => {
   let store: TestStore;
@@ -96,6 +98,31 @@ describe('batches with deletes', () => {
     expect(outcome.failed).toBe(1);
     for (const id of ids) expect(await stored('any', id), id).toBeUndefined();
     expect(await stored('any', 'good')).toBeDefined();
+  });
+
+  it('take outputs along in the order in which evaluations keep them, so that neither waits in a circle', async () => {
+    const { database } = store;
+    const ids = ['b', 'a'];
+    const writes = ids.map((id) => object(id));
+    await storeBatch(database, batch('outputs', 1, ...writes));
+    for (const id of ids) {
+      await keepOutputs(database, [{ namespace: 'outputs', id, revision: 1, output: '{}', error: null }]);
+    }
+    const deletes = ids.map((id) => ({ namespace: 'outputs', objects: [deletion(id)] }));
+    const lock = (on: Queryable, id: string) =>
+      on.query({
+        text: `SELECT FROM inlet.outputs WHERE namespace = 'outputs' AND id = $1 FOR UPDATE SKIP LOCKED`,
+        values: [id],
+      });
+    let deleted: Promise<unknown> | undefined;
+    await database.transaction(async (transaction) => {
+      await lock(transaction, 'a');
+      deleted = storeBatch(database, handMadeBatch(2, deletes), { onWaiting: () => undefined });
+      await lockWaits(database, 1);
+      expect(await lock(transaction, 'b')).toHaveLength(1);
+    });
+    await deleted;
+    expect(await hasOutputs(database)).toBe(false);
   });
 });
 

@@ -17,7 +17,7 @@ import { createTestDatabase } from '../support/postgres.ts';
 import { describeOnBothQueues } from '../support/queues.ts';
 import { prepareRefusals, refuse } from '../support/refusals.ts';
 import type { TestStore } from '../support/store.ts';
-import { openTestStore } from '../support/store.ts';
+import { lockWaits, openTestStore } from '../support/store.ts';
 
 let store: TestStore;
 let database: Database;
@@ -64,17 +64,6 @@ const values = () =>
   rows(
     `SELECT id, data ->> 'v' AS v, revision::int AS revision FROM inlet.objects WHERE namespace = $1 ORDER BY id`,
   );
-
-/** Waits until so many transactions wait for a lock. */
-async function waiting(count: number): Promise<void> {
-  await eventually(async () => {
-    const [row] = await database.query<{ count: number }>({
-      text: `SELECT count(*)::int FROM pg_stat_activity
-             WHERE datname = current_database() AND wait_event_type = 'Lock'`,
-    });
-    return row?.count === count ? true : undefined;
-  });
-}
 
 describe('a replay', () => {
   it('that breaks off has stored what it had committed, and the second try stores the rest', async () => {
@@ -138,7 +127,7 @@ describe('a replay', () => {
       const text = `SELECT 1 FROM inlet.objects WHERE namespace = $1 AND id = 'x' FOR UPDATE`;
       await holder.query({ text, values: [namespace] });
       const running = run();
-      await waiting(1);
+      await lockWaits(database, 1);
       await discardFailed(database, { namespace, requestId: requestIdAt(batch.id, 0), index: 1 }, 1);
       return { running };
     });
@@ -156,9 +145,9 @@ describe('a replay', () => {
       const text = 'SELECT 1 FROM inlet.failed_objects WHERE namespace = $1 AND index = 0 FOR UPDATE';
       await holder.query({ text, values: [namespace] });
       const discarding = discardFailed(database, { namespace }, 10);
-      await waiting(1);
+      await lockWaits(database, 1);
       const replaying = run({ index: 2 });
-      await waiting(2);
+      await lockWaits(database, 2);
       return { done: Promise.all([discarding, replaying]) };
     });
     expect(await both.done).toEqual([3, { requests: 0, objects: 0, stored: 0, overtaken: 0, failed: 0 }]);

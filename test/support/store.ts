@@ -2,6 +2,7 @@
 import { Database } from '../../src/store/database.ts';
 import type { ListPage } from '../../src/store/object-lists.ts';
 import { createTestDatabase } from './postgres.ts';
+import { waitFor } from './wait-for.ts';
 
 export interface TestStore {
   readonly url: string;
@@ -55,4 +56,15 @@ export async function allPages<Item>(
 /** The delete of an object as it stands in a batch. */
 export function deletion(id: string): readonly [string, string] {
   return [id, JSON.stringify(id)];
+}
+
+/** Waits until so many transactions wait for a lock. */
+export async function lockWaits(database: Database, count: number): Promise<void> {
+  await waitFor(`${count} transactions to wait for a lock`, async () => {
+    const [row] = await database.query<{ count: number }>({
+      text: `SELECT count(*)::int FROM pg_stat_activity
+             WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+    });
+    return row?.count === count;
+  });
 }
