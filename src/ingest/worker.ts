@@ -13,7 +13,7 @@ export type AttemptFault = 'unavailable' | 'unexpected';
 
 /** Told of what becomes of batches. Times are milliseconds. */
 export interface BatchObserver {
-  /** @param storeMs how long the attempt took that stored it */
+  /** @param storeMs how long the attempt took that stored it, its wait for a transaction included */
   readonly onStored?: (batch: Batch, outcome: StoreOutcome, storeMs: number) => void;
   readonly onFault?: (fault: AttemptFault) => void;
   /** An attempt has ended, or a part of one: the batch is being worked on. */
@@ -27,7 +27,7 @@ export interface BatchObserver {
  * worker takes no further jobs that would fail just the same. Whatever else goes wrong is left to the queue,
  * which tries the job again later and lets others pass meanwhile.
  *
- * @param store stores one batch in one transaction, and says so when a part of it is done
+ * @param store stores one batch, and says so when a part of it, or of what it waits for, is done
  */
 export function batchHandler(
   store: (batch: Batch, onProgress: () => void) => Promise<StoreOutcome>,

@@ -16,7 +16,7 @@ const WAIT_SECONDS = [
 export function storeMetrics(registry: Registry): BatchObserver {
   const storeHistogram = registry.histogram(
     'inlet_store_duration_seconds',
-    'Time that it took to store a batch, from when the worker had taken it, and the number of batches.',
+    'Time of the attempt that stored a batch, its wait for a transaction included, and the number of batches.',
     STORE_SECONDS,
   );
   const waitHistogram = registry.histogram(

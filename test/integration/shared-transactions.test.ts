@@ -177,7 +177,7 @@ describe('batches stored together', () => {
     expect(most).toBeLessThanOrEqual(4);
   });
 
-  it('are neither chunks of imports nor bring a schema', () => {
+  it('are neither chunks of imports nor replays, bring no schema and come for the first time', () => {
     const plain = one(1, object('a'));
     const [request] = plain.requests;
     if (!request) throw new Error('there is one');
@@ -185,6 +185,9 @@ describe('batches stored together', () => {
     expect(canShare({ ...plain, requests: [request, { ...request, schema: '{}' }] })).toBe(false);
     const chunk = { requestId: 'req_file', upload: 1, chunk: 0, lines: [1], rejected: [] };
     expect(canShare({ ...plain, requests: [{ ...request, import: chunk }] })).toBe(false);
+    const replay = { namespace: NS, order: 'original', failedBefore: 1 } as const;
+    expect(canShare({ ...plain, requests: [], objects: '', replay })).toBe(false);
+    expect(canShare({ ...plain, isRetried: true })).toBe(false);
   });
 
   it('end with the last of each id, whoever they share their transactions with', async () => {
