@@ -80,6 +80,8 @@ export class Workload {
     for (let n = 0; !this.#stopped; n += 1) {
       const writes = drawWrites(client, n, random, once);
       const outcome = await this.#send(client, writes, random);
+      const isOnce = writes.some(({ id }) => id === onceId(client, n));
+      if (isOnce && outcome === 'acknowledged') once.push(onceId(client, n));
       await delay(outcome === 'acknowledged' ? random.next() * this.#options.pauseMs : 150);
     }
   }
@@ -156,9 +158,15 @@ function version(id: string, v: string, random: Random, more: Record<string, unk
   };
 }
 
+/** An id that the client writes in its nth request and then no more, but for what is to be refused. */
+function onceId(client: string, n: number): string {
+  return `${client}-once-${n}`;
+}
+
 /**
  * What one request writes: mostly arrays, with ids of the client's own and shared ones, some of them twice.
- * @param once ids that the client has written once and not tried to overwrite yet
+ * @param once ids that the client has written once, as it was told, and not tried to overwrite yet; one that may be on
+ *   its way still could come after what is to be refused
  */
 function drawWrites(client: string, n: number, random: Random, once: string[]): Write[] {
   const own = (): string => `${client}-${random.between(0, OWN_IDS - 1)}`;
@@ -171,8 +179,7 @@ function drawWrites(client: string, n: number, random: Random, once: string[]): 
   // that is stored in the same transaction isn't even tried.
   const overwritten = random.chance(0.08) ? once.shift() : undefined;
   const isNew = overwritten === undefined && random.chance(0.08);
-  if (isNew) once.push(`${client}-once-${n}`);
-  const special = overwritten ?? (isNew ? `${client}-once-${n}` : undefined);
+  const special = overwritten ?? (isNew ? onceId(client, n) : undefined);
   const all = special === undefined ? ids : [...new Set(ids).add(special)];
   return all.map((id, i): Write => {
     const v = `${client}.${n}.${i}`;
