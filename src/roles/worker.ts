@@ -8,6 +8,7 @@ import { LoadSampler } from '../ingest/load-sampler.ts';
 import { Sampler } from '../ingest/sampler.ts';
 import { canShare, storeBatch, storeTogether } from '../ingest/store-batch.ts';
 import { StoreLine } from '../ingest/store-line.ts';
+import { isReplay } from '../ingest/store-replay.ts';
 import { batchHandler } from '../ingest/worker.ts';
 import type { WatchLimits } from '../ingest/worker-watch.ts';
 import { WATCH_LIMITS, WorkerWatch } from '../ingest/worker-watch.ts';
@@ -71,9 +72,9 @@ export async function startWorker(
     const metrics = parts.metrics ?? (await createMetrics());
     if (!parts.metrics) closing.add('metrics', () => metrics.close());
     const database = openDatabase(config, log, {
-      // One more for how it is, and one for retention.
+      // One more for a replay, one for how it is, and one for retention.
       poolSize:
-        config.workerConcurrency + importConcurrency + 2 + (config.evaluator ? EVALUATIONS_AT_ONCE : 0),
+        config.workerConcurrency + importConcurrency + 3 + (config.evaluator ? EVALUATIONS_AT_ONCE : 0),
       queryTimeoutMs: 60_000,
     });
     closing.add('database', () => database.close());
@@ -106,18 +107,21 @@ export async function startWorker(
     const told = onWaiting ? { onEvents, onWaiting } : { onEvents };
     const alone = (batch: Batch, onProgress: () => void) =>
       storeBatch(database, batch, { onProgress, ...told });
-    const line = new StoreLine(
-      {
-        alone,
-        together: (batches, onProgress) => storeTogether(database, batches, { onProgress, ...told }),
-        canShare,
-      },
-      config.workerConcurrency,
-    );
+    const stores = {
+      alone,
+      together: (batches: readonly Batch[], onProgress: () => void) =>
+        storeTogether(database, batches, { onProgress, ...told }),
+      canShare,
+    };
+    const writes = new StoreLine(stores, config.workerConcurrency);
+    // One takes as long as it does; writes that this worker has in hand are not to wait for it.
+    const replays = new StoreLine(stores, 1);
     const handler = batchHandler(
-      // Chunks are large enough, and have connections of their own.
-      (batch, onProgress) =>
-        laneOf(batch) === 'imports' ? alone(batch, onProgress) : line.store(batch, onProgress),
+      (batch, onProgress) => {
+        // Chunks are large enough, and have connections of their own.
+        if (laneOf(batch) === 'imports') return alone(batch, onProgress);
+        return (isReplay(batch) ? replays : writes).store(batch, onProgress);
+      },
       log,
       { ...observer, onProgress: (batch) => watch.onProgress(batch) },
     );

@@ -1,4 +1,5 @@
 /** What a replay does to the tables: whatever dies in between, and whoever else is at the same objects. */
+import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Batch, Replay } from '../../src/domain/batch.ts';
 import { REPLAY_VERSION } from '../../src/domain/batch.ts';
@@ -13,11 +14,12 @@ import { countFailed, discardFailed } from '../../src/store/failed-list.ts';
 import { handMadeBatch, newBatchId, object } from '../support/batches.ts';
 import { callFailed, failedIndexes, replay } from '../support/failed.ts';
 import { eventually, TestInlet, testConfig } from '../support/inlet.ts';
-import { createTestDatabase } from '../support/postgres.ts';
+import { createTestDatabase, query } from '../support/postgres.ts';
 import { describeOnBothQueues } from '../support/queues.ts';
 import { prepareRefusals, refuse } from '../support/refusals.ts';
 import type { TestStore } from '../support/store.ts';
 import { lockWaits, openTestStore } from '../support/store.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 let store: TestStore;
 let database: Database;
@@ -331,6 +333,34 @@ it('what is replayed is evaluated, and told of with what came of that; its reque
     { object_id: 'b', type: 'workflow.succeeded', label: 'b', accepted: 1 },
     { object_id: 'c', type: 'workflow.succeeded', label: 'c', accepted: 2 },
   ]);
+});
+
+describeOnBothQueues('a replay that takes long', ({ redisUrl }) => {
+  it('keeps no writes waiting that its worker has in hand', async () => {
+    const { url: databaseUrl, drop } = await createTestDatabase();
+    await prepareRefusals(databaseUrl);
+    await refuse(databaseUrl, 'now');
+    const config = testConfig({ databaseUrl, redisUrl }, { workerConcurrency: 1 });
+    const inlet = await TestInlet.start(config);
+    const client = new pg.Client({ connectionString: databaseUrl });
+    try {
+      await client.connect();
+      await inlet.done('w', await inlet.write('w', '{"data":{"id":"a","refuse":"now"}}'));
+      await client.query('BEGIN; SELECT FROM inlet.failed_objects FOR UPDATE');
+      await refuse(databaseUrl);
+      await replay(inlet, 'w', '/replay');
+      const waiting = `SELECT FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%failed_objects%'`;
+      await waitFor('the replay to wait', async () => (await query(databaseUrl, waiting)).length > 0);
+      const { status } = await inlet.done('w', await inlet.write('w', '{"data":{"id":"b"}}'));
+      expect(status).toBe('succeeded');
+      expect(await failedIndexes(inlet, 'w')).toEqual([0]);
+    } finally {
+      await client.end();
+      await inlet.close();
+      await drop();
+    }
+  });
 });
 
 describeOnBothQueues('a replay that waits in the queue', ({ redisUrl }) => {
