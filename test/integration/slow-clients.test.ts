@@ -185,8 +185,9 @@ describe('what is too slow is ended', () => {
     // Each pause is shorter than the limit, and all together are longer.
     for (let i = 0; i < 5; i += 1) {
       await delay(SLOW_READERS.stalledMs / 2);
+      const before = client.text.length;
       client.socket.resume();
-      await delay(20);
+      await eventually(async () => (client.text.length > before ? true : undefined));
       client.socket.pause();
     }
     client.socket.resume();
