@@ -22,8 +22,8 @@ const SHORT = {
   keepAliveMs: 500,
 };
 
-/** A busy machine may take longer than that to have the first page of a download. */
-const SLOW_READERS = { ...SHORT, stalledMs: 3_000 };
+/** A busy machine may take longer than that to have the first page of a download, and to upload what is downloaded. */
+const SLOW_READERS = { ...SHORT, stalledMs: 3_000, uploadIdleMs: 10_000 };
 
 let databaseUrl: string;
 let drop: () => Promise<void>;
