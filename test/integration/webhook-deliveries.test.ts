@@ -1,46 +1,24 @@
 /** Deliveries over HTTP: listed with their attempts, of what a key may see, in pages. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { Database, Queryable } from '../../src/store/database.ts';
+import { describe, expect, it } from 'vitest';
+import type { Queryable } from '../../src/store/database.ts';
 import { listDeliveries } from '../../src/store/webhook-deliveries.ts';
-import type { TestInlet } from '../support/inlet.ts';
 import type { MadeKey } from '../support/keys.ts';
 import { bearer } from '../support/keys.ts';
-import type { DeliveryPage, GivenDelivery, WebhookApi } from '../support/webhook-deliveries.ts';
+import type { DeliveryPage, GivenDelivery } from '../support/webhook-deliveries.ts';
 import {
   answer,
   DELIVERIES,
   FIRST,
   insertDeliveries,
-  insertEndpoints,
-  makeKnownKey,
   OTHER,
   SECOND,
-  startWebhookApi,
+  useDeliveriesApi,
 } from '../support/webhook-deliveries.ts';
 
-let api: WebhookApi;
-let database: Database;
-let inlet: TestInlet;
-/** A key of the namespaces mine and also. */
-let key: MadeKey;
-
-beforeAll(async () => {
-  api = await startWebhookApi();
-  ({ inlet, database } = api);
-  key = await makeKnownKey(api);
-});
-
-beforeEach(async () => {
-  await api.empty();
-  await insertEndpoints(database);
-});
-
-afterAll(async () => {
-  await api?.close();
-});
+const api = useDeliveriesApi();
 
 function get(query: string, as?: MadeKey): Promise<Response> {
-  return inlet.fetch(DELIVERIES + query, as ? { headers: bearer(as) } : {});
+  return api.inlet.fetch(DELIVERIES + query, as ? { headers: bearer(as) } : {});
 }
 
 /** The deliveries of all pages, as `webhook_id endpoint`. */
@@ -76,7 +54,7 @@ async function rowsRead(run: (on: Queryable) => Promise<unknown>): Promise<numbe
   };
   await run({
     async query({ text, values }) {
-      const [row] = await database.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>({
+      const [row] = await api.database.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>({
         text: `EXPLAIN (ANALYZE, FORMAT JSON) ${text}`,
         ...(values ? { values } : {}),
       });
@@ -106,7 +84,7 @@ describe('the list of deliveries', () => {
         error: null,
       },
     ];
-    await insertDeliveries(database, FIRST, [
+    await insertDeliveries(api.database, FIRST, [
       { webhookId: 'msg_1', status: 'succeeded', attempts },
       { webhookId: 'msg_2' },
     ]);
@@ -137,7 +115,7 @@ describe('the list of deliveries', () => {
     const ids = Array.from({ length: 7 }, (_, n) => `msg_${n}`);
     for (const endpoint of [FIRST, SECOND, OTHER])
       await insertDeliveries(
-        database,
+        api.database,
         endpoint,
         ids.map((webhookId) => ({ webhookId })),
       );
@@ -155,8 +133,8 @@ describe('the list of deliveries', () => {
       const status = statuses[n % 3] ?? 'pending';
       return { webhookId: `msg_${n}`, status };
     });
-    await insertDeliveries(database, FIRST, given);
-    await insertDeliveries(database, SECOND, given);
+    await insertDeliveries(api.database, FIRST, given);
+    await insertDeliveries(api.database, SECOND, given);
     const both = (n: number): string[] => [`msg_${n} ${SECOND}`, `msg_${n} ${FIRST}`];
     expect((await walk('status=failed&limit=2')).places).toEqual([8, 5, 2].flatMap(both));
     expect((await walk('status=pending&limit=500')).places).toEqual([6, 3, 0].flatMap(both));
@@ -185,11 +163,11 @@ describe('the list of deliveries', () => {
       { webhookId: 'msg_2', namespace: 'theirs' },
       { webhookId: 'msg_3', namespace: '', type: 'webhook.test' },
     ];
-    for (const endpoint of [FIRST, OTHER]) await insertDeliveries(database, endpoint, given);
-    expect((await walk('', key)).places).toEqual([`msg_3 ${FIRST}`, `msg_1 ${FIRST}`]);
+    for (const endpoint of [FIRST, OTHER]) await insertDeliveries(api.database, endpoint, given);
+    expect((await walk('', api.key)).places).toEqual([`msg_3 ${FIRST}`, `msg_1 ${FIRST}`]);
     expect((await walk('')).places).toHaveLength(6);
-    await answer(await get(`?endpoint=${OTHER}`, key), 404);
-    const [test] = (await answer<DeliveryPage>(await get('?webhook_id=msg_3', key))).data;
+    await answer(await get(`?endpoint=${OTHER}`, api.key), 404);
+    const [test] = (await answer<DeliveryPage>(await get('?webhook_id=msg_3', api.key))).data;
     expect(test).toMatchObject({ namespace: null, id: null, type: 'webhook.test' });
   });
 
@@ -203,7 +181,7 @@ describe('the list of deliveries', () => {
     };
     const attempts = Array.from({ length: 500 }, () => ({ ...attempt, response: 'x'.repeat(1_024) }));
     await insertDeliveries(
-      database,
+      api.database,
       FIRST,
       Array.from({ length: 20 }, (_, n) => ({ webhookId: `msg_${n + 10}`, attempts })),
     );
@@ -213,7 +191,7 @@ describe('the list of deliveries', () => {
   });
 
   it('reads the newest from the index, and not all that there are', async () => {
-    await database.query({
+    await api.database.query({
       text: `INSERT INTO inlet.webhook_deliveries
                (endpoint_id, webhook_id, type, namespace, object_id, request_id, accepted_at, status)
              SELECT e, 'msg_' || lpad(n::text, 8, '0'), 'workflow.succeeded', 'mine', 'o', 'r', now(),
@@ -221,7 +199,7 @@ describe('the list of deliveries', () => {
              FROM unnest($1::text[]) AS e, generate_series(1, 20000) AS n`,
       values: [[FIRST, SECOND]],
     });
-    await database.query({ text: 'VACUUM ANALYZE inlet.webhook_deliveries' });
+    await api.database.query({ text: 'VACUUM ANALYZE inlet.webhook_deliveries' });
     const after = { webhookId: 'msg_00010000', endpointId: SECOND };
     for (const [filter, most] of [
       [{}, 200],

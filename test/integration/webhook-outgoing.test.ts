@@ -1,47 +1,26 @@
 /** What is to be sent, and no more: test events, replays, and what changes of an endpoint drop. */
 import type { QueryResultRow } from 'pg';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { Database, Queryable, Statement } from '../../src/store/database.ts';
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { Queryable, Statement } from '../../src/store/database.ts';
 import { replayDeliveries } from '../../src/store/webhook-outgoing.ts';
-import type { ProblemAnswer, TestInlet } from '../support/inlet.ts';
+import type { ProblemAnswer } from '../support/inlet.ts';
 import type { MadeKey } from '../support/keys.ts';
 import { bearer } from '../support/keys.ts';
-import type { DeliveryPage, WebhookApi } from '../support/webhook-deliveries.ts';
+import type { DeliveryPage } from '../support/webhook-deliveries.ts';
 import {
   answer,
   DELIVERIES,
   FIRST,
   insertDeliveries,
-  insertEndpoints,
-  makeKnownKey,
   OTHER,
   SECOND,
-  startWebhookApi,
+  useDeliveriesApi,
 } from '../support/webhook-deliveries.ts';
 
-let api: WebhookApi;
-let database: Database;
-let inlet: TestInlet;
-/** A key of the namespaces mine and also. */
-let key: MadeKey;
-
-beforeAll(async () => {
-  api = await startWebhookApi();
-  ({ inlet, database } = api);
-  key = await makeKnownKey(api);
-});
-
-beforeEach(async () => {
-  await api.empty();
-  await insertEndpoints(database);
-});
-
-afterAll(async () => {
-  await api?.close();
-});
+const api = useDeliveriesApi();
 
 async function post(path: string, body?: unknown, as?: MadeKey): Promise<Response> {
-  return inlet.fetch(`/v1/webhooks/endpoints/${path}`, {
+  return api.inlet.fetch(`/v1/webhooks/endpoints/${path}`, {
     method: 'POST',
     ...(as ? { headers: bearer(as) } : {}),
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
@@ -54,7 +33,7 @@ async function replay(endpoint: string, body: object, as?: MadeKey): Promise<num
 
 /** The status and tries of each delivery to an endpoint, by its id. */
 async function statesOf(endpoint: string): Promise<Record<string, string>> {
-  const rows = await database.query<{ webhook_id: string; state: string }>({
+  const rows = await api.database.query<{ webhook_id: string; state: string }>({
     text: `SELECT webhook_id,
                   status || ' ' || tries || CASE WHEN next_attempt_at <= now() THEN ' due' ELSE ' later' END
                     || CASE WHEN completed_at IS NULL THEN '' ELSE ' completed' END AS state
@@ -66,19 +45,21 @@ async function statesOf(endpoint: string): Promise<Record<string, string>> {
 
 describe('a test event', () => {
   it('is written as due at once, by the id of the answer', async () => {
-    const response = await post(`${FIRST}/test`, undefined, key);
+    const response = await post(`${FIRST}/test`, undefined, api.key);
     const requestId = response.headers.get('x-request-id') ?? '';
     const body = await answer<{ webhook_id: string }>(response, 202);
     expect(body).toEqual({ webhook_id: `${requestId.replace('req_', 'msg_')}_test`, status: 'pending' });
     expect(await statesOf(FIRST)).toEqual({ [body.webhook_id]: 'pending 0 due' });
-    const listed = await answer<DeliveryPage>(await inlet.fetch(DELIVERIES, { headers: bearer(key) }));
+    const listed = await answer<DeliveryPage>(
+      await api.inlet.fetch(DELIVERIES, { headers: bearer(api.key) }),
+    );
     expect(listed.data).toMatchObject([
       { webhook_id: body.webhook_id, request_id: requestId, type: 'webhook.test' },
     ]);
   });
 
   it('is refused where nothing would be sent', async () => {
-    await database.query({
+    await api.database.query({
       text: `UPDATE inlet.webhook_endpoints SET disabled_at = now(), disabled_reason = 'gone' WHERE endpoint_id = $1`,
       values: [FIRST],
     });
@@ -94,7 +75,7 @@ describe('a replay', () => {
   const AGAIN = 'pending 0 due';
 
   beforeEach(async () => {
-    await insertDeliveries(database, SECOND, [
+    await insertDeliveries(api.database, SECOND, [
       { webhookId: 'msg_before', status: 'failed', createdAt: '2026-11-22T18:59:59.999Z' },
       { webhookId: 'msg_failed', status: 'failed', createdAt: since },
       { webhookId: 'msg_later', status: 'failed', createdAt: '2026-11-23T00:00:00Z' },
@@ -104,10 +85,10 @@ describe('a replay', () => {
       { webhookId: 'msg_also', status: 'failed', namespace: 'also', type: 'workflow.failed' },
       { webhookId: 'msg_test', status: 'failed', namespace: '', type: 'webhook.test' },
     ]);
-    await database.query({
+    await api.database.query({
       text: `UPDATE inlet.webhook_deliveries SET next_attempt_at = now() + interval '1 hour', tries = 3`,
     });
-    await insertDeliveries(database, FIRST, [{ webhookId: 'msg_failed', status: 'failed' }]);
+    await insertDeliveries(api.database, FIRST, [{ webhookId: 'msg_failed', status: 'failed' }]);
   });
 
   const unchanged = {
@@ -119,7 +100,7 @@ describe('a replay', () => {
   };
 
   it('sends again what has failed since then, and leaves all else as it is', async () => {
-    expect(await replay(SECOND, { since }, key)).toBe(4);
+    expect(await replay(SECOND, { since }, api.key)).toBe(4);
     expect(await statesOf(SECOND)).toEqual({
       ...unchanged,
       msg_failed: AGAIN,
@@ -132,7 +113,7 @@ describe('a replay', () => {
   });
 
   it('sends again what was delivered, too, where all is asked for', async () => {
-    expect(await replay(SECOND, { since, status: 'all' }, key)).toBe(5);
+    expect(await replay(SECOND, { since, status: 'all' }, api.key)).toBe(5);
     expect(await statesOf(SECOND)).toEqual({
       ...unchanged,
       msg_failed: AGAIN,
@@ -144,7 +125,7 @@ describe('a replay', () => {
 
   it('sends what the endpoint asks for now', async () => {
     const body = JSON.stringify({ events: ['workflow.failed'] });
-    await inlet.fetch(`/v1/webhooks/endpoints/${SECOND}`, { method: 'PATCH', body });
+    await api.inlet.fetch(`/v1/webhooks/endpoints/${SECOND}`, { method: 'PATCH', body });
     expect(await replay(SECOND, { since, status: 'all' })).toBe(1);
     expect((await statesOf(SECOND))['msg_also']).toBe(AGAIN);
   });
@@ -154,7 +135,7 @@ describe('a replay', () => {
       webhookId: `msg_n${n}`,
       status: 'failed' as const,
     }));
-    await insertDeliveries(database, FIRST, many);
+    await insertDeliveries(api.database, FIRST, many);
     expect(await replay(FIRST, { since: '2026-01-01T00:00:00+02:00' })).toBe(12_001);
     expect(new Set(Object.values(await statesOf(FIRST)))).toEqual(new Set([AGAIN]));
   });
@@ -166,7 +147,7 @@ describe('a replay', () => {
       if (steps > 10) throw new Error('the replay goes on and on');
       const result = await step;
       // The receiver is away, and a worker has noticed before the next step.
-      await database.query({
+      await api.database.query({
         text: `UPDATE inlet.webhook_deliveries SET tries = tries + 1, next_attempt_at = now() + interval '5 minutes'
                WHERE endpoint_id = $1 AND status = 'pending' AND next_attempt_at <= now()`,
         values: [SECOND],
@@ -174,12 +155,13 @@ describe('a replay', () => {
       return result;
     };
     const on: Queryable = {
-      query: <Row extends QueryResultRow>(statement: Statement) => failing(database.query<Row>(statement)),
-      write: (statement) => failing(database.write(statement)),
+      query: <Row extends QueryResultRow>(statement: Statement) =>
+        failing(api.database.query<Row>(statement)),
+      write: (statement) => failing(api.database.write(statement)),
     };
     const many = Array.from({ length: 6_000 }, (_, n) => ({ webhookId: `msg_n${n}` }));
-    await insertDeliveries(database, SECOND, many);
-    await database.query({
+    await insertDeliveries(api.database, SECOND, many);
+    await api.database.query({
       text: `UPDATE inlet.webhook_deliveries SET next_attempt_at = now() + interval '1 hour', tries = 3
              WHERE endpoint_id = $1 AND status = 'pending'`,
       values: [SECOND],
@@ -195,7 +177,7 @@ describe('a replay', () => {
   });
 
   it('is refused where nothing would be sent, and leaves all as it is', async () => {
-    await database.query({
+    await api.database.query({
       text: `UPDATE inlet.webhook_endpoints SET disabled_at = now(), disabled_reason = 'requested' WHERE endpoint_id = $1`,
       values: [SECOND],
     });
@@ -213,16 +195,16 @@ describe('a replay', () => {
 });
 
 it('what an endpoint no longer asks for is dropped where it is still pending', async () => {
-  await insertDeliveries(database, SECOND, [
+  await insertDeliveries(api.database, SECOND, [
     { webhookId: 'msg_1' },
     { webhookId: 'msg_2', namespace: 'also' },
     { webhookId: 'msg_3', namespace: 'also', status: 'succeeded' },
     { webhookId: 'msg_4', type: 'workflow.failed' },
     { webhookId: 'msg_5', namespace: '', type: 'webhook.test' },
   ]);
-  await insertDeliveries(database, OTHER, [{ webhookId: 'msg_2', namespace: 'also' }]);
+  await insertDeliveries(api.database, OTHER, [{ webhookId: 'msg_2', namespace: 'also' }]);
   const patch = async (body: object) => {
-    const response = await inlet.fetch(`/v1/webhooks/endpoints/${SECOND}`, {
+    const response = await api.inlet.fetch(`/v1/webhooks/endpoints/${SECOND}`, {
       method: 'PATCH',
       body: JSON.stringify(body),
     });

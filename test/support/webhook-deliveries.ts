@@ -1,5 +1,5 @@
 /** An API whose endpoints nobody sends anything to, and deliveries straight in the table, as workers leave them. */
-import { inject } from 'vitest';
+import { afterAll, beforeAll, beforeEach, inject } from 'vitest';
 import type { Database } from '../../src/store/database.ts';
 import { eventually, TestInlet, testConfig } from './inlet.ts';
 import type { MadeKey } from './keys.ts';
@@ -10,7 +10,7 @@ import { insertEndpointRow } from './webhooks.ts';
 /** Where deliveries are listed. */
 export const DELIVERIES = '/v1/webhooks/deliveries';
 
-/** The endpoints of {@link insertEndpoints}: for the namespace mine, for mine and also, and for all namespaces. */
+/** The endpoints of {@link useDeliveriesApi}: for the namespace mine, for mine and also, and for all namespaces. */
 export const FIRST = 'ep_0000000000000001';
 export const SECOND = 'ep_0000000000000002';
 export const OTHER = 'ep_000000000000000x';
@@ -45,16 +45,56 @@ export async function startWebhookApi(): Promise<WebhookApi> {
   };
 }
 
-/** Makes a key of the namespaces mine and also, and waits until the API knows it. */
-export async function makeKnownKey({ databaseUrl, inlet }: WebhookApi): Promise<MadeKey> {
+/** What tests of deliveries work with. */
+interface DeliveriesApi extends Pick<WebhookApi, 'inlet' | 'database'> {
+  /** A key of the namespaces mine and also. */
+  readonly key: MadeKey;
+}
+
+/**
+ * Starts such an API for the tests of a file; before each there are {@link FIRST}, {@link SECOND} and {@link OTHER}, which
+ * ask for every event, and no deliveries.
+ * @returns what can be used from the first test on
+ */
+export function useDeliveriesApi(): DeliveriesApi {
+  let started: (WebhookApi & { readonly key: MadeKey }) | undefined;
+  let close = async (): Promise<void> => undefined;
+  const parts = () => {
+    if (!started) throw new Error('the API is started before the first test');
+    return started;
+  };
+  beforeAll(async () => {
+    const api = await startWebhookApi();
+    close = api.close;
+    started = { ...api, key: await makeKnownKey(api) };
+  });
+  beforeEach(async () => {
+    await parts().empty();
+    await insertEndpoints(parts().database);
+  });
+  afterAll(() => close());
+  return {
+    get inlet() {
+      return parts().inlet;
+    },
+    get database() {
+      return parts().database;
+    },
+    get key() {
+      return parts().key;
+    },
+  };
+}
+
+/** Makes a key, and waits until the API knows it. */
+async function makeKnownKey({ databaseUrl, inlet }: WebhookApi): Promise<MadeKey> {
   const key = await makeKey(databaseUrl, '--namespaces', 'mine,also', '--scopes', 'read,admin');
   const isKnown = async () => (await inlet.fetch(DELIVERIES, { headers: bearer(key) })).status === 200;
   await eventually(async () => (await isKnown()) || undefined);
   return key;
 }
 
-/** Inserts {@link FIRST}, {@link SECOND} and {@link OTHER}, which ask for every event. */
-export async function insertEndpoints(database: Database): Promise<void> {
+async function insertEndpoints(database: Database): Promise<void> {
   await insertEndpointRow(database, FIRST, { namespaces: ['mine'] });
   await insertEndpointRow(database, SECOND, { namespaces: ['mine', 'also'] });
   await insertEndpointRow(database, OTHER);
