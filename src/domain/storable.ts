@@ -73,7 +73,11 @@ export function storableText(text: string): string {
   return text.replaceAll('\0', '\uFFFD').toWellFormed();
 }
 
-const EXPONENT = /[0-9][eE]/;
+/**
+ * A number with an exponent. Numbers stand at the beginning, or behind a bracket, colon, comma or white space: without that
+ * every other text would be suspect for an id like `3e9c`.
+ */
+const EXPONENT = /(?:^|[[:, \t\r\n])-?[0-9][0-9.]*[eE]/;
 /** No number has more than {@link MAX_DIGITS} digits without so many on one side of its point. */
 const LONG_NUMBER = new RegExp(`[0-9]{${MAX_DIGITS / 2}}`);
 

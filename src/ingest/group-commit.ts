@@ -2,14 +2,15 @@
  * Group commit: many requests share one job of the queue, and each is answered when that job is on disk.
  *
  * Requests wait in line; whenever fewer than two enqueues are in flight, those at the head of the line leave
- * together as one batch. Nobody waits for a timer: an idle server enqueues a request at once, and a busy one
- * forms batches of whatever came in while it was busy, or is just coming in.
+ * together as one batch. An idle server enqueues a request at once; a busy one forms batches of whatever came in while
+ * it was busy, or comes within the few milliseconds that a batch lingers for others.
  */
 import type { BatchRequest } from '../domain/batch.ts';
 import type { BatchId } from '../domain/request-id.ts';
 import { requestIdAt } from '../domain/request-id.ts';
 import type { UnstampedBatch } from '../queue/queue.ts';
 import { QueueUnavailableError } from '../queue/queue.ts';
+import { Linger } from './linger.ts';
 
 /** While one enqueue waits for the disk the next is prepared; more in flight would only make smaller batches. */
 const MAX_IN_FLIGHT = 2;
@@ -108,7 +109,11 @@ export class GroupCommit {
   #line: Waiter[] = [];
   #waitingBytes = 0;
   #inFlight = 0;
-  #flushScheduled = false;
+  /** Requests in flight. */
+  #sent = 0;
+  #isGathering = false;
+  #lingering: NodeJS.Timeout | undefined;
+  readonly #linger = new Linger();
   readonly #onIdle: (() => void)[] = [];
 
   constructor(sink: BatchSink, newBatchId: () => BatchId, tracing?: BatchTracing) {
@@ -144,21 +149,36 @@ export class GroupCommit {
 
   /** Once for all requests that arrive together: those share a batch even on an idle server. */
   #scheduleFlush(): void {
-    if (this.#flushScheduled || this.#inFlight >= MAX_IN_FLIGHT) return;
-    this.#flushScheduled = true;
-    this.#flushAfter(MAX_FURTHER_TURNS, 0);
+    if (this.#isGathering || this.#inFlight >= MAX_IN_FLIGHT) return;
+    if (this.#lingering && this.#lingerMs() > 0) return;
+    this.#isGathering = true;
+    this.#gather(MAX_FURTHER_TURNS, 0);
   }
 
   /** @param seen how many stood in line the turn before */
-  #flushAfter(furtherTurns: number, seen: number): void {
+  #gather(furtherTurns: number, seen: number): void {
     setImmediate(() => {
-      if (this.#line.length > seen && furtherTurns > 0) this.#flushAfter(furtherTurns - 1, this.#line.length);
+      const { length } = this.#line;
+      if (length > seen && furtherTurns > 0) {
+        this.#gather(furtherTurns - 1, length);
+        return;
+      }
+      this.#isGathering = false;
+      const wait = this.#lingerMs();
+      if (wait > 0) this.#lingering ??= setTimeout(() => this.#flush(), wait);
       else this.#flush();
     });
   }
 
+  #lingerMs(): number {
+    const { length } = this.#line;
+    if (length === 0 || length >= MAX_BATCH_REQUESTS || this.#waitingBytes >= MAX_BATCH_BYTES) return 0;
+    return this.#linger.waitMs(length + this.#sent, performance.now());
+  }
+
   #flush(): void {
-    this.#flushScheduled = false;
+    clearTimeout(this.#lingering);
+    this.#lingering = undefined;
     while (this.#inFlight < MAX_IN_FLIGHT && this.#line.length > 0) void this.#send(this.#takeBatch());
     if (this.#inFlight === 0) for (const resolve of this.#onIdle.splice(0)) resolve();
   }
@@ -180,6 +200,8 @@ export class GroupCommit {
     if (batch.length === 0) return;
     const id = this.#newBatchId();
     this.#inFlight += 1;
+    this.#sent += batch.length;
+    this.#linger.left(performance.now());
     try {
       const unstamped = {
         id,
@@ -197,6 +219,7 @@ export class GroupCommit {
       for (const waiter of batch) waiter.reject(error as Error);
     } finally {
       this.#inFlight -= 1;
+      this.#sent -= batch.length;
       this.#scheduleFlush();
     }
   }

@@ -1,7 +1,7 @@
 /**
  * Batches share transactions: while as many run as may run, those that come wait in line, and then the head of the line
- * is stored in one. Nobody waits for a timer: a worker with little to do stores a batch at once, and a busy one
- * pays for the round trips and the commit of a transaction once for many.
+ * is stored in one. A worker with little to do stores a batch at once; a busy one begins a transaction every few
+ * milliseconds, and pays for its round trips and its commit once for many.
  */
 import type { Batch } from '../domain/batch.ts';
 import { faultKind } from '../store/faults.ts';
@@ -9,6 +9,12 @@ import type { StoreOutcome } from './store-outcome.ts';
 
 /** Most that a transaction stores of several batches, in characters of their objects: as much as one batch may hold. */
 const MAX_SHARED_LENGTH = 1024 * 1024;
+
+/**
+ * A transaction begins no sooner than this after the one before, unless it is full. Nobody waits for its answer, and a
+ * transaction costs as much as dozens of objects.
+ */
+const LINGER_MS = 8;
 
 /** How batches are stored. They tell of progress, and throw what `faultKind` knows. */
 export interface Stores {
@@ -35,6 +41,8 @@ export class StoreLine {
   readonly #line: Waiter[] = [];
   #running = 0;
   #isScheduled = false;
+  #begunAt = Number.NEGATIVE_INFINITY;
+  #lingering: NodeJS.Timeout | undefined;
 
   /** @param concurrency most transactions at one time */
   constructor(stores: Stores, concurrency: number) {
@@ -59,12 +67,36 @@ export class StoreLine {
 
   /** Once for all batches that come in one turn of the event loop: they can share a transaction. */
   #schedule(): void {
-    if (this.#isScheduled || this.#running >= this.#concurrency) return;
+    if (this.#isScheduled || this.#running >= this.#concurrency || this.#line.length === 0) return;
+    const wait = this.#isFull() ? 0 : this.#begunAt + LINGER_MS - performance.now();
+    if (wait > 0) {
+      this.#lingering ??= setTimeout(() => this.#begin(), wait);
+      return;
+    }
     this.#isScheduled = true;
     setImmediate(() => {
       this.#isScheduled = false;
-      while (this.#running < this.#concurrency && this.#line.length > 0) void this.#run(this.#take());
+      this.#begin();
     });
+  }
+
+  #begin(): void {
+    clearTimeout(this.#lingering);
+    this.#lingering = undefined;
+    while (this.#running < this.#concurrency && this.#line.length > 0) {
+      this.#begunAt = performance.now();
+      void this.#run(this.#take());
+    }
+  }
+
+  /** Whether the next transaction is as large as it may be, or one that nobody can join. */
+  #isFull(): boolean {
+    let total = 0;
+    for (const { length, shares } of this.#line) {
+      total += length;
+      if (!shares || total > MAX_SHARED_LENGTH) return true;
+    }
+    return false;
   }
 
   /** The head of the line: one batch, or several that may be stored together. */

@@ -3,7 +3,7 @@ import { createBatchIds, locateRequest, requestIdAt } from '../../src/domain/req
 import type { BatchSink } from '../../src/ingest/group-commit.ts';
 import { GroupCommit } from '../../src/ingest/group-commit.ts';
 import { QueueUnavailableError } from '../../src/queue/queue.ts';
-import { fillFlight, settled, setUp, stateOf, turn } from './held-sink.ts';
+import { fillFlight, lingered, settled, setUp, stateOf, turn, useFakeClock } from './held-sink.ts';
 
 const MIB = 1024 * 1024;
 
@@ -105,6 +105,80 @@ describe('a batch', () => {
     expect(sink.contents()).toEqual([['a', 'b', 'c']]);
   });
 
+  it('lingers for a few milliseconds where more requests were open a moment ago', async () => {
+    useFakeClock();
+    const { sink, submit } = setUp();
+    for (const id of ['a', 'b', 'c']) submit(id);
+    await settled();
+    sink.store();
+    await settled();
+    submit('d');
+    await settled();
+    vi.advanceTimersByTime(4);
+    submit('e');
+    await settled();
+    expect(sink.contents()).toEqual([['a', 'b', 'c']]);
+    vi.advanceTimersByTime(1);
+    await settled();
+    expect(sink.contents()).toEqual([
+      ['a', 'b', 'c'],
+      ['d', 'e'],
+    ]);
+  });
+
+  it('lingers no longer when as many are open as a moment ago', async () => {
+    useFakeClock();
+    const { sink, submit } = setUp();
+    for (const id of ['a', 'b', 'c']) submit(id);
+    await settled();
+    sink.store();
+    await settled();
+    for (const id of ['d', 'e', 'f']) {
+      expect(sink.batches).toHaveLength(1);
+      submit(id);
+      await settled();
+    }
+    expect(sink.contents()).toEqual([
+      ['a', 'b', 'c'],
+      ['d', 'e', 'f'],
+    ]);
+  });
+
+  it('does not linger when it is full', async () => {
+    useFakeClock();
+    const { sink, submit } = setUp();
+    for (const id of ['a', 'b', 'c']) submit(id);
+    await settled();
+    sink.store();
+    await settled();
+    submit('d', MIB - 1);
+    await settled();
+    expect(sink.batches).toHaveLength(1);
+    submit('e', 1);
+    await settled();
+    expect(sink.batches).toHaveLength(2);
+  });
+
+  it('does not linger once the crowd is gone', async () => {
+    useFakeClock();
+    const { sink, submit } = setUp();
+    for (const id of ['a', 'b', 'c']) submit(id);
+    await settled();
+    for (let i = 0; i < 3; i += 1) {
+      sink.store();
+      await settled();
+      vi.advanceTimersByTime(101);
+      submit(`alone ${i}`);
+      await settled();
+      expect(sink.batches).toHaveLength(2 + i);
+    }
+    sink.store();
+    await settled();
+    submit('again');
+    await settled();
+    expect(sink.batches).toHaveLength(5);
+  });
+
   it('leaves after some turns though every one of them brings more', async () => {
     const { sink, submit } = setUp();
     let n = 0;
@@ -165,6 +239,7 @@ describe('a batch', () => {
 
 describe('where the queue refuses a batch', () => {
   it('every request of it gets the error, and no other request does', async () => {
+    useFakeClock();
     const { sink, submit } = setUp();
     const refused = [submit('a'), submit('b')];
     await settled();
@@ -174,7 +249,7 @@ describe('where the queue refuses a batch', () => {
     const error = new QueueUnavailableError('no connection to the queue');
     sink.fail(error);
     for (const answer of refused) await expect(answer).rejects.toBe(error);
-    await settled();
+    await lingered();
     await sink.storeAll();
     expect(await stateOf(stored)).toBe('fulfilled');
     expect(await stateOf(later)).toBe('fulfilled');
@@ -202,10 +277,8 @@ describe('where the queue refuses a batch', () => {
 });
 
 describe('where the queue does not answer', () => {
-  const useFakeDeadlines = () => vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
-
   it('a request is answered with an error after 4.5 seconds, in flight or in line', async () => {
-    useFakeDeadlines();
+    useFakeClock();
     const { submit } = setUp();
     const answers = [...(await fillFlight(submit)), submit('in line')];
     vi.advanceTimersByTime(4_499);
@@ -215,7 +288,7 @@ describe('where the queue does not answer', () => {
   });
 
   it('who was told so while in line is never sent; who came later is', async () => {
-    useFakeDeadlines();
+    useFakeClock();
     const { sink, submit } = setUp();
     await fillFlight(submit);
     const early = [submit('early 1'), submit('early 2')];
@@ -230,8 +303,8 @@ describe('where the queue does not answer', () => {
     expect(id).toBe(requestIdAt(sink.batches[2]?.id ?? '', 0));
   });
 
-  it('a line of nothing but answered requests sends no batch, and the next request goes at once', async () => {
-    useFakeDeadlines();
+  it('a line of nothing but answered requests sends no batch, and holds up nobody', async () => {
+    useFakeClock();
     const { sink, submit, commit } = setUp();
     await fillFlight(submit);
     const answers = [submit('a'), submit('b')];
@@ -240,12 +313,12 @@ describe('where the queue does not answer', () => {
     await sink.storeAll();
     expect(await stateOf(commit.idle())).toBe('fulfilled');
     submit('next');
-    await settled();
+    await lingered();
     expect(sink.contents()).toEqual([['flight 1'], ['flight 2'], ['next']]);
   });
 
   it('an answer that comes too late changes nothing', async () => {
-    useFakeDeadlines();
+    useFakeClock();
     const { sink, submit } = setUp();
     const answer = submit('a');
     await settled();
@@ -257,7 +330,7 @@ describe('where the queue does not answer', () => {
   });
 
   it('keeps no timer for a request that was answered', async () => {
-    useFakeDeadlines();
+    useFakeClock();
     const { sink, submit } = setUp();
     const stored = submit('a');
     await settled();
@@ -302,7 +375,7 @@ describe('where more comes in than the queue takes', () => {
   });
 
   it('counts what was answered with a timeout no more once the line moves', async () => {
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    useFakeClock();
     const { sink, submit } = setUp();
     await fillFlight(submit);
     for (let i = 0; i < 65; i += 1) submit(`in line ${i}`, MIB);

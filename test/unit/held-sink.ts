@@ -1,4 +1,5 @@
 /** A queue by hand, and what else it takes to stop time between the steps of a group commit. */
+import { vi } from 'vitest';
 import { createBatchIds } from '../../src/domain/request-id.ts';
 import type { BatchSink } from '../../src/ingest/group-commit.ts';
 import { GroupCommit } from '../../src/ingest/group-commit.ts';
@@ -46,6 +47,18 @@ export class HeldSink implements BatchSink {
 /** Lets everything run that can run without a timer. */
 export async function settled(): Promise<void> {
   for (let i = 0; i < 3; i += 1) await turn();
+}
+
+/** Time goes on only when the test says so; the event loop turns as ever. */
+export function useFakeClock(): void {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+}
+
+/** As {@link settled}, once what lingers for others has lingered long enough. For a fake clock. */
+export async function lingered(): Promise<void> {
+  await settled();
+  vi.advanceTimersByTime(10);
+  await settled();
 }
 
 /** What a promise has come to by now. */

@@ -168,6 +168,27 @@ describe('findUnstorable', () => {
   });
 
   describe('of numbers', () => {
+    it.each(['', ' ', '\t', '\r\n'])(
+      'finds them wherever a number may stand, also behind white space (%j)',
+      (space) => {
+        for (const number of ['1e5000', '-1E+5000', '1.5e5000', '-0.1e-5000']) {
+          const expected = expect.stringContaining('digits');
+          for (const [before, after] of [
+            ['', ''],
+            ['[', ']'],
+            ['[1,', ',2]'],
+            ['{"a":', '}'],
+            ['{"a":"3e9c",', `"b":${number}}`],
+          ] as const) {
+            const value = after.includes(number) ? '' : number;
+            expect(issues(`${before}${space}${value}${space}${after}`), `${before}${value}${after}`).toEqual([
+              expected,
+            ]);
+          }
+        }
+      },
+    );
+
     it.each(['1e999', '-1e999', '1e-999', '0.001e1000', '0e5000'])(
       'lets %s pass, which takes at most 1,000 digits',
       (number) => {

@@ -1,11 +1,11 @@
 import pg from 'pg';
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Batch } from '../../src/domain/batch.ts';
 import { StoreLine } from '../../src/ingest/store-line.ts';
 import type { StoreOutcome } from '../../src/ingest/store-outcome.ts';
 import { StoreUnavailableError } from '../../src/store/faults.ts';
 import { handMadeBatch, object } from '../support/batches.ts';
-import { settled } from './held-sink.ts';
+import { lingered, settled, useFakeClock } from './held-sink.ts';
 
 /** A transaction that the test ends. */
 interface Held {
@@ -56,6 +56,11 @@ function setUp(concurrency = 1) {
   return { held, line, progress, store, transactions };
 }
 
+beforeEach(useFakeClock);
+afterEach(() => {
+  vi.useRealTimers();
+});
+
 describe('a line of batches', () => {
   it('stores a batch at once when nothing runs', async () => {
     const { held, store, transactions } = setUp();
@@ -70,10 +75,10 @@ describe('a line of batches', () => {
     const { held, store, transactions } = setUp(2);
     for (const id of ['a', 'b']) {
       void store(id);
-      await settled();
+      await lingered();
     }
     const waiting = ['c', 'd', 'e'].map((id) => store(id));
-    await settled();
+    await lingered();
     expect(transactions()).toEqual([['a'], ['b']]);
     held[1]?.commit();
     await settled();
@@ -90,11 +95,41 @@ describe('a line of batches', () => {
     expect(transactions()).toEqual([['a', 'b']]);
   });
 
+  it('lets those share that come within some milliseconds after a transaction began', async () => {
+    const { held, store, transactions } = setUp(4);
+    void store('a');
+    await settled();
+    held[0]?.commit();
+    void store('b');
+    await settled();
+    vi.advanceTimersByTime(7);
+    void store('c');
+    await settled();
+    expect(transactions()).toEqual([['a']]);
+    vi.advanceTimersByTime(1);
+    await settled();
+    expect(transactions()).toEqual([['a'], ['b', 'c']]);
+    vi.advanceTimersByTime(8);
+    void store('d');
+    await settled();
+    expect(transactions()).toEqual([['a'], ['b', 'c'], ['d']]);
+  });
+
+  it('does not linger for others where a batch may not share, or is as large as may be', async () => {
+    const { store, transactions } = setUp(4);
+    const large = 1024 * 1024;
+    for (const [id, padding] of [['a'], ['own b'], ['c', large]] as const) {
+      void store(id, padding);
+      await settled();
+    }
+    expect(transactions()).toEqual([['a'], ['own b'], ['c']]);
+  });
+
   it('stores what may not share on its own, in its turn', async () => {
     const { held, store, transactions } = setUp();
     for (const id of ['a', 'own b', 'own c', 'd', 'e']) void store(id);
     for (let i = 0; i < 4; i += 1) {
-      await settled();
+      await lingered();
       held[i]?.commit();
     }
     expect(transactions()).toEqual([['a'], ['own b'], ['own c'], ['d', 'e']]);
@@ -108,7 +143,7 @@ describe('a line of batches', () => {
     void store('c');
     void store('larger than all', 2 * half);
     for (let i = 0; i < 3; i += 1) {
-      await settled();
+      await lingered();
       held[i]?.commit();
     }
     expect(transactions()).toEqual([['a'], ['b', 'c'], ['larger than all']]);
@@ -122,7 +157,7 @@ describe('a line of batches', () => {
     for (const outcome of outcomes) await expect(outcome).rejects.toThrow('away');
     expect(held).toHaveLength(1);
     const again = store('a');
-    await settled();
+    await lingered();
     held[1]?.commit();
     await again;
   });
@@ -153,7 +188,7 @@ describe('a line of batches', () => {
     await settled();
     expect(progress).toEqual(['a']);
     held[0]?.commit();
-    await settled();
+    await lingered();
     expect(progress).toEqual(['a', 'b', 'c']);
   });
 
@@ -204,7 +239,7 @@ describe('a line of batches', () => {
     });
     await expect(outcome).rejects.toThrow('cannot tell');
     const next = store('b');
-    await settled();
+    await lingered();
     held[0]?.commit();
     await expect(next).resolves.toBeDefined();
   });
