@@ -1,5 +1,8 @@
 #!/usr/bin/env node
-/** The inlet command: arguments, roles, signals; the only place that ends the process. */
+/**
+ * The inlet command: arguments, roles, signals; the only place that ends the process. What only roles need is
+ * loaded with them: it takes most of a second, which the short commands can do without.
+ */
 import { Command, CommanderError } from 'commander';
 import type { Logger } from 'pino';
 import type { Running } from './closing.ts';
@@ -7,20 +10,14 @@ import { addImportCommand, addRequestsCommand } from './commands/client-commands
 import { addFailedCommand } from './commands/failed-command.ts';
 import { addKeysCommand } from './commands/keys-command.ts';
 import { addOpenApiCommand } from './commands/openapi.ts';
-import { serve } from './commands/serve.ts';
 import { addWebhooksCommand } from './commands/webhooks-command.ts';
 import { SETTINGS } from './config/settings.ts';
 import type { Config } from './config.ts';
 import { describeConfig, readConfig } from './config.ts';
 import { OperatorError } from './errors.ts';
 import { EXIT } from './exit.ts';
-import { startApi } from './roles/api.ts';
-import { startWorker } from './roles/worker.ts';
 import type { RuntimeConfig } from './runtime.ts';
-import { runMigrations } from './runtime.ts';
 import type { Tracing } from './telemetry/tracing/types.ts';
-import { startTracing } from './telemetry/tracing.ts';
-import { createLog } from './telemetry.ts';
 import { VERSION } from './version.ts';
 
 /** After a stop has begun, a second signal within this time is the same key press: npm and the terminal both send one. */
@@ -47,30 +44,37 @@ program
   .description(
     'run everything in this process: an embedded Postgres unless DATABASE_URL is set, migrations, API and worker',
   )
-  .action(() => run('serve', serve));
+  .action(async () => {
+    const { serve } = await import('./commands/serve.ts');
+    await run('serve', serve);
+  });
 
 program
   .command('api')
   .description('run the API alone')
-  .action(() =>
-    run('api', async (config, log, stopping, tracing) =>
+  .action(async () => {
+    const { startApi } = await import('./roles/api.ts');
+    await run('api', async (config, log, stopping, tracing) =>
       startApi(withDatabase(config, 'api'), config.apiKeys ?? [], log, stopping, { tracing }),
-    ),
-  );
+    );
+  });
 
 program
   .command('worker')
   .description('run a worker alone')
-  .action(() =>
-    run('worker', async (config, log, stopping, tracing) =>
+  .action(async () => {
+    const { startWorker } = await import('./roles/worker.ts');
+    await run('worker', async (config, log, stopping, tracing) =>
       startWorker(withDatabase(config, 'worker'), log, config.workerPort, stopping, { tracing }),
-    ),
-  );
+    );
+  });
 
 program
   .command('migrate')
   .description('apply migrations to the database and exit')
   .action(async () => {
+    const { runMigrations } = await import('./runtime.ts');
+    const { createLog } = await import('./telemetry.ts');
     const config = readConfig(process.env);
     const log = createLog(config.logLevel);
     const applied = await runMigrations(withDatabase(config, 'migrate'), log);
@@ -100,6 +104,8 @@ async function run(
     tracing: Tracing | undefined,
   ) => Promise<Running>,
 ): Promise<void> {
+  const { createLog } = await import('./telemetry.ts');
+  const { startTracing } = await import('./telemetry/tracing.ts');
   const config = readConfig(process.env);
   const log = createLog(config.logLevel);
   log.info({ version: VERSION, settings: describeConfig(config) }, 'inlet starts');

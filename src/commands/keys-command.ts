@@ -3,10 +3,9 @@ import type { Command } from 'commander';
 import { readConfig } from '../config.ts';
 import type { Scope } from '../domain/api-key.ts';
 import { SCOPES } from '../domain/api-key.ts';
-import { withAdminDatabase } from './admin-database.ts';
+import type { Database } from '../store/database.ts';
 import { parseExpiry, parseName, parseNamespaces, parseRate, parseScopes } from './key-options.ts';
 import type { CreateKeyOptions } from './keys.ts';
-import { createKey, listKeys, revokeKey } from './keys.ts';
 
 const DEFAULT_SCOPES: readonly Scope[] = ['read', 'write'];
 
@@ -43,24 +42,26 @@ export function addKeysCommand(program: Command): void {
     )
     .option('--json', 'print it as JSON', false)
     .addHelpText('after', HELP)
-    .action(({ scopes = DEFAULT_SCOPES, namespaces = '*', ...options }: CreateOptions) =>
-      withAdminDatabase(readConfig(process.env), (database) =>
+    .action(async ({ scopes = DEFAULT_SCOPES, namespaces = '*', ...options }: CreateOptions) => {
+      const { createKey } = await import('./keys.ts');
+      await onDatabase((database) =>
         createKey(
           database,
           { scopes, namespaces: namespaces === '*' ? undefined : namespaces, ...options },
           process,
         ),
-      ),
-    );
+      );
+    });
 
   keys
     .command('list')
     .description('list all API keys of the database, with when they were last used')
     .option('--json', 'print them as JSON', false)
     .addHelpText('after', HELP)
-    .action(({ json }: { json: boolean }) =>
-      withAdminDatabase(readConfig(process.env), (database) => listKeys(database, json, process.stdout)),
-    );
+    .action(async ({ json }: { json: boolean }) => {
+      const { listKeys } = await import('./keys.ts');
+      await onDatabase((database) => listKeys(database, json, process.stdout));
+    });
 
   keys
     .command('revoke')
@@ -68,9 +69,14 @@ export function addKeysCommand(program: Command): void {
     .argument('<key id>', 'as "inlet keys list" shows it')
     .option('--json', 'print the outcome as JSON', false)
     .addHelpText('after', HELP)
-    .action((id: string, { json }: { json: boolean }) =>
-      withAdminDatabase(readConfig(process.env), (database) =>
-        revokeKey(database, { id, json }, process.stdout),
-      ),
-    );
+    .action(async (id: string, { json }: { json: boolean }) => {
+      const { revokeKey } = await import('./keys.ts');
+      await onDatabase((database) => revokeKey(database, { id, json }, process.stdout));
+    });
+}
+
+/** Loaded only where it is used, like what the commands do: all commands pass here on the way to their help. */
+async function onDatabase(use: (database: Database) => Promise<void>): Promise<void> {
+  const { withAdminDatabase } = await import('./admin-database.ts');
+  await withAdminDatabase(readConfig(process.env), use);
 }

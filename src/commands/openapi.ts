@@ -1,15 +1,15 @@
 /** `inlet openapi`: prints the API's document. It needs no database. */
 import type { Command } from 'commander';
 import { readConfig } from '../config.ts';
-import { openApiDocument } from '../http/openapi/document.ts';
-import { localUrl } from '../startup.ts';
 import { VERSION } from '../version.ts';
 
 export function addOpenApiCommand(program: Command): void {
   program
     .command('openapi')
     .description('print what the API can do, as OpenAPI 3.1 (its server is INLET_PUBLIC_URL)')
-    .action(() => {
+    .action(async () => {
+      const { openApiDocument } = await import('../http/openapi/document.ts');
+      const { localUrl } = await import('../startup.ts');
       const { publicUrl, host, port } = readConfig(process.env);
       const document = openApiDocument(publicUrl ?? localUrl(host, port), VERSION);
       // A reader that has seen enough, like head, is no error.
