@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
  * The inlet command: arguments, roles, signals; the only place that ends the process. What only roles need is
- * loaded with them: it takes most of a second, which the short commands can do without.
+ * loaded with them: that takes about half a second, which the short commands can do without.
  */
 import { Command, CommanderError } from 'commander';
 import type { Logger } from 'pino';
@@ -18,6 +18,7 @@ import { OperatorError } from './errors.ts';
 import { EXIT } from './exit.ts';
 import type { RuntimeConfig } from './runtime.ts';
 import type { Tracing } from './telemetry/tracing/types.ts';
+import { startTracing } from './telemetry/tracing.ts';
 import { VERSION } from './version.ts';
 
 /** After a stop has begun, a second signal within this time is the same key press: npm and the terminal both send one. */
@@ -105,7 +106,6 @@ async function run(
   ) => Promise<Running>,
 ): Promise<void> {
   const { createLog } = await import('./telemetry.ts');
-  const { startTracing } = await import('./telemetry/tracing.ts');
   const config = readConfig(process.env);
   const log = createLog(config.logLevel);
   log.info({ version: VERSION, settings: describeConfig(config) }, 'inlet starts');

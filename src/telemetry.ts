@@ -4,13 +4,11 @@ import type { Logger } from 'pino';
 import { pino } from 'pino';
 import pretty from 'pino-pretty';
 import { describeError } from './telemetry/describe-error.ts';
+import type { LogLevel } from './telemetry/log-level.ts';
 import { LogWriter } from './telemetry/log-writer.ts';
 
 /** What modules need of the log. */
 export type Log = Pick<Logger, 'debug' | 'info' | 'warn' | 'error' | 'isLevelEnabled'>;
-
-export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
 
 const STDOUT = 1;
 

@@ -75,7 +75,7 @@ export function addKeysCommand(program: Command): void {
     });
 }
 
-/** Loaded only where it is used, like what the commands do: all commands pass here on the way to their help. */
+/** Every `inlet …` loads this module, so what needs Postgres is loaded by the command that uses it. */
 async function onDatabase(use: (database: Database) => Promise<void>): Promise<void> {
   const { withAdminDatabase } = await import('./admin-database.ts');
   await withAdminDatabase(readConfig(process.env), use);

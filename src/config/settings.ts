@@ -3,8 +3,8 @@
  * entries, and a test holds the two together.
  */
 import { z } from 'zod';
-import type { LogLevel } from '../telemetry.ts';
-import { LOG_LEVELS } from '../telemetry.ts';
+import type { LogLevel } from '../telemetry/log-level.ts';
+import { LOG_LEVELS } from '../telemetry/log-level.ts';
 import {
   addressRanges,
   apiKeys,

@@ -108,9 +108,8 @@ export class GroupCommit {
   readonly #tracing: BatchTracing | undefined;
   #line: Waiter[] = [];
   #waitingBytes = 0;
-  #inFlight = 0;
-  /** Requests in flight. */
-  #sent = 0;
+  #batchesInFlight = 0;
+  #requestsInFlight = 0;
   #isGathering = false;
   #lingering: NodeJS.Timeout | undefined;
   readonly #linger = new Linger();
@@ -141,7 +140,7 @@ export class GroupCommit {
 
   /** Resolves when nobody waits any more. */
   async idle(): Promise<void> {
-    if (this.#inFlight === 0 && this.#line.length === 0) return;
+    if (this.#batchesInFlight === 0 && this.#line.length === 0) return;
     await new Promise<void>((resolve) => {
       this.#onIdle.push(resolve);
     });
@@ -149,7 +148,7 @@ export class GroupCommit {
 
   /** Once for all requests that arrive together: those share a batch even on an idle server. */
   #scheduleFlush(): void {
-    if (this.#isGathering || this.#inFlight >= MAX_IN_FLIGHT) return;
+    if (this.#isGathering || this.#batchesInFlight >= MAX_IN_FLIGHT) return;
     if (this.#lingering && this.#lingerMs() > 0) return;
     this.#isGathering = true;
     this.#gather(MAX_FURTHER_TURNS, 0);
@@ -170,17 +169,23 @@ export class GroupCommit {
     });
   }
 
+  /** How long the next batch has to linger. (Not asked while two are in flight: then it leaves when one of them is answered.) */
   #lingerMs(): number {
     const { length } = this.#line;
     if (length === 0 || length >= MAX_BATCH_REQUESTS || this.#waitingBytes >= MAX_BATCH_BYTES) return 0;
-    return this.#linger.waitMs(length + this.#sent, performance.now());
+    // Those that were told 503 meanwhile are among them, for a moment.
+    const open = length + this.#requestsInFlight;
+    const now = performance.now();
+    this.#linger.saw(open, now);
+    return this.#linger.waitMs(open, now);
   }
 
+  /** Sends what may be in flight. What stands behind a full batch goes along if it may. */
   #flush(): void {
     clearTimeout(this.#lingering);
     this.#lingering = undefined;
-    while (this.#inFlight < MAX_IN_FLIGHT && this.#line.length > 0) void this.#send(this.#takeBatch());
-    if (this.#inFlight === 0) for (const resolve of this.#onIdle.splice(0)) resolve();
+    while (this.#batchesInFlight < MAX_IN_FLIGHT && this.#line.length > 0) void this.#send(this.#takeBatch());
+    if (this.#batchesInFlight === 0) for (const resolve of this.#onIdle.splice(0)) resolve();
   }
 
   #takeBatch(): Waiter[] {
@@ -199,9 +204,9 @@ export class GroupCommit {
   async #send(batch: readonly Waiter[]): Promise<void> {
     if (batch.length === 0) return;
     const id = this.#newBatchId();
-    this.#inFlight += 1;
-    this.#sent += batch.length;
-    this.#linger.left(performance.now());
+    this.#batchesInFlight += 1;
+    this.#requestsInFlight += batch.length;
+    this.#linger.batchLeft(performance.now());
     try {
       const unstamped = {
         id,
@@ -218,8 +223,8 @@ export class GroupCommit {
     } catch (error) {
       for (const waiter of batch) waiter.reject(error as Error);
     } finally {
-      this.#inFlight -= 1;
-      this.#sent -= batch.length;
+      this.#batchesInFlight -= 1;
+      this.#requestsInFlight -= batch.length;
       this.#scheduleFlush();
     }
   }

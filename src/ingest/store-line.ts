@@ -11,8 +11,8 @@ import type { StoreOutcome } from './store-outcome.ts';
 const MAX_SHARED_LENGTH = 1024 * 1024;
 
 /**
- * A transaction begins no sooner than this after the one before, unless it is full. Nobody waits for its answer, and a
- * transaction costs as much as dozens of objects.
+ * A transaction begins no sooner than this after the one before, unless nothing can join it. No client's answer waits for it,
+ * and a transaction costs as much as dozens of objects.
  */
 const LINGER_MS = 8;
 
@@ -38,16 +38,22 @@ interface Waiter {
 export class StoreLine {
   readonly #stores: Stores;
   readonly #concurrency: number;
+  readonly #mostBatches: number;
   readonly #line: Waiter[] = [];
   #running = 0;
+  #batchesRunning = 0;
   #isScheduled = false;
   #begunAt = Number.NEGATIVE_INFINITY;
   #lingering: NodeJS.Timeout | undefined;
 
-  /** @param concurrency most transactions at one time */
-  constructor(stores: Stores, concurrency: number) {
+  /**
+   * @param concurrency most transactions at one time
+   * @param mostBatches most batches that are handed in at one time
+   */
+  constructor(stores: Stores, concurrency: number, mostBatches: number) {
     this.#stores = stores;
     this.#concurrency = concurrency;
+    this.#mostBatches = mostBatches;
   }
 
   /**
@@ -83,14 +89,15 @@ export class StoreLine {
   #begin(): void {
     clearTimeout(this.#lingering);
     this.#lingering = undefined;
-    while (this.#running < this.#concurrency && this.#line.length > 0) {
-      this.#begunAt = performance.now();
-      void this.#run(this.#take());
-    }
+    if (this.#running >= this.#concurrency || this.#line.length === 0) return;
+    this.#begunAt = performance.now();
+    void this.#run(this.#take());
+    this.#schedule();
   }
 
-  /** Whether the next transaction is as large as it may be, or one that nobody can join. */
+  /** Whether nothing can join the next transaction: it is as large as may be, must be alone, or no more batches come. */
   #isFull(): boolean {
+    if (this.#line.length + this.#batchesRunning >= this.#mostBatches) return true;
     let total = 0;
     for (const { length, shares } of this.#line) {
       total += length;
@@ -114,6 +121,7 @@ export class StoreLine {
 
   async #run(waiters: readonly Waiter[]): Promise<void> {
     this.#running += 1;
+    this.#batchesRunning += waiters.length;
     const onProgress = () => {
       for (const waiter of [...waiters, ...this.#line]) waiter.onProgress();
     };
@@ -129,6 +137,7 @@ export class StoreLine {
       else for (const { reject } of waiters) reject(error);
     } finally {
       this.#running -= 1;
+      this.#batchesRunning -= waiters.length;
       this.#schedule();
     }
   }

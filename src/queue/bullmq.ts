@@ -58,10 +58,15 @@ class BullmqQueue implements BatchQueue {
 
   async add(batch: UnstampedBatch, isWanted = () => true): Promise<void> {
     await this.#queues.call(laneOf(batch), async (queue) => {
-      if (!(await this.#producer.hasRoom())) throw new QueueUnavailableError('the queue is full');
+      // Both at once: a batch waits for one answer of the queue's server, and not for two.
+      const [hasRoom, acceptedAt] = await Promise.all([
+        this.#producer.hasRoom(),
+        batch.stampedAt ?? this.#producer.clock(),
+      ]);
+      if (!hasRoom) throw new QueueUnavailableError('the queue is full');
       const payload: BatchPayload = {
         version: batch.replay ? REPLAY_VERSION : PAYLOAD_VERSION,
-        acceptedAt: batch.stampedAt ?? (await this.#producer.clock()),
+        acceptedAt,
         requests: batch.requests,
         objects: batch.objects,
         ...(batch.replay ? { replay: batch.replay } : {}),

@@ -113,9 +113,9 @@ export async function startWorker(
         storeTogether(database, batches, { onProgress, ...told }),
       canShare,
     };
-    const writes = new StoreLine(stores, config.workerConcurrency);
+    const writes = new StoreLine(stores, config.workerConcurrency, writesInHand);
     // One takes as long as it does; writes that this worker has in hand are not to wait for it.
-    const replays = new StoreLine(stores, 1);
+    const replays = new StoreLine(stores, 1, writesInHand);
     const handler = batchHandler(
       (batch, onProgress) => {
         // Chunks are large enough, and have connections of their own.

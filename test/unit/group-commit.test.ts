@@ -159,24 +159,41 @@ describe('a batch', () => {
     expect(sink.batches).toHaveLength(2);
   });
 
-  it('does not linger once the crowd is gone', async () => {
+  it('keeps no timer when it leaves before its time', async () => {
     useFakeClock();
     const { sink, submit } = setUp();
-    for (const id of ['a', 'b', 'c']) submit(id);
+    for (const id of ['a', 'b']) submit(id);
     await settled();
-    for (let i = 0; i < 3; i += 1) {
-      sink.store();
+    sink.store();
+    await settled();
+    for (const id of ['c', 'd']) {
+      submit(id);
       await settled();
-      vi.advanceTimersByTime(101);
-      submit(`alone ${i}`);
-      await settled();
-      expect(sink.batches).toHaveLength(2 + i);
     }
     sink.store();
     await settled();
-    submit('again');
+    expect(sink.contents()).toEqual([
+      ['a', 'b'],
+      ['c', 'd'],
+    ]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('does not linger where it has 1,000 requests', async () => {
+    useFakeClock();
+    const { sink, submit } = setUp();
+    for (const half of ['first', 'second']) {
+      for (let i = 0; i < 600; i += 1) submit(`${half} ${i}`, 1);
+      await settled();
+    }
+    await sink.storeAll();
+    expect(sink.batches).toHaveLength(2);
+    for (let i = 0; i < 999; i += 1) submit(`next ${i}`, 1);
     await settled();
-    expect(sink.batches).toHaveLength(5);
+    expect(sink.batches).toHaveLength(2);
+    submit('the last', 1);
+    await settled();
+    expect(sink.batches).toHaveLength(3);
   });
 
   it('leaves after some turns though every one of them brings more', async () => {
@@ -303,7 +320,7 @@ describe('where the queue does not answer', () => {
     expect(id).toBe(requestIdAt(sink.batches[2]?.id ?? '', 0));
   });
 
-  it('a line of nothing but answered requests sends no batch, and holds up nobody', async () => {
+  it('a line of nothing but answered requests sends no batch, and the next request goes at once', async () => {
     useFakeClock();
     const { sink, submit, commit } = setUp();
     await fillFlight(submit);
@@ -313,7 +330,7 @@ describe('where the queue does not answer', () => {
     await sink.storeAll();
     expect(await stateOf(commit.idle())).toBe('fulfilled');
     submit('next');
-    await lingered();
+    await settled();
     expect(sink.contents()).toEqual([['flight 1'], ['flight 2'], ['next']]);
   });
 
@@ -409,6 +426,22 @@ describe('idle', () => {
     sink.store();
     await answer;
     expect(await stateOf(idle)).toBe('fulfilled');
+  });
+
+  it('waits for what lingers', async () => {
+    useFakeClock();
+    const { sink, commit, submit } = setUp();
+    for (const id of ['a', 'b']) submit(id);
+    await settled();
+    sink.store();
+    await settled();
+    const answer = submit('c');
+    const idle = commit.idle();
+    expect(await stateOf(idle)).toBe('pending');
+    await lingered();
+    sink.store();
+    expect(await stateOf(idle)).toBe('fulfilled');
+    expect(await stateOf(answer)).toBe('fulfilled');
   });
 
   it('waits for all in flight and in line', async () => {

@@ -30,7 +30,7 @@ export class HeldSink implements BatchSink {
     this.#waiting.shift()?.reject(error);
   }
 
-  /** Stores whatever comes until nothing comes any more. */
+  /** Stores whatever comes until nothing comes any more; what lingers may be left behind. */
   async storeAll(): Promise<void> {
     while (this.#waiting.length > 0) {
       this.store();

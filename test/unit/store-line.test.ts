@@ -25,7 +25,7 @@ function idOf(batch: Batch): string {
 }
 
 /** A line whose transactions wait for the test; ids that begin with "own" share none. */
-function setUp(concurrency = 1) {
+function setUp(concurrency = 1, mostBatches = 100) {
   const held: Held[] = [];
   const progress: string[] = [];
   const hold = (batches: readonly Batch[], goOn: () => void): Promise<StoreOutcome[]> =>
@@ -45,6 +45,7 @@ function setUp(concurrency = 1) {
       canShare: (batch) => !idOf(batch).startsWith('own'),
     },
     concurrency,
+    mostBatches,
   );
   const store = (id: string, padding?: number): Promise<StoreOutcome> => {
     const outcome = line.store(batchOf(id, padding), () => progress.push(id));
@@ -123,6 +124,53 @@ describe('a line of batches', () => {
       await settled();
     }
     expect(transactions()).toEqual([['a'], ['own b'], ['c']]);
+  });
+
+  it('does not linger when no more batches come', async () => {
+    const { held, store, transactions } = setUp(4, 3);
+    for (const id of ['a', 'b', 'c']) {
+      void store(id);
+      await settled();
+    }
+    expect(transactions()).toEqual([['a'], ['b', 'c']]);
+    held[0]?.commit();
+    await settled();
+    void store('d');
+    await settled();
+    expect(transactions()).toEqual([['a'], ['b', 'c'], ['d']]);
+  });
+
+  it('lets linger what stands behind a batch that may not share', async () => {
+    const { store, transactions } = setUp(4);
+    for (const id of ['own a', 'b']) void store(id);
+    await settled();
+    expect(transactions()).toEqual([['own a']]);
+    void store('c');
+    await lingered();
+    expect(transactions()).toEqual([['own a'], ['b', 'c']]);
+  });
+
+  it('keeps no timer when a transaction begins before its time', async () => {
+    const { store, transactions } = setUp(4);
+    for (const id of ['a', 'b', 'own c']) {
+      void store(id);
+      await settled();
+    }
+    expect(transactions()).toEqual([['a'], ['b'], ['own c']]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('goes on where a transaction may begin only when another one has ended', async () => {
+    const { held, store, transactions } = setUp();
+    void store('a');
+    await settled();
+    void store('b');
+    await lingered();
+    await lingered();
+    expect(transactions()).toEqual([['a']]);
+    held[0]?.commit();
+    await settled();
+    expect(transactions()).toEqual([['a'], ['b']]);
   });
 
   it('stores what may not share on its own, in its turn', async () => {
