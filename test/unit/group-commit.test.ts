@@ -69,6 +69,17 @@ describe('a request', () => {
   });
 });
 
+/** Three requests have been open at one time, and are answered; on a fake clock. */
+async function afterCrowd() {
+  useFakeClock();
+  const all = setUp();
+  for (const id of ['a', 'b', 'c']) all.submit(id);
+  await settled();
+  all.sink.store();
+  await settled();
+  return all;
+}
+
 describe('a batch', () => {
   it('holds all requests of one turn of the event loop, in their order', async () => {
     const { sink, submit } = setUp();
@@ -106,12 +117,7 @@ describe('a batch', () => {
   });
 
   it('lingers for a few milliseconds where more requests were open a moment ago', async () => {
-    useFakeClock();
-    const { sink, submit } = setUp();
-    for (const id of ['a', 'b', 'c']) submit(id);
-    await settled();
-    sink.store();
-    await settled();
+    const { sink, submit } = await afterCrowd();
     submit('d');
     await settled();
     vi.advanceTimersByTime(4);
@@ -127,12 +133,7 @@ describe('a batch', () => {
   });
 
   it('lingers no longer when as many are open as a moment ago', async () => {
-    useFakeClock();
-    const { sink, submit } = setUp();
-    for (const id of ['a', 'b', 'c']) submit(id);
-    await settled();
-    sink.store();
-    await settled();
+    const { sink, submit } = await afterCrowd();
     for (const id of ['d', 'e', 'f']) {
       expect(sink.batches).toHaveLength(1);
       submit(id);
@@ -145,12 +146,7 @@ describe('a batch', () => {
   });
 
   it('does not linger when it is full', async () => {
-    useFakeClock();
-    const { sink, submit } = setUp();
-    for (const id of ['a', 'b', 'c']) submit(id);
-    await settled();
-    sink.store();
-    await settled();
+    const { sink, submit } = await afterCrowd();
     submit('d', MIB - 1);
     await settled();
     expect(sink.batches).toHaveLength(1);
@@ -160,21 +156,18 @@ describe('a batch', () => {
   });
 
   it('keeps no timer when it leaves before its time', async () => {
-    useFakeClock();
-    const { sink, submit } = setUp();
-    for (const id of ['a', 'b']) submit(id);
+    const { sink, submit } = await afterCrowd();
+    submit('d');
     await settled();
-    sink.store();
+    // Its own, and that of lingering.
+    expect(vi.getTimerCount()).toBe(2);
+    for (const id of ['e', 'f']) submit(id);
     await settled();
-    for (const id of ['c', 'd']) {
-      submit(id);
-      await settled();
-    }
     sink.store();
     await settled();
     expect(sink.contents()).toEqual([
-      ['a', 'b'],
-      ['c', 'd'],
+      ['a', 'b', 'c'],
+      ['d', 'e', 'f'],
     ]);
     expect(vi.getTimerCount()).toBe(0);
   });
@@ -429,12 +422,7 @@ describe('idle', () => {
   });
 
   it('waits for what lingers', async () => {
-    useFakeClock();
-    const { sink, commit, submit } = setUp();
-    for (const id of ['a', 'b']) submit(id);
-    await settled();
-    sink.store();
-    await settled();
+    const { sink, commit, submit } = await afterCrowd();
     const answer = submit('c');
     const idle = commit.idle();
     expect(await stateOf(idle)).toBe('pending');
