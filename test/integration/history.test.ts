@@ -98,7 +98,10 @@ describe('history', () => {
     await store.database.query({
       text: `CREATE TRIGGER see AFTER INSERT OR UPDATE ON inlet.objects FOR EACH ROW EXECUTE FUNCTION public.see()`,
     });
-    const work = shuffled([...batches, ...batches], random);
+    // The older ones first (from the end), so that every object is overwritten, whatever the seed.
+    const work = [batches.slice(20), batches.slice(0, 20)].flatMap((some) =>
+      shuffled([...some, ...some], random),
+    );
     await Promise.all(
       Array.from({ length: 12 }, async () => {
         for (let batch = work.pop(); batch; batch = work.pop()) await storeBatch(store.database, batch);
@@ -114,7 +117,7 @@ describe('history', () => {
         UNION ALL SELECT id, revision, data FROM inlet.revisions WHERE namespace = 'hot') AS v) AS v`,
     );
     expect(kept, `seed ${seed}`).toEqual(seen);
-    expect(seen.length).toBeGreaterThan(ids.length * 2);
+    expect(seen.length).toBeGreaterThanOrEqual(ids.length * 2);
     await store.database.query({ text: 'DROP TRIGGER see ON inlet.objects' });
     for (const id of ids) {
       const of = seen.filter((row) => row['id'] === id).map((row) => Number(row['revision']));
