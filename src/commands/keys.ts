@@ -73,7 +73,7 @@ export async function revokeKey(
   stdout.write(
     json
       ? `${JSON.stringify({ id, status: 'revoked' })}\n`
-      : `${id} is revoked; no API process takes it any more within seconds\n`,
+      : `${id} is revoked; within seconds no API process takes it any more\n`,
   );
 }
 
