@@ -75,7 +75,7 @@ describe('history', () => {
     expect(await revisions('lower')).toEqual([132, 130]);
   });
 
-  it('holds each version exactly once when shuffled batches are stored together, each of them twice', async () => {
+  it('holds each version exactly once when shuffled batches are stored together, each of them twice or more', async () => {
     const seed = Date.now();
     const random = seededRandom(seed);
     const ids = Array.from({ length: 30 }, (_, i) => `id-${i}`);
@@ -98,10 +98,8 @@ describe('history', () => {
     await store.database.query({
       text: `CREATE TRIGGER see AFTER INSERT OR UPDATE ON inlet.objects FOR EACH ROW EXECUTE FUNCTION public.see()`,
     });
-    // The older ones first (from the end), so that every object is overwritten, whatever the seed.
-    const work = [batches.slice(20), batches.slice(0, 20)].flatMap((some) =>
-      shuffled([...some, ...some], random),
-    );
+    // Taken from the end: some of the oldest go first, so that whatever the seed there are many versions.
+    const work = [...shuffled([...batches, ...batches], random), ...shuffled(batches.slice(0, 20), random)];
     await Promise.all(
       Array.from({ length: 12 }, async () => {
         for (let batch = work.pop(); batch; batch = work.pop()) await storeBatch(store.database, batch);
@@ -117,7 +115,7 @@ describe('history', () => {
         UNION ALL SELECT id, revision, data FROM inlet.revisions WHERE namespace = 'hot') AS v) AS v`,
     );
     expect(kept, `seed ${seed}`).toEqual(seen);
-    expect(seen.length).toBeGreaterThanOrEqual(ids.length * 2);
+    expect(seen.length).toBeGreaterThan(ids.length * 2);
     await store.database.query({ text: 'DROP TRIGGER see ON inlet.objects' });
     for (const id of ids) {
       const of = seen.filter((row) => row['id'] === id).map((row) => Number(row['revision']));
