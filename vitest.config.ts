@@ -1,54 +1,43 @@
 import { defineConfig } from 'vitest/config';
 
-/** What talks to real services, except what is listed below. */
-const SERVICES = 'test/{corpus,faults,integration}/**/*.test.ts';
-/** Measures memory while a server has as much to do as it can take, and needs a core for it. */
-const MEMORY = 'test/integration/body-memory.test.ts';
-/** Takes an hour, and is run by itself. */
-const SOAK = 'test/faults/soak.test.ts';
-
+/** Of tests that use services: each run starts its own, and what is left open at the end fails it. */
 const onServices = {
   setupFiles: ['test/support/check-answers.ts'],
   globalSetup: ['test/support/global-setup.ts'],
+  runner: 'test/support/runner.ts',
 };
 
 /**
- * Two groups, one after the other. The first waits for services more than it computes, so it gets a worker more than
- * the two cores that it is planned for.
+ * Three tiers, by folder (CONTRIBUTING.md says which test belongs where). Files of the first two share a few processes:
+ * loading the product anew for each file would take as long as the tests themselves.
  */
 export default defineConfig({
   test: {
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    maxWorkers: 3,
     projects: [
       {
         extends: true,
+        test: { name: 'unit', include: ['test/unit/**/*.test.ts'], isolate: false },
+      },
+      {
+        extends: true,
         test: {
-          name: 'services',
-          include: [SERVICES],
-          exclude: process.env['FAULTS_SUITE'] === 'soak' ? [MEMORY] : [MEMORY, SOAK],
+          name: 'integration',
+          include: ['test/integration/**/*.test.ts'],
+          isolate: false,
           ...onServices,
-          maxWorkers: 3,
-          sequence: { groupOrder: 0 },
         },
       },
       {
         extends: true,
         test: {
-          name: 'memory',
-          include: [MEMORY],
+          name: 'deep',
+          include: ['test/deep/**/*.test.ts'],
+          // Takes an hour, and is run by itself.
+          exclude: process.env['FAULTS_SUITE'] === 'soak' ? [] : ['test/deep/soak.test.ts'],
           ...onServices,
-          maxWorkers: 2,
-          sequence: { groupOrder: 1 },
-        },
-      },
-      {
-        extends: true,
-        test: {
-          name: 'unit',
-          include: ['test/unit/**/*.test.ts'],
-          maxWorkers: 2,
-          sequence: { groupOrder: 1 },
         },
       },
     ],

@@ -5,11 +5,12 @@ import { clientOptions } from './client.ts';
 import { importFile } from './import.ts';
 import type { ListOptions } from './requests.ts';
 import { listRequests, showRequest } from './requests.ts';
+import type { Terminal } from './terminal.ts';
 
 const HELP = `
 The key comes from INLET_API_KEY; for an Inlet on this machine also from where "inlet serve" has kept one (INLET_DATA_DIR).`;
 
-export function addImportCommand(program: Command): void {
+export function addImportCommand(program: Command, terminal: Terminal): void {
   clientCommand(program, 'import')
     .description(
       'upload a file of objects, one JSON object a line (plain, .gz, .br, .zst; "-" is standard input), and follow it to the end',
@@ -18,13 +19,13 @@ export function addImportCommand(program: Command): void {
     .requiredOption('-n, --namespace <namespace>', 'where the objects go')
     .option('--json', 'print the outcome as JSON', false)
     .action(async (file: string, options: { namespace: string; url?: string; json: boolean }) => {
-      const client = await clientOptions(options.url, process.env);
-      const allStored = await importFile(client, { file, ...options }, process);
-      process.exitCode = allStored ? EXIT.done : EXIT.failed;
+      const client = await clientOptions(options.url, terminal.env);
+      const allStored = await importFile(client, { file, ...options }, terminal);
+      terminal.exitCode = allStored ? EXIT.done : EXIT.failed;
     });
 }
 
-export function addRequestsCommand(program: Command): void {
+export function addRequestsCommand(program: Command, terminal: Terminal): void {
   const requests = program.command('requests').description('look at requests').helpCommand(false);
 
   clientCommand(requests, 'list')
@@ -35,7 +36,7 @@ export function addRequestsCommand(program: Command): void {
     .option('--cursor <cursor>', 'where to go on, from the page before')
     .option('--json', 'print the answer as JSON', false)
     .action(async ({ url, ...options }: ListOptions & { url?: string }) =>
-      listRequests(await clientOptions(url, process.env), options, process.stdout),
+      listRequests(await clientOptions(url, terminal.env), options, terminal.stdout),
     );
 
   clientCommand(requests, 'show')
@@ -45,7 +46,7 @@ export function addRequestsCommand(program: Command): void {
     .option('--json', 'print the answer as JSON', false)
     .action(
       async (requestId: string, { url, ...options }: { namespace: string; url?: string; json: boolean }) =>
-        showRequest(await clientOptions(url, process.env), { requestId, ...options }, process),
+        showRequest(await clientOptions(url, terminal.env), { requestId, ...options }, terminal),
     );
 }
 

@@ -9,6 +9,7 @@ import { clientCommand } from './client-commands.ts';
 import type { FailedListOptions } from './failed.ts';
 import { discardFailed, listFailed, showFailed } from './failed.ts';
 import { replayFailed } from './failed-replay.ts';
+import type { Terminal } from './terminal.ts';
 
 /** Of every command here: `url` is the server's. */
 interface Common {
@@ -21,7 +22,7 @@ interface Choice extends Common {
   readonly all: boolean;
 }
 
-export function addFailedCommand(program: Command): void {
+export function addFailedCommand(program: Command, terminal: Terminal): void {
   const failed = program
     .command('failed')
     .description('look at accepted objects that could not be stored, replay and discard them')
@@ -32,14 +33,14 @@ export function addFailedCommand(program: Command): void {
     .option('--limit <count>', 'how many at most (1 to 500)')
     .option('--cursor <cursor>', 'where to go on, from the page before')
     .action(async ({ url, ...options }: FailedListOptions & { url?: string }) =>
-      listFailed(await clientOptions(url, process.env), options, process.stdout),
+      listFailed(await clientOptions(url, terminal.env), options, terminal.stdout),
     );
 
   common(failed, 'show', 'show a failed object, with its text as it was sent')
     .argument('<request id>', 'like req_01h2m7qdmdjckc30e1mnq6xqfd')
     .argument('<index>', 'its place in the request, from 0; of a file its line')
     .action(async (requestId: string, index: string, { url, ...options }: Common) =>
-      showFailed(await clientOptions(url, process.env), { requestId, index, ...options }, process.stdout),
+      showFailed(await clientOptions(url, terminal.env), { requestId, index, ...options }, terminal.stdout),
     );
 
   choosing(failed, 'replay', 'try once more to store failed objects')
@@ -61,9 +62,9 @@ export function addFailedCommand(program: Command): void {
         command: Command,
       ) => {
         requireChoice(command, requestId, all);
-        const client = await clientOptions(url, process.env);
-        const allStored = await replayFailed(client, { requestId, index, ...options }, process);
-        process.exitCode = allStored ? EXIT.done : EXIT.failed;
+        const client = await clientOptions(url, terminal.env);
+        const allStored = await replayFailed(client, { requestId, index, ...options }, terminal);
+        terminal.exitCode = allStored ? EXIT.done : EXIT.failed;
       },
     );
 
@@ -79,8 +80,8 @@ export function addFailedCommand(program: Command): void {
       command: Command,
     ) => {
       requireChoice(command, requestId, all);
-      const client = await clientOptions(url, process.env);
-      await discardFailed(client, { requestId, index, ...options }, process.stdout);
+      const client = await clientOptions(url, terminal.env);
+      await discardFailed(client, { requestId, index, ...options }, terminal.stdout);
     },
   );
 }

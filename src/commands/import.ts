@@ -49,30 +49,31 @@ interface UploadUrl {
 export async function importFile(
   client: ClientOptions,
   { file, namespace, json }: ImportOptions,
-  output: { readonly stdout: Screen; readonly stderr: Screen },
+  { stdin, stdout, stderr }: { readonly stdin: Readable; readonly stdout: Screen; readonly stderr: Screen },
 ): Promise<boolean> {
   const totalBytes = file === '-' ? undefined : await fileSize(file);
   const base = `/v1/data/${encodeURIComponent(namespace)}`;
   const { requestId, upload_url: url } = await call<UploadUrl>(client, 'POST', `${base}/requests/upload-url`);
-  const report = new ProgressReport(output.stderr);
+  const report = new ProgressReport(stderr);
   const path = requestPath(namespace, requestId);
   try {
-    await send(file, url, totalBytes, report);
+    const open = (): Readable => (file === '-' ? stdin : createReadStream(file));
+    await send({ file, open }, url, totalBytes, report);
     const answer = await follow(client, path, report);
     report.end();
-    if (json) output.stdout.write(`${JSON.stringify(answer)}\n`);
-    else output.stdout.write(summary(answer));
+    if (json) stdout.write(`${JSON.stringify(answer)}\n`);
+    else stdout.write(summary(answer));
     return answer.status === 'succeeded';
   } catch (error) {
     report.end();
-    output.stderr.write(`The import is request ${requestId} of namespace ${namespace}.\n`);
+    stderr.write(`The import is request ${requestId} of namespace ${namespace}.\n`);
     throw error;
   }
 }
 
 /** Uploads the file, anew where that may help and it can be read once more. */
 async function send(
-  file: string,
+  { file, open }: { readonly file: string; readonly open: () => Readable },
   url: string,
   totalBytes: number | undefined,
   report: ProgressReport,
@@ -97,7 +98,7 @@ async function send(
         done(null, chunk);
       },
     });
-    const source: Readable = file === '-' ? process.stdin : createReadStream(file);
+    const source = open();
     source.on('error', (error) => meter.destroy(error));
     try {
       return await upload(url, headers, source.pipe(meter));

@@ -6,6 +6,7 @@ import { SCOPES } from '../domain/api-key.ts';
 import type { Database } from '../store/database.ts';
 import { parseExpiry, parseName, parseNamespaces, parseRate, parseScopes } from './key-options.ts';
 import type { CreateKeyOptions } from './keys.ts';
+import type { Terminal } from './terminal.ts';
 
 const DEFAULT_SCOPES: readonly Scope[] = ['read', 'write'];
 
@@ -17,7 +18,7 @@ interface CreateOptions extends Omit<CreateKeyOptions, 'scopes' | 'namespaces'> 
   readonly namespaces?: ReturnType<typeof parseNamespaces>;
 }
 
-export function addKeysCommand(program: Command): void {
+export function addKeysCommand(program: Command, terminal: Terminal): void {
   const keys = program
     .command('keys')
     .description('make, list and revoke API keys (kept in the database, beside those of INLET_API_KEYS)')
@@ -44,11 +45,11 @@ export function addKeysCommand(program: Command): void {
     .addHelpText('after', HELP)
     .action(async ({ scopes = DEFAULT_SCOPES, namespaces = '*', ...options }: CreateOptions) => {
       const { createKey } = await import('./keys.ts');
-      await onDatabase((database) =>
+      await onDatabase(terminal, (database) =>
         createKey(
           database,
           { scopes, namespaces: namespaces === '*' ? undefined : namespaces, ...options },
-          process,
+          terminal,
         ),
       );
     });
@@ -60,7 +61,7 @@ export function addKeysCommand(program: Command): void {
     .addHelpText('after', HELP)
     .action(async ({ json }: { json: boolean }) => {
       const { listKeys } = await import('./keys.ts');
-      await onDatabase((database) => listKeys(database, json, process.stdout));
+      await onDatabase(terminal, (database) => listKeys(database, json, terminal.stdout));
     });
 
   keys
@@ -71,12 +72,12 @@ export function addKeysCommand(program: Command): void {
     .addHelpText('after', HELP)
     .action(async (id: string, { json }: { json: boolean }) => {
       const { revokeKey } = await import('./keys.ts');
-      await onDatabase((database) => revokeKey(database, { id, json }, process.stdout));
+      await onDatabase(terminal, (database) => revokeKey(database, { id, json }, terminal.stdout));
     });
 }
 
 /** Every `inlet …` loads this module, so what needs Postgres is loaded by the command that uses it. */
-async function onDatabase(use: (database: Database) => Promise<void>): Promise<void> {
+async function onDatabase({ env }: Terminal, use: (database: Database) => Promise<void>): Promise<void> {
   const { withAdminDatabase } = await import('./admin-database.ts');
-  await withAdminDatabase(readConfig(process.env), use);
+  await withAdminDatabase(readConfig(env), use);
 }

@@ -6,6 +6,7 @@ import { EXIT } from '../exit.ts';
 import { clientOptions } from './client.ts';
 import { clientCommand } from './client-commands.ts';
 import { parseNamespaces } from './key-options.ts';
+import type { Terminal } from './terminal.ts';
 import type { DeliveriesOptions } from './webhook-deliveries.ts';
 import { listDeliveries, replay, testEndpoint } from './webhook-deliveries.ts';
 import { parseEndpointRate, parseEvents, parseSince } from './webhook-options.ts';
@@ -31,20 +32,20 @@ interface Fields extends Pick<EndpointFields, 'description' | 'events'> {
   readonly rate?: ReturnType<typeof parseEndpointRate>;
 }
 
-export function addWebhooksCommand(program: Command): void {
+export function addWebhooksCommand(program: Command, terminal: Terminal): void {
   const webhooks = program
     .command('webhooks')
     .description('manage the endpoints that events are sent to, and look at what was sent')
     .helpCommand(false);
-  addEndpointCommands(webhooks);
-  addSecretCommands(webhooks);
-  addDeliveryCommands(webhooks);
+  addEndpointCommands(webhooks, terminal);
+  addSecretCommands(webhooks, terminal);
+  addDeliveryCommands(webhooks, terminal);
 }
 
-function addEndpointCommands(webhooks: Command): void {
+function addEndpointCommands(webhooks: Command, terminal: Terminal): void {
   paged(webhooks, 'list', 'list the endpoints, the newest first').action(
     async ({ url, ...options }: Common & { limit?: string; cursor?: string }) =>
-      listEndpoints(await clientOptions(url, process.env), options, process.stdout),
+      listEndpoints(await clientOptions(url, terminal.env), options, terminal.stdout),
   );
 
   withFields(
@@ -63,14 +64,14 @@ function addEndpointCommands(webhooks: Command): void {
         { url, json, disabled, ...fields }: Common & Fields & { disabled: boolean },
       ) =>
         createEndpoint(
-          await clientOptions(url, process.env),
+          await clientOptions(url, terminal.env),
           { ...fieldsOf(fields), disabled, json, url: endpointUrl },
-          process,
+          terminal,
         ),
     );
 
   ofEndpoint(webhooks, 'show', 'show an endpoint').action(async (id: string, { url, json }: Common) =>
-    showEndpoint(await clientOptions(url, process.env), { id, json }, process.stdout),
+    showEndpoint(await clientOptions(url, terminal.env), { id, json }, terminal.stdout),
   );
 
   const update = withFields(
@@ -106,7 +107,11 @@ function addEndpointCommands(webhooks: Command): void {
           ...(enable || disable ? { disabled: disable === true } : {}),
         };
         if (Object.keys(changes).length === 0) update.error('error: say what is to change, see --help');
-        await updateEndpoint(await clientOptions(url, process.env), { id, json, ...changes }, process.stdout);
+        await updateEndpoint(
+          await clientOptions(url, terminal.env),
+          { id, json, ...changes },
+          terminal.stdout,
+        );
       },
     );
 
@@ -115,14 +120,14 @@ function addEndpointCommands(webhooks: Command): void {
     'delete',
     'delete an endpoint, with its secrets and what is still to be sent to it',
   ).action(async (id: string, { url, json }: Common) =>
-    deleteEndpoint(await clientOptions(url, process.env), { id, json }, process.stdout),
+    deleteEndpoint(await clientOptions(url, terminal.env), { id, json }, terminal.stdout),
   );
 }
 
-function addSecretCommands(webhooks: Command): void {
+function addSecretCommands(webhooks: Command, terminal: Terminal): void {
   ofEndpoint(webhooks, 'secret', "print an endpoint's secret, and those that still sign").action(
     async (id: string, { url, json }: Common) =>
-      showSecret(await clientOptions(url, process.env), { id, json }, process),
+      showSecret(await clientOptions(url, terminal.env), { id, json }, terminal),
   );
 
   ofEndpoint(
@@ -130,19 +135,19 @@ function addSecretCommands(webhooks: Command): void {
     'rotate-secret',
     'make a new secret and print it; the one before still signs for 24 hours',
   ).action(async (id: string, { url, json }: Common) =>
-    rotateSecret(await clientOptions(url, process.env), { id, json }, process),
+    rotateSecret(await clientOptions(url, terminal.env), { id, json }, terminal),
   );
 }
 
-function addDeliveryCommands(webhooks: Command): void {
+function addDeliveryCommands(webhooks: Command, terminal: Terminal): void {
   ofEndpoint(
     webhooks,
     'test',
     'send a test event, and say what came of it (exit code 1: it was not delivered)',
   ).action(async (id: string, { url, json }: Common) => {
-    const client = await clientOptions(url, process.env);
-    const delivered = await testEndpoint(client, { id, json }, process.stdout);
-    process.exitCode = delivered ? EXIT.done : EXIT.failed;
+    const client = await clientOptions(url, terminal.env);
+    const delivered = await testEndpoint(client, { id, json }, terminal.stdout);
+    terminal.exitCode = delivered ? EXIT.done : EXIT.failed;
   });
 
   ofEndpoint(webhooks, 'replay', 'send again what could not be delivered, and at once what is still pending')
@@ -154,9 +159,9 @@ function addDeliveryCommands(webhooks: Command): void {
     .option('--all', 'also what was delivered', false)
     .action(async (id: string, { url, since, all, json }: Common & { since: string; all: boolean }) =>
       replay(
-        await clientOptions(url, process.env),
+        await clientOptions(url, terminal.env),
         { id, since, status: all ? 'all' : 'failed', json },
-        process.stdout,
+        terminal.stdout,
       ),
     );
 
@@ -167,7 +172,7 @@ function addDeliveryCommands(webhooks: Command): void {
       new Option('--status <status>', 'only those that are at this point').choices(DELIVERY_STATUSES),
     )
     .action(async ({ url, ...options }: Common & DeliveriesOptions) =>
-      listDeliveries(await clientOptions(url, process.env), options, process.stdout),
+      listDeliveries(await clientOptions(url, terminal.env), options, terminal.stdout),
     );
 }
 

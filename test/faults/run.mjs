@@ -20,8 +20,8 @@ const { values } = parseArgs({
   },
 });
 const files = {
-  soak: ['test/faults/soak'],
-  faults: ['test/faults', ...(values.random ? ['-t', 'random faults'] : [])],
+  soak: ['test/deep/soak'],
+  faults: ['test/deep/faults-on', ...(values.random ? ['-t', 'random faults'] : [])],
 }[suite];
 if (!files || !(Number(values.minutes) >= 0)) {
   process.stderr.write(

@@ -1,29 +1,19 @@
 /** Events are written with the objects that they tell of, for the endpoints that want them. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect } from 'vitest';
 import type { Batch } from '../../src/domain/batch.ts';
 import { requestIds } from '../../src/domain/batch.ts';
 import { storeBatch } from '../../src/ingest/store-batch.ts';
 import type { Database } from '../../src/store/database.ts';
 import type { HandMadeRequest } from '../support/batches.ts';
 import { handMadeBatch, object } from '../support/batches.ts';
-import type { TestStore } from '../support/store.ts';
-import { deletion, openTestStore } from '../support/store.ts';
+import { inletTest } from '../support/fixtures.ts';
+import { deletion } from '../support/store.ts';
 import { deliveryRows, insertEndpointRow } from '../support/webhooks.ts';
 
 const UNSTORABLE = ['bad', '{"id": "bad", "text": "\\u0000"}'] as const;
 
-let store: TestStore;
-let database: Database;
+const test = inletTest();
 let time = 1_000_000;
-
-beforeAll(async () => {
-  store = await openTestStore();
-  database = store.database;
-});
-
-afterAll(async () => {
-  await store?.close();
-});
 
 function batchOf(...requests: HandMadeRequest[]): Batch {
   time += 1;
@@ -31,7 +21,7 @@ function batchOf(...requests: HandMadeRequest[]): Batch {
 }
 
 /** What was written for an endpoint: type, namespace and object of each. */
-async function eventsOf(endpointId: string): Promise<string[]> {
+async function eventsOf(database: Database, endpointId: string): Promise<string[]> {
   const rows = await deliveryRows(database);
   return rows
     .filter((row) => row.endpoint_id === endpointId)
@@ -40,7 +30,7 @@ async function eventsOf(endpointId: string): Promise<string[]> {
 }
 
 describe('the outbox', () => {
-  it('stays empty where nobody wants events', async () => {
+  test('stays empty where nobody wants events', async ({ store: { database } }) => {
     await insertEndpointRow(database, 'ep_disabled', { disabled: true });
     const told: string[] = [];
     await storeBatch(database, batchOf({ namespace: 'quiet', objects: [object('a')] }), {
@@ -50,7 +40,9 @@ describe('the outbox', () => {
     expect(told).toEqual([]);
   });
 
-  it('has an event for each object and endpoint that wants it, and says which endpoints got some', async () => {
+  test('has an event for each object and endpoint that wants it, and says which endpoints got some', async ({
+    store: { database },
+  }) => {
     await insertEndpointRow(database, 'ep_all', { namespaces: ['shop', 'blog'] });
     await insertEndpointRow(database, 'ep_blog', { namespaces: ['blog'] });
     await insertEndpointRow(database, 'ep_failures', {
@@ -66,15 +58,15 @@ describe('the outbox', () => {
     );
     await storeBatch(database, batch, { onEvents: (ids) => told.push(...ids) });
     expect(told.sort()).toEqual(['ep_all', 'ep_blog', 'ep_failures']);
-    expect(await eventsOf('ep_all')).toEqual([
+    expect(await eventsOf(database, 'ep_all')).toEqual([
       'workflow.failed shop/bad',
       'workflow.succeeded blog/a',
       'workflow.succeeded shop/a',
       'workflow.succeeded shop/b',
     ]);
-    expect(await eventsOf('ep_blog')).toEqual(['workflow.succeeded blog/a']);
-    expect(await eventsOf('ep_failures')).toEqual(['workflow.failed shop/bad']);
-    expect(await eventsOf('ep_other')).toEqual([]);
+    expect(await eventsOf(database, 'ep_blog')).toEqual(['workflow.succeeded blog/a']);
+    expect(await eventsOf(database, 'ep_failures')).toEqual(['workflow.failed shop/bad']);
+    expect(await eventsOf(database, 'ep_other')).toEqual([]);
     const rows = (await deliveryRows(database)).filter(({ endpoint_id }) => endpoint_id === 'ep_all');
     const [shop, blog] = requestIds(batch);
     expect(rows.map(({ webhook_id }) => webhook_id).sort()).toEqual(
@@ -86,15 +78,20 @@ describe('the outbox', () => {
     });
   });
 
-  it('gets nothing more when a batch is stored a second time', async () => {
+  test('gets nothing more when a batch is stored a second time', async ({ store: { database } }) => {
     await insertEndpointRow(database, 'ep_twice', { namespaces: ['twice'] });
     const batch = batchOf({ namespace: 'twice', objects: [object('a'), UNSTORABLE] });
     await Promise.all([1, 2, 3].map(() => storeBatch(database, batch)));
     await storeBatch(database, batch);
-    expect(await eventsOf('ep_twice')).toEqual(['workflow.failed twice/bad', 'workflow.succeeded twice/a']);
+    expect(await eventsOf(database, 'ep_twice')).toEqual([
+      'workflow.failed twice/bad',
+      'workflow.succeeded twice/a',
+    ]);
   });
 
-  it('has one event for an id that is twice in a request, one each for two requests, and none for a delete', async () => {
+  test('has one event for an id that is twice in a request, one each for two requests, and none for a delete', async ({
+    store: { database },
+  }) => {
     await insertEndpointRow(database, 'ep_rules', { namespaces: ['rules'] });
     const late = batchOf({ namespace: 'rules', objects: [object('x', { n: 1 })] });
     await storeBatch(
@@ -103,14 +100,16 @@ describe('the outbox', () => {
     );
     await storeBatch(database, late);
     await storeBatch(database, batchOf({ namespace: 'rules', objects: [deletion('y')] }));
-    expect(await eventsOf('ep_rules')).toEqual([
+    expect(await eventsOf(database, 'ep_rules')).toEqual([
       'workflow.succeeded rules/x',
       'workflow.succeeded rules/x',
       'workflow.succeeded rules/y',
     ]);
   });
 
-  it('holds metadata to the digit, also by a schema that came with the objects', async () => {
+  test('holds metadata to the digit, also by a schema that came with the objects', async ({
+    store: { database },
+  }) => {
     await insertEndpointRow(database, 'ep_meta', { namespaces: ['meta'] });
     const made = batchOf({
       namespace: 'meta',
@@ -130,7 +129,7 @@ describe('the outbox', () => {
     ]);
   });
 
-  it('has nothing of a transaction that failed', async () => {
+  test('has nothing of a transaction that failed', async ({ store: { database } }) => {
     await insertEndpointRow(database, 'ep_rolled', { namespaces: ['rolled'] });
     await database.query({
       text: `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -147,6 +146,6 @@ describe('the outbox', () => {
     );
     await database.query({ text: 'DROP TRIGGER refuse ON inlet.webhook_deliveries' });
     await storeBatch(database, batch);
-    expect(await eventsOf('ep_rolled')).toEqual(['workflow.succeeded rolled/a']);
+    expect(await eventsOf(database, 'ep_rolled')).toEqual(['workflow.succeeded rolled/a']);
   });
 });

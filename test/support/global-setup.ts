@@ -1,9 +1,13 @@
 // Starts what the suite shares, before the first test, and ends it after the last.
+import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { migratePostgresQueue } from '../../src/queue/postgres.ts';
 import { migrate } from '../../src/store/migrate.ts';
 import { databaseUrl, query, startPostgres, TEMPLATE } from './postgres.ts';
 import { hasRedis, startRedis } from './redis.ts';
+import { waitFor } from './wait-for.ts';
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -16,8 +20,10 @@ declare module 'vitest' {
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const started: { stop(): Promise<void> }[] = [];
+  const folder = await ownFolder();
   const teardown = async () => {
     await Promise.all(started.map((service) => service.stop()));
+    await requireNothingLeft(folder);
   };
   try {
     const postgres = await startPostgres();
@@ -44,4 +50,41 @@ async function redisWanted(): Promise<boolean> {
     `\n!!! redis-server was not found: the tests with Redis are SKIPPED. To run them, ${how}.\n\n`,
   );
   return false;
+}
+
+/**
+ * A folder for everything that this run makes in the folder for temporary files, so that it is seen what is left there.
+ * Processes are started with it in their environment, by which those that outlive the run are found.
+ */
+async function ownFolder(): Promise<string> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'inlet-tests-'));
+  await chmod(folder, 0o755); // PostgreSQL doesn't run as root
+  process.env['TMPDIR'] = folder;
+  return folder;
+}
+
+/** @throws Error where tests have left a folder, a file or a process behind */
+async function requireNothingLeft(folder: string): Promise<void> {
+  const files = await readdir(folder);
+  const processes = await waitFor('processes of tests to end', async () => {
+    const found = await processesOf(folder);
+    return found.length === 0 ? found : undefined;
+  }).catch(() => processesOf(folder));
+  await rm(folder, { recursive: true, force: true });
+  if (files.length + processes.length === 0) return;
+  process.exitCode = 1; // vitest only prints what a teardown throws
+  throw new Error(`tests have left behind: ${[...files, ...processes].join(', ')}`);
+}
+
+/** Process id and command of those that have the folder in their environment or their arguments; on Linux only. */
+async function processesOf(folder: string): Promise<string[]> {
+  const pids = process.platform === 'linux' ? await readdir('/proc') : [];
+  const found = pids.map(async (pid) => {
+    if (!/^\d+$/.test(pid) || Number(pid) === process.pid) return [];
+    const read = (name: string) => readFile(`/proc/${pid}/${name}`, 'utf8').catch(() => '');
+    const command = await read('cmdline');
+    const isOurs = command.includes(folder) || (await read('environ')).includes(folder);
+    return isOurs ? [`${pid} ${command.replaceAll('\0', ' ').slice(0, 200)}`] : [];
+  });
+  return (await Promise.all(found)).flat();
 }

@@ -1,5 +1,7 @@
 /** A running Inlet for tests: API and worker in this process, on services that the suite has started. */
 import { randomUUID } from 'node:crypto';
+import type { Logger } from 'pino';
+import { inject } from 'vitest';
 import { type Config, readConfig } from '../../src/config.ts';
 import type { ApiParts, RunningApi } from '../../src/roles/api.ts';
 import { startApi } from '../../src/roles/api.ts';
@@ -9,6 +11,7 @@ import type { RuntimeConfig } from '../../src/runtime.ts';
 import { runMigrations } from '../../src/runtime.ts';
 import { createLog } from '../../src/telemetry.ts';
 import { checkAnswersOf } from './answers.ts';
+import { waitFor } from './wait-for.ts';
 
 export const KEY = 'sk_test_0123456789abcdef';
 
@@ -35,9 +38,29 @@ export function testConfig(
   return { ...config, ...overrides, databaseUrl };
 }
 
+/** Where a queue lives. */
+export type QueueName = 'redis' | 'postgres';
+
+/** The suite's Redis, for a queue that lives there. @throws Error where there is none */
+export function redisUrlOf(queue: QueueName): string | undefined {
+  if (queue === 'postgres') return undefined;
+  const url = inject('redisUrl');
+  if (url === null) throw new Error('this test needs redis-server');
+  return url;
+}
+
+export interface StartOptions {
+  /** How many workers; one unless told. */
+  readonly workers?: number;
+  readonly apiLog?: Logger;
+  readonly parts?: ApiParts;
+  readonly workerParts?: WorkerParts;
+}
+
 export class TestInlet {
   readonly config: RuntimeConfig;
   readonly #api: RunningApi;
+  #closed: Promise<void> | undefined;
   readonly #closers: (() => Promise<void>)[] = [];
 
   private constructor(config: RuntimeConfig, api: RunningApi) {
@@ -50,10 +73,15 @@ export class TestInlet {
   /** Starts the API and as many workers as are asked for. */
   static async start(
     config: RuntimeConfig,
-    { workers = 1, apiLog = log, parts = {} as ApiParts, workerParts = {} as WorkerParts } = {},
+    { workers = 1, apiLog = log, parts, workerParts }: StartOptions = {},
   ): Promise<TestInlet> {
     const inlet = new TestInlet(config, await startApi(config, [KEY], apiLog, undefined, parts));
-    for (let i = 0; i < workers; i += 1) await inlet.addWorker(workerParts);
+    try {
+      for (let i = 0; i < workers; i += 1) await inlet.addWorker(workerParts);
+    } catch (error) {
+      await inlet.close();
+      throw error;
+    }
     return inlet;
   }
 
@@ -72,7 +100,13 @@ export class TestInlet {
     return close;
   }
 
-  async close(): Promise<void> {
+  /** Ends it. May be called again. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
     for (const close of this.#closers.reverse()) await close();
   }
 
@@ -115,9 +149,9 @@ export class TestInlet {
 
   /** Waits until a request is done and returns its status. */
   async done(namespace: string, requestId: string): Promise<RequestAnswer> {
-    return eventually(async () => {
+    return waitFor(`request ${requestId} to be done`, async () => {
       const answer = await this.status(namespace, requestId);
-      return answer.status === 'succeeded' || answer.status === 'failed' ? answer : undefined;
+      return (answer.status === 'succeeded' || answer.status === 'failed') && answer;
     });
   }
 
@@ -167,7 +201,7 @@ export interface ProblemAnswer {
   readonly more_errors?: number;
 }
 
-/** Asks again and again until there is an answer. */
+/** TO BE REMOVED: use `waitFor`, which says what it waited for. */
 export async function eventually<T>(ask: () => Promise<T | undefined>, timeoutMs = 25_000): Promise<T> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {

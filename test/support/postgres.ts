@@ -96,7 +96,7 @@ export async function startPostgres(
 
 export interface TestDatabase {
   url: string;
-  /** Drops it, with the connections that are still open to it. */
+  /** Drops it. @throws Error where somebody is connected to it still, and doesn't leave within seconds */
   drop(): Promise<void>;
 }
 
@@ -107,10 +107,22 @@ export async function createTestDatabase(): Promise<TestDatabase> {
   await query(server, `CREATE DATABASE ${name} TEMPLATE ${TEMPLATE}`);
   return {
     url: databaseUrl(server, name),
-    drop: async () => {
-      await query(server, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
-    },
+    drop: () => dropDatabase(server, name),
   };
+}
+
+async function dropDatabase(server: string, name: string): Promise<void> {
+  try {
+    // PostgreSQL waits up to 5 s for others to leave.
+    await query(server, `DROP DATABASE IF EXISTS ${name}`);
+  } catch (error) {
+    const connected = await query(
+      server,
+      `SELECT application_name, state, left(query, 100) AS query FROM pg_stat_activity WHERE datname = '${name}'`,
+    );
+    await query(server, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
+    throw new Error(`connections were left open: ${JSON.stringify(connected)}`, { cause: error });
+  }
 }
 
 /** The URL of another database on the same server. */

@@ -12,8 +12,8 @@ export interface TestStore {
   close(): Promise<void>;
 }
 
-export async function openTestStore(): Promise<TestStore> {
-  const { url, drop } = await createTestDatabase();
+/** Connects to a database of tests. */
+export function connectStore(url: string): TestStore {
   const opened: Database[] = [];
   const open = (limits: { historyLimit?: number }): Database => {
     const database = new Database({
@@ -32,9 +32,15 @@ export async function openTestStore(): Promise<TestStore> {
     withHistoryLimit: (historyLimit) => open({ historyLimit }),
     async close() {
       for (const database of opened) await database.close();
-      await drop();
     },
   };
+}
+
+/** TO BE REMOVED: a store on a database of its own; use the fixture `store`. */
+export async function openTestStore(): Promise<TestStore> {
+  const { url, drop } = await createTestDatabase();
+  const store = connectStore(url);
+  return { ...store, close: () => store.close().then(drop) };
 }
 
 /** Walks through all pages of a list. @param read gets the last item of the page before */

@@ -54,7 +54,7 @@ function run(written: string[] = []): Promise<boolean> {
   const stdout = { write: () => true };
   const stderr = { write: (text: string) => written.push(text) };
   const options = { file, namespace: 'n', json: false };
-  return importFile({ url: url(), key: 'k' }, options, { stdout, stderr });
+  return importFile({ url: url(), key: 'k' }, options, { stdin: process.stdin, stdout, stderr });
 }
 
 it.each([

@@ -1,8 +1,8 @@
 /** The checker finds in made-up histories what it should find, and nothing in those that are right. */
 import { describe, expect, it } from 'vitest';
-import { check } from './checker.ts';
-import type { Rule } from './findings.ts';
-import type { EndState, History, Operation, StoredVersion, VersionData, Write } from './history.ts';
+import { check } from '../faults/checker.ts';
+import type { Rule } from '../faults/findings.ts';
+import type { EndState, History, Operation, StoredVersion, VersionData, Write } from '../faults/history.ts';
 
 const data = (id: string, v: string): VersionData => ({ id, v, n: 1 });
 const write = (id: string, v: string): Write => ({ id, data: data(id, v) });

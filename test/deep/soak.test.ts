@@ -5,15 +5,15 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, expect, it } from 'vitest';
+import { check } from '../faults/checker.ts';
+import { readEndState, settled } from '../faults/end-state.ts';
+import { call } from '../faults/http-client.ts';
+import { postgresMib, residentMib } from '../faults/memory.ts';
+import { report, runOptions } from '../faults/run-options.ts';
+import { Workload } from '../faults/workload.ts';
+import type { World } from '../faults/world.ts';
+import { startWorld } from '../faults/world.ts';
 import { eventually } from '../support/inlet.ts';
-import { check } from './checker.ts';
-import { readEndState, settled } from './end-state.ts';
-import { call } from './http-client.ts';
-import { postgresMib, residentMib } from './memory.ts';
-import { report, runOptions } from './run-options.ts';
-import { Workload } from './workload.ts';
-import type { World } from './world.ts';
-import { startWorld } from './world.ts';
 
 /** A history is kept in memory for so long, and then checked. */
 const PERIOD_MS = 120_000;
