@@ -9,6 +9,13 @@ const origins = new Set<string>();
 const found: string[] = [];
 const exercised = new Map<string, Set<number>>();
 
+/** Begins anew for a file of tests: files share this module. */
+export function forgetAnswers(): void {
+  origins.clear();
+  found.length = 0;
+  exercised.clear();
+}
+
 /** From now on the answers of the server at `url` are checked. */
 export function checkAnswersOf(url: string): void {
   origins.add(new URL(url).origin);

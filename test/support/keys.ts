@@ -1,5 +1,5 @@
 /** Keys in tests: made with the command, as operators make them. */
-import { runInlet } from './process.ts';
+import { runCommand } from './command.ts';
 
 export interface MadeKey {
   readonly id: string;
@@ -9,7 +9,7 @@ export interface MadeKey {
 /** Makes a key with `inlet keys create` and further options. */
 export async function makeKey(databaseUrl: string, ...options: readonly string[]): Promise<MadeKey> {
   const args = ['keys', 'create', '--name', 'a test', '--json', ...options];
-  const { code, stdout, stderr } = await runInlet(args, { DATABASE_URL: databaseUrl });
+  const { code, stdout, stderr } = await runCommand(args, { DATABASE_URL: databaseUrl });
   if (code !== 0) throw new Error(`inlet keys create ended with ${code}: ${stderr}`);
   return JSON.parse(stdout) as MadeKey;
 }
