@@ -5,6 +5,7 @@ import type { TestPostgres } from '../support/postgres.ts';
 import { query } from '../support/postgres.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { holdAllConnections } from './held-connections.ts';
+import type { Member } from './member.ts';
 import { signalPostgres } from './signal-postgres.ts';
 import { whileStoring } from './while-storing.ts';
 import type { ApiMember, World } from './world.ts';
@@ -53,10 +54,13 @@ export function faultsOf(world: World, only = /./): ReadonlyMap<Fault['kind'], r
 }
 
 function memberFaults({ apis, workers, postgres }: World): Fault[] {
+  /** Workers have batches in hand then. */
+  const atWork = (member: Member, act: () => Promise<void>): Promise<void> =>
+    member.role === 'api' ? act() : whileStoring(postgres.url, act);
   const kills = [...apis, ...workers].map((member) =>
     lasting({
       ...{ kind: 'kill', name: `kill -9 ${member.name}`, target: member.name, longestMs: 3_000 },
-      begin: () => member.kill(),
+      begin: () => atWork(member, () => member.kill()),
       end: () => member.start(),
     }),
   );
@@ -65,10 +69,7 @@ function memberFaults({ apis, workers, postgres }: World): Fault[] {
       ...{ kind: 'freeze', name: `freeze ${member.name}`, target: member.name },
       // A worker for longer than the locks of its jobs: another takes them over, and they run twice.
       longestMs: member.role === 'api' ? 10_000 : 18_000,
-      begin: () => {
-        if (member.role === 'api') return member.signal('SIGSTOP');
-        return whileStoring(postgres.url, async () => member.signal('SIGSTOP'));
-      },
+      begin: () => atWork(member, async () => member.signal('SIGSTOP')),
       end: () => member.signal('SIGCONT'),
     }),
   );

@@ -1,0 +1,49 @@
+/** Every fault once, one after the other under load, and then the checker: the short form of the random faults. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect, it } from 'vitest';
+import { check } from '../checker.ts';
+import { readEndState, settled } from '../end-state.ts';
+import type { Fault } from '../faults.ts';
+import { faultsOf, recovered } from '../faults.ts';
+import { Workload } from '../workload.ts';
+import type { QueueName } from '../world.ts';
+import { startWorld } from '../world.ts';
+
+/** How long a fault lasts, and how long clients have until the next, in milliseconds. */
+const LASTS_MS = 300;
+const BETWEEN_MS = 150;
+
+/** A worker is frozen for longer than it holds its jobs (test/faults/stand-ins/short-locks.mjs), in milliseconds. */
+const FROZEN_MS = 3_500;
+
+export function everyFault(queue: QueueName): void {
+  it('every fault once: nothing acknowledged is lost, torn or put back', { timeout: 180_000 }, async ({
+    onTestFinished,
+  }) => {
+    const standIns = { [`queue/${queue}.js`]: `short-locks-${queue}` };
+    const world = await startWorld({ queue, apis: 1, standIns });
+    onTestFinished(() => world.close());
+    // What happens to the second worker is what happens to the first.
+    const faults = [...faultsOf(world, /^(?!.*worker1)/).values()].flat();
+    const workload = new Workload({
+      urls: () => world.apis.map(({ url }) => url),
+      ...{ namespace: 'every-fault', seed: 1, clients: 4, pauseMs: 60 },
+    });
+    for (const fault of faults) {
+      await fault.run(lastsMs(fault));
+      await delay(BETWEEN_MS);
+    }
+    await recovered(world);
+    const history = await workload.stop();
+    await settled(world, history);
+    const complaints = [...history.complaints];
+    const end = await readEndState(world, 'every-fault', history, complaints);
+    complaints.push(...world.complaints());
+    expect(check({ ...history, complaints }, end).slice(0, 20)).toEqual([]);
+    expect(workload.acknowledged).toBeGreaterThan(100);
+  });
+}
+
+function lastsMs({ kind, target }: Fault): number {
+  return kind === 'freeze' && target.startsWith('worker') ? FROZEN_MS : LASTS_MS;
+}
