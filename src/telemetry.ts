@@ -1,6 +1,6 @@
 /** The log: pino, JSON lines, or a readable form on a terminal. */
 import { isatty } from 'node:tty';
-import type { Logger } from 'pino';
+import type { Logger, LoggerOptions } from 'pino';
 import { pino } from 'pino';
 import pretty from 'pino-pretty';
 import { describeError } from './telemetry/describe-error.ts';
@@ -12,9 +12,14 @@ export type Log = Pick<Logger, 'debug' | 'info' | 'warn' | 'error' | 'isLevelEna
 
 const STDOUT = 1;
 
+/** What a log is made with, wherever its lines go. */
+export function logOptions(level: LogLevel): LoggerOptions {
+  return { level, base: null, serializers: { err: describeError } };
+}
+
 /** Makes the process's log on standard output. */
 export function createLog(level: LogLevel): Logger {
-  const options = { level, base: null, serializers: { err: describeError } };
+  const options = logOptions(level);
   if (level === 'silent') return pino(options);
   // (process.stdout would tell too, but being asked it makes a pipe one that can refuse to be written to.)
   if (isatty(STDOUT)) {

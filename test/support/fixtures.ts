@@ -64,11 +64,24 @@ function defaultQueue(): QueueName {
 /**
  * Declares a suite for both queues. Without a Redis its half is shown as skipped (in CI the whole run fails then).
  * @param suite gets the `test` of its queue
+ * @param extend adds fixtures of the file's own; those with the scope `file` can't be declared in the suite
  */
 export function describeOnBothQueues(
   name: string,
   suite: (test: InletTest, queue: QueueName) => void,
+  options?: InletOptions,
+): void;
+export function describeOnBothQueues<Test>(
+  name: string,
+  suite: (test: Test, queue: QueueName) => void,
+  options: InletOptions,
+  extend: (test: InletTest, queue: QueueName) => Test,
+): void;
+export function describeOnBothQueues<Test>(
+  name: string,
+  suite: (test: Test, queue: QueueName) => void,
   options: InletOptions = {},
+  extend = (test: InletTest, _queue: QueueName) => test as Test,
 ): void {
   for (const [queue, title] of [
     ['redis', 'Redis'],
@@ -76,7 +89,7 @@ export function describeOnBothQueues(
   ] as const) {
     // Fixtures of a file can't be declared within a suite.
     const started: TestInlet[] = [];
-    const test = inletTest({ ...options, onStarted: (inlet) => started.push(inlet) }, queue);
+    const test = extend(inletTest({ ...options, onStarted: (inlet) => started.push(inlet) }, queue), queue);
     describe.skipIf(queue === 'redis' && inject('redisUrl') === null)(`${name} (queue in ${title})`, () => {
       // One that is idle takes a fifth of a core from the tests on the other queue.
       afterAll(() => Promise.all(started.map((inlet) => inlet.close())));
