@@ -1,6 +1,6 @@
 /** Every fault once, one after the other under load, and then the checker: the short form of the random faults. */
-import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
+import { waitFor } from '../../support/wait-for.ts';
 import { check } from '../checker.ts';
 import { readEndState, settled } from '../end-state.ts';
 import type { Fault } from '../faults.ts';
@@ -9,9 +9,8 @@ import { Workload } from '../workload.ts';
 import type { QueueName } from '../world.ts';
 import { startWorld } from '../world.ts';
 
-/** How long a fault lasts, and how long clients have until the next, in milliseconds. */
+/** How long a fault lasts, in milliseconds. */
 const LASTS_MS = 300;
-const BETWEEN_MS = 150;
 
 /** A worker is frozen for longer than it holds its jobs (test/faults/stand-ins/short-locks.mjs), in milliseconds. */
 const FROZEN_MS = 3_500;
@@ -23,15 +22,18 @@ export function everyFault(queue: QueueName): void {
     const standIns = { [`queue/${queue}.js`]: `short-locks-${queue}` };
     const world = await startWorld({ queue, apis: 1, standIns });
     onTestFinished(() => world.close());
-    // What happens to the second worker is what happens to the first.
+    // What happens to the second worker is what happens to the first. Its faults come while the other is there.
     const faults = [...faultsOf(world, /^(?!.*worker1)/).values()].flat();
+    faults.sort((a, b) => Number(isWorker(b)) - Number(isWorker(a)));
     const workload = new Workload({
       urls: () => world.apis.map(({ url }) => url),
       ...{ namespace: 'every-fault', seed: 1, clients: 4, pauseMs: 60 },
     });
     for (const fault of faults) {
+      const acknowledged = workload.acknowledged;
+      // Or it would find nothing at work.
+      await waitFor('clients to be served', () => workload.acknowledged > acknowledged, 60_000);
       await fault.run(lastsMs(fault));
-      await delay(BETWEEN_MS);
     }
     await recovered(world);
     const history = await workload.stop();
@@ -44,6 +46,10 @@ export function everyFault(queue: QueueName): void {
   });
 }
 
-function lastsMs({ kind, target }: Fault): number {
-  return kind === 'freeze' && target.startsWith('worker') ? FROZEN_MS : LASTS_MS;
+function isWorker({ target }: Fault): boolean {
+  return target === 'worker0';
+}
+
+function lastsMs(fault: Fault): number {
+  return fault.kind === 'freeze' && isWorker(fault) ? FROZEN_MS : LASTS_MS;
 }
