@@ -7,14 +7,23 @@ const onServices = {
   runner: 'test/support/runner.ts',
 };
 
+/** Measure memory and need a core for themselves, so they come after the others. */
+const MEMORY = ['test/deep/{body-memory,results}.test.ts'];
+/** Takes an hour, and is run by itself. */
+const SOAK = ['test/deep/soak.test.ts'];
+/** Tests of random data, which the deep tests repeat with more of it. */
+const RANDOM = ['test/unit/{json-check,json-outline,json-text,storable,write-schema}.test.ts'];
+
 /**
- * Three tiers, by folder (CONTRIBUTING.md says which test belongs where). Files of the first two share a few processes:
- * loading the product anew for each file would take as long as the tests themselves.
+ * Three tiers, by folder (CONTRIBUTING.md says which test belongs where): `npm test` runs the projects unit and integration,
+ * `npm run test:deep` the others. Files of the first two share their processes: loading the product anew for each file
+ * would take as long as the tests themselves.
  */
 export default defineConfig({
   test: {
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    // One more than the two cores that this is planned for, since tests of services wait more than they compute.
     maxWorkers: 3,
     projects: [
       {
@@ -35,8 +44,27 @@ export default defineConfig({
         test: {
           name: 'deep',
           include: ['test/deep/**/*.test.ts'],
-          // Takes an hour, and is run by itself.
-          exclude: process.env['FAULTS_SUITE'] === 'soak' ? [] : ['test/deep/soak.test.ts'],
+          exclude: process.env['FAULTS_SUITE'] === 'soak' ? MEMORY : [...MEMORY, ...SOAK],
+          env: { FAULTS_MINUTES: process.env['FAULTS_MINUTES'] ?? '2' },
+          ...onServices,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'deep-random',
+          include: RANDOM,
+          isolate: false,
+          env: { TEST_ROUNDS: process.env['TEST_ROUNDS'] ?? '20' },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'deep-memory',
+          include: MEMORY,
+          sequence: { groupOrder: 1 },
+          maxWorkers: 1,
           ...onServices,
         },
       },

@@ -29,7 +29,7 @@ if (!files || !(Number(values.minutes) >= 0)) {
   );
   process.exit(2);
 }
-const child = spawn('npx', ['vitest', 'run', ...files], {
+const child = spawn('npx', ['vitest', 'run', '--project', 'deep', ...files], {
   stdio: 'inherit',
   env: {
     ...process.env,

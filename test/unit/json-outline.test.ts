@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { isLarge, parseOrOutline } from '../../src/domain/json-outline.ts';
 import { readObject, readWrite } from '../../src/domain/objects.ts';
+import { rounds } from '../support/rounds.ts';
 import { createRandom, randomDocument, SEED } from './random-json.ts';
 
 /** Space that makes any text a large one. */
@@ -62,7 +63,7 @@ describe('parseOrOutline', () => {
 
 it(`a large body is read like a small one (seed ${SEED})`, () => {
   const random = createRandom(SEED);
-  for (let i = 0; i < 150; i += 1) {
+  for (let i = 0; i < rounds(30); i += 1) {
     const kind = random() < 0.3 ? 'object' : 'array';
     const { text: data } = randomDocument(random, kind);
     const list = `[${data},{"id":"a","x":1.0},${data}]`;

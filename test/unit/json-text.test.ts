@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { memberSpan, splitList, walk, walkPaths } from '../../src/domain/json-text.ts';
+import { rounds } from '../support/rounds.ts';
 import type { Place } from './random-json.ts';
 import { createRandom, randomDocument, SEED } from './random-json.ts';
 
@@ -194,7 +195,7 @@ describe('walk', () => {
 });
 
 describe(`with random documents (TEST_SEED=${SEED})`, () => {
-  const ROUNDS = 600;
+  const ROUNDS = rounds(600);
 
   it('memberSpan finds what JSON.parse finds, as the text that was written', () => {
     const random = createRandom(SEED);

@@ -6,6 +6,7 @@ import {
   MAX_DEPTH,
   MAX_DIGITS,
 } from '../../src/domain/storable.ts';
+import { rounds } from '../support/rounds.ts';
 import { createRandom, SEED } from './random-json.ts';
 
 const NUL = 'string holds U+0000, which Postgres cannot store';
@@ -93,7 +94,7 @@ describe('digitsWrittenOut', () => {
     const random = createRandom(SEED);
     const digits = (length: number): string =>
       Array.from({ length }, () => Math.floor(random() * 3) * 4).join('');
-    for (let round = 0; round < 2_000; round += 1) {
+    for (let round = 0; round < rounds(2_000); round += 1) {
       const whole = String(BigInt(digits(1 + Math.floor(random() * 4))));
       const fraction = random() < 0.5 ? '' : `.${digits(1 + Math.floor(random() * 5))}`;
       const exponent = Math.floor(random() * 24) - 12;

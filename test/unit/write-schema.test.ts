@@ -8,8 +8,9 @@ import { InvalidWriteError, isNamespace, readWrite } from '../../src/domain/obje
 import { locateRequest } from '../../src/domain/request-id.ts';
 import { readSettings, readUploadOptions } from '../../src/domain/settings.ts';
 import { componentSchema, mistakes } from '../support/document.ts';
+import { rounds } from '../support/rounds.ts';
 
-const RUNS = 500;
+const RUNS = rounds(100);
 
 /** Text of about the longest length, in characters of one, two and four bytes. */
 const longText = fc
