@@ -1,53 +1,49 @@
 /** What a key may do: scopes and namespaces on every route, and guessing. */
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { describe, expect } from 'vitest';
 import { createApiKey } from '../../src/domain/api-key.ts';
-import type { ProblemAnswer } from '../support/inlet.ts';
-import { eventually, KEY, TestInlet, testConfig } from '../support/inlet.ts';
+import { inletTest, startInlet } from '../support/fixtures.ts';
+import type { ProblemAnswer, TestInlet } from '../support/inlet.ts';
+import { KEY } from '../support/inlet.ts';
 import type { MadeKey } from '../support/keys.ts';
 import { bearer, makeKey } from '../support/keys.ts';
-import { createTestDatabase, query } from '../support/postgres.ts';
+import { query } from '../support/postgres.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 /** A request of which nothing is left but failed objects. */
 const FAILED = 'req_01h2m7qdmdjckc30e1mnq6x000';
 
-let inlet: TestInlet;
-let drop: () => Promise<void>;
-let requestId: string;
-let reader: MadeKey;
-let writer: MadeKey;
-let admin: MadeKey;
-let elsewhere: MadeKey;
+const test = inletTest()
+  .extend('keys', { scope: 'file' }, async ({ databaseUrl, inlet }) => {
+    const [reader, writer, admin, elsewhere] = await Promise.all([
+      makeKey(databaseUrl, '--namespaces', 'mine,also', '--scopes', 'read'),
+      makeKey(databaseUrl, '--namespaces', 'mine', '--scopes', 'write'),
+      makeKey(databaseUrl, '--scopes', 'admin'),
+      makeKey(databaseUrl, '--namespaces', 'theirs', '--scopes', 'read,write,admin'),
+    ]);
+    for (const key of [reader, writer, admin, elsewhere]) {
+      const isKnown = async () => (await call(inlet, 'GET', '/v1/data/x/objects', key)).status !== 401;
+      await waitFor('the key to be known', isKnown);
+    }
+    return { reader, writer, admin, elsewhere };
+  })
+  .extend('requestId', { scope: 'file' }, async ({ databaseUrl, inlet }) => {
+    const requestId = await inlet.write('mine', '{"data":{"id":"a"}}');
+    await inlet.done('mine', requestId);
+    await query(
+      databaseUrl,
+      `INSERT INTO inlet.failed_objects (request_id, index, namespace, id, object, sqlstate, message, accepted_at)
+       SELECT '${FAILED}', i, 'mine', 'f', '{"id":"f"}', '23514', 'm', now() FROM generate_series(5, 7) AS i`,
+    );
+    return requestId;
+  });
 
-beforeAll(async () => {
-  const database = await createTestDatabase();
-  drop = database.drop;
-  inlet = await TestInlet.start(
-    testConfig({ databaseUrl: database.url, redisUrl: inject('redisUrl') ?? undefined }),
-  );
-  [reader, writer, admin, elsewhere] = await Promise.all([
-    makeKey(database.url, '--namespaces', 'mine,also', '--scopes', 'read'),
-    makeKey(database.url, '--namespaces', 'mine', '--scopes', 'write'),
-    makeKey(database.url, '--scopes', 'admin'),
-    makeKey(database.url, '--namespaces', 'theirs', '--scopes', 'read,write,admin'),
-  ]);
-  requestId = await inlet.write('mine', '{"data":{"id":"a"}}');
-  await inlet.done('mine', requestId);
-  await query(
-    database.url,
-    `INSERT INTO inlet.failed_objects (request_id, index, namespace, id, object, sqlstate, message, accepted_at)
-     SELECT '${FAILED}', i, 'mine', 'f', '{"id":"f"}', '23514', 'm', now() FROM generate_series(5, 7) AS i`,
-  );
-  for (const key of [reader, writer, admin, elsewhere]) {
-    await eventually(async () => (await call('GET', '/v1/data/x/objects', key)).status !== 401 || undefined);
-  }
-});
-
-afterAll(async () => {
-  await inlet?.close();
-  await drop?.();
-});
-
-function call(method: string, path: string, key: MadeKey, body?: string): Promise<Response> {
+function call(
+  inlet: TestInlet,
+  method: string,
+  path: string,
+  key: MadeKey,
+  body?: string,
+): Promise<Response> {
   const type = body === undefined ? {} : { 'content-type': 'application/json' };
   return fetch(inlet.url + path, {
     method,
@@ -88,31 +84,36 @@ const CALLS: readonly [
 ];
 
 describe.each(CALLS)('%s /v1/data/{namespace}%s', (method, rest, scope, foreign, body) => {
-  const path = (namespace: string) =>
+  const path = (namespace: string, requestId: string) =>
     `/v1/data/${namespace}${rest.replace('REQUEST', requestId).replace('FAILED', FAILED)}`;
 
-  it(`needs the scope ${scope}`, async () => {
+  test(`needs the scope ${scope}`, async ({ inlet, keys, requestId }) => {
+    const { reader, writer, admin } = keys;
     const [right, wrong] = scope === 'read' ? [reader, writer] : [writer, reader];
-    expect((await call(method, path('mine'), right, body)).status).toBeLessThan(300);
+    expect((await call(inlet, method, path('mine', requestId), right, body)).status).toBeLessThan(300);
     for (const key of [wrong, admin]) {
-      const refused = await call(method, path('mine'), key, body);
+      const refused = await call(inlet, method, path('mine', requestId), key, body);
       expect(refused.status).toBe(403);
       if (method !== 'HEAD')
         expect(((await refused.json()) as ProblemAnswer).detail).toContain(`needs ${scope}`);
     }
   });
 
-  it(`is answered with ${foreign} where the key can't see the namespace`, async () => {
-    expect((await call(method, path('mine'), elsewhere, body)).status).toBe(foreign);
+  test(`is answered with ${foreign} where the key can't see the namespace`, async ({
+    inlet,
+    keys,
+    requestId,
+  }) => {
+    expect((await call(inlet, method, path('mine', requestId), keys.elsewhere, body)).status).toBe(foreign);
   });
 });
 
-it("another's request looks like one that there isn't", async () => {
+test("another's request looks like one that there isn't", async ({ inlet, keys, requestId }) => {
   const unknown = 'req_01h2m7qdmdjckc30e1mnq6xqfd';
   const answers = await Promise.all(
     [`mine/requests/${requestId}`, `mine/requests/${unknown}`, `theirs/requests/${unknown}`].map(
       async (path) => {
-        const response = await call('GET', `/v1/data/${path}`, elsewhere);
+        const response = await call(inlet, 'GET', `/v1/data/${path}`, keys.elsewhere);
         const { requestId: _, ...answer } = (await response.json()) as ProblemAnswer;
         return answer;
       },
@@ -123,34 +124,33 @@ it("another's request looks like one that there isn't", async () => {
 });
 
 describe('keys that are not right', () => {
-  it.each([
+  test.for([
     ['revoked or of another server', () => createApiKey(), /revoked/],
     ['mistyped', () => `${createApiKey().slice(0, -1)}_`, /mistyped/],
-  ])('%s: the answer says which', async (_what, key, detail) => {
-    const response = await call('GET', '/v1/data/mine/objects', { id: '', key: key() });
+  ] as const)('%s: the answer says which', async ([_what, key, detail], { inlet }) => {
+    const response = await call(inlet, 'GET', '/v1/data/mine/objects', { id: '', key: key() });
     expect(response.status).toBe(401);
     expect(response.headers.get('www-authenticate')).toBe('Bearer');
     expect(((await response.json()) as ProblemAnswer).detail).toMatch(detail);
   });
 });
 
-it('an address that guesses keys is slowed down, and whoever shares it with a key goes on', async () => {
+test('an address that guesses keys is slowed down, and whoever shares it with a key goes on', async ({
+  config,
+  keys,
+}) => {
   // An instance of its own, because all tests come from one address.
-  const own = await TestInlet.start(inlet.config, { workers: 0 });
-  try {
-    const ask = (key: string) =>
-      fetch(`${own.url}/v1/data/mine/objects`, { headers: { authorization: `Bearer ${key}` } });
-    const statuses: number[] = [];
-    for (let guess = 0; guess < 70; guess += 1) statuses.push((await ask(`guess-${guess}`)).status);
-    expect(statuses.slice(0, 60)).toEqual(Array.from({ length: 60 }, () => 401));
-    expect(statuses.slice(60)).toEqual(Array.from({ length: 10 }, () => 429));
-    const refused = await ask('guess');
-    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
-    expect((await ask(createApiKey())).status).toBe(429);
-    // This one is short enough to be guessed, so not even the right one is tried.
-    expect((await ask(KEY)).status).toBe(429);
-    expect((await ask(reader.key)).status).toBe(200);
-  } finally {
-    await own.close();
-  }
+  const own = await startInlet(config, { workers: 0 });
+  const ask = (key: string) =>
+    fetch(`${own.url}/v1/data/mine/objects`, { headers: { authorization: `Bearer ${key}` } });
+  const statuses: number[] = [];
+  for (let guess = 0; guess < 70; guess += 1) statuses.push((await ask(`guess-${guess}`)).status);
+  expect(statuses.slice(0, 60)).toEqual(Array.from({ length: 60 }, () => 401));
+  expect(statuses.slice(60)).toEqual(Array.from({ length: 10 }, () => 429));
+  const refused = await ask('guess');
+  expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+  expect((await ask(createApiKey())).status).toBe(429);
+  // This one is short enough to be guessed, so not even the right one is tried.
+  expect((await ask(KEY)).status).toBe(429);
+  expect((await ask(keys.reader.key)).status).toBe(200);
 });

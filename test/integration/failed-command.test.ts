@@ -1,44 +1,36 @@
-/** `inlet failed`: what it does, prints, and exits with. */
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+/** `inlet failed`: what it does, prints, and exits with. All it knows of an Inlet is its API. */
+import { describe, expect } from 'vitest';
+import { runCommand } from '../support/command.ts';
+import { inletTest } from '../support/fixtures.ts';
 import { importFile } from '../support/imports.ts';
-import { KEY, TestInlet, testConfig } from '../support/inlet.ts';
-import { createTestDatabase } from '../support/postgres.ts';
-import { runInlet } from '../support/process.ts';
-import { describeOnBothQueues } from '../support/queues.ts';
+import type { TestInlet } from '../support/inlet.ts';
+import { KEY } from '../support/inlet.ts';
 import { prepareRefusals, refuse } from '../support/refusals.ts';
 
-describeOnBothQueues('inlet failed', ({ redisUrl }) => {
-  let inlet: TestInlet;
-  let databaseUrl: string;
-  let drop: () => Promise<void>;
+const test = inletTest({ prepare: prepareRefusals }).extend(
+  'run',
+  { scope: 'file' },
+  ({ inlet }) =>
+    (...args: string[]) =>
+      runCommand(['failed', ...args], { INLET_URL: inlet.url, INLET_API_KEY: KEY }),
+);
 
-  beforeAll(async () => {
-    ({ url: databaseUrl, drop } = await createTestDatabase());
-    await prepareRefusals(databaseUrl);
-    inlet = await TestInlet.start(testConfig({ databaseUrl, redisUrl }));
-  });
+test.beforeEach(({ databaseUrl }) => refuse(databaseUrl, 'now'));
 
-  afterAll(async () => {
-    await inlet?.close();
-    await drop?.();
-  });
+/** Writes objects of which all are refused. */
+async function fail(inlet: TestInlet, namespace: string, ...ids: string[]): Promise<string> {
+  const data = ids.map((id) => ({ id, refuse: 'now' }));
+  const requestId = await inlet.write(namespace, JSON.stringify({ data }));
+  await inlet.done(namespace, requestId);
+  return requestId;
+}
 
-  beforeEach(() => refuse(databaseUrl, 'now'));
-
-  function run(...args: string[]) {
-    return runInlet(['failed', ...args], { INLET_URL: inlet.url, INLET_API_KEY: KEY });
-  }
-
-  /** Writes objects of which all are refused. */
-  async function fail(namespace: string, ...ids: string[]): Promise<string> {
-    const data = ids.map((id) => ({ id, refuse: 'now' }));
-    const requestId = await inlet.write(namespace, JSON.stringify({ data }));
-    await inlet.done(namespace, requestId);
-    return requestId;
-  }
-
-  it('list prints a line for each, and pages; show prints the text as it was sent', async () => {
-    const requestId = await fail('cli', 'a', 'b');
+describe('inlet failed', () => {
+  test('list prints a line for each, and pages; show prints the text as it was sent', async ({
+    inlet,
+    run,
+  }) => {
+    const requestId = await fail(inlet, 'cli', 'a', 'b');
     const all = await run('list', '-n', 'cli');
     expect(all).toMatchObject({ code: 0, stderr: '' });
     expect(all.stdout.split('\n')[0]).toMatch(
@@ -62,8 +54,12 @@ describeOnBothQueues('inlet failed', ({ redisUrl }) => {
     });
   });
 
-  it('replay waits until all is stored, and exits with 1 where some has failed again', async () => {
-    const requestId = await fail('again', 'a', 'b', 'c');
+  test('replay waits until all is stored, and exits with 1 where some has failed again', async ({
+    inlet,
+    databaseUrl,
+    run,
+  }) => {
+    const requestId = await fail(inlet, 'again', 'a', 'b', 'c');
     await importFile(inlet, 'again', '{bad\n');
     const vain = await run('replay', requestId, '-n', 'again', '--wait');
     expect(vain).toMatchObject({
@@ -82,7 +78,7 @@ describeOnBothQueues('inlet failed', ({ redisUrl }) => {
     expect(unwaited).toMatchObject({ code: 0, stdout: 'elsewhere: 0 to be replayed\n' });
   });
 
-  it('replay of nothing but what can never be stored exits with 1', async () => {
+  test('replay of nothing but what can never be stored exits with 1', async ({ inlet, run }) => {
     const requestId = await importFile(inlet, 'unusable', '{bad\n{"id":""}\n');
     await inlet.done('unusable', requestId);
     const why = '; not replayable, because they hold no object that can be stored: 2\n';
@@ -96,9 +92,13 @@ describeOnBothQueues('inlet failed', ({ redisUrl }) => {
     });
   });
 
-  it('replay of one waits for that one, however many others of its request have failed', async () => {
+  test('replay of one waits for that one, however many others of its request have failed', async ({
+    inlet,
+    databaseUrl,
+    run,
+  }) => {
     const ids = Array.from({ length: 600 }, (_, i) => `o${i}`);
-    const requestId = await fail('many', ...ids);
+    const requestId = await fail(inlet, 'many', ...ids);
     const vain = await run('replay', requestId, '599', '-n', 'many', '--wait');
     expect(vain).toMatchObject({ code: 1, stdout: 'many: 0 of 1 stored, 1 failed again\n' });
     await refuse(databaseUrl);
@@ -108,8 +108,8 @@ describeOnBothQueues('inlet failed', ({ redisUrl }) => {
     }
   });
 
-  it('discard takes one, those of a request, or all', async () => {
-    const [first, second] = [await fail('gone', 'a', 'b'), await fail('gone', 'c')];
+  test('discard takes one, those of a request, or all', async ({ inlet, run }) => {
+    const [first, second] = [await fail(inlet, 'gone', 'a', 'b'), await fail(inlet, 'gone', 'c')];
     expect(await run('discard', first, '0', '-n', 'gone')).toMatchObject({
       code: 0,
       stdout: 'gone: 1 discarded\n',
@@ -120,20 +120,20 @@ describeOnBothQueues('inlet failed', ({ redisUrl }) => {
     expect((await run('list', '-n', 'gone')).stdout).toBe('no failed objects\n');
   });
 
-  it.each([
+  test.for([
     ['replay that does not say which', ['replay', '-n', 'x']],
     ['replay of one and of all', ['replay', 'req_01h2m7qdmdjckc30e1mnq6xqfd', '--all', '-n', 'x']],
     ['discard that does not say which', ['discard', '-n', 'x']],
     ['replay in an order that there is not', ['replay', '--all', '-n', 'x', '--order', 'later']],
     ['list without a namespace', ['list']],
     ['show without a place', ['show', 'req_01h2m7qdmdjckc30e1mnq6xqfd', '-n', 'x']],
-  ])('a %s is wrong usage: 2', async (_what, args) => {
+  ] as const)('a %s is wrong usage: 2', async ([_what, args], { run }) => {
     const { code, stderr } = await run(...args);
     expect(code).toBe(2);
     expect(stderr).toContain('error: ');
   });
 
-  it.each(['list', 'show', 'replay', 'discard'])('%s has help', async (command) => {
+  test.for(['list', 'show', 'replay', 'discard'])('%s has help', async (command, { run }) => {
     const { code, stdout } = await run(command, '--help');
     expect(code).toBe(0);
     expect(stdout).toContain('--namespace');

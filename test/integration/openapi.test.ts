@@ -1,32 +1,26 @@
 /** The API's document: that it has all routes and no others, and how it is served. */
 import type { RouteOptions } from 'fastify';
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { describe, expect } from 'vitest';
 import { OPERATIONS } from '../../src/http/openapi/document.ts';
 import type { Operation } from '../../src/http/openapi/operation.ts';
 import { isScope } from '../../src/http/openapi/operation.ts';
-import { TestInlet, testConfig } from '../support/inlet.ts';
-import { createTestDatabase } from '../support/postgres.ts';
-import { runInlet } from '../support/process.ts';
+import { runCommand } from '../support/command.ts';
+import { inletTest } from '../support/fixtures.ts';
+import { TestInlet } from '../support/inlet.ts';
 import { routesMadeBy } from '../support/routes.ts';
 
-let inlet: TestInlet;
-let drop: () => Promise<void>;
-let routes: readonly RouteOptions[];
-
-beforeAll(async () => {
-  const database = await createTestDatabase();
-  drop = database.drop;
-  const config = testConfig({ databaseUrl: database.url, redisUrl: inject('redisUrl') ?? undefined });
-  ({ result: inlet, routes } = await routesMadeBy(() => TestInlet.start(config, { workers: 0 })));
-});
-
-afterAll(async () => {
-  await inlet?.close();
-  await drop?.();
-});
+const test = inletTest({ workers: 0 }).extend(
+  'served',
+  { scope: 'file' },
+  async ({ config }, { onCleanup }) => {
+    const { result, routes } = await routesMadeBy(() => TestInlet.start(config, { workers: 0 }));
+    onCleanup(() => result.close());
+    return served(routes);
+  },
+);
 
 /** Every route but those that refuse methods, that Fastify adds (HEAD), and that the pages of the document consist of. */
-function served(): Map<string, RouteOptions> {
+function served(routes: readonly RouteOptions[]): Map<string, RouteOptions> {
   const found = new Map<string, RouteOptions>();
   for (const route of routes) {
     const methods = [route.method].flat();
@@ -38,12 +32,12 @@ function served(): Map<string, RouteOptions> {
 }
 
 describe('the document', () => {
-  it('has an operation for every route, and a route for every operation', () => {
-    expect([...served().keys()].sort()).toEqual(Object.keys(OPERATIONS).sort());
+  test('has an operation for every route, and a route for every operation', ({ served }) => {
+    expect([...served.keys()].sort()).toEqual(Object.keys(OPERATIONS).sort());
   });
 
-  it('says who may call each of them', () => {
-    const asked = [...served()].map(([key, { config }]) => [key, config?.access?.scope ?? 'nothing']);
+  test('says who may call each of them', ({ served }) => {
+    const asked = [...served].map(([key, { config }]) => [key, config?.access?.scope ?? 'nothing']);
     const said = Object.entries<Operation>(OPERATIONS).map(([key, { access }]) => [
       key,
       isScope(access) ? access : 'nothing',
@@ -51,21 +45,21 @@ describe('the document', () => {
     expect(Object.fromEntries(asked)).toEqual(Object.fromEntries(said));
   });
 
-  it('has a 404 where a key is told of no namespace that it may not see', () => {
-    for (const [key, { config }] of served()) {
+  test('has a 404 where a key is told of no namespace that it may not see', ({ served }) => {
+    for (const [key, { config }] of served) {
       const { problems } = OPERATIONS[key as keyof typeof OPERATIONS] as Operation;
       if (config?.access?.unseen) expect(problems, key).toHaveProperty('not_found');
     }
   });
 
-  it('calls no two operations the same', () => {
+  test('calls no two operations the same', () => {
     const ids = Object.values<Operation>(OPERATIONS).map(({ id }) => id);
     expect(new Set(ids).size).toBe(ids.length);
   });
 });
 
 describe('GET /openapi.json', () => {
-  it('needs no key, and names this server', async () => {
+  test('needs no key, and names this server', async ({ inlet }) => {
     const response = await fetch(`${inlet.url}/openapi.json`);
     expect(response.status).toBe(200);
     expect(response.headers.get('content-type')).toBe('application/json; charset=utf-8');
@@ -76,7 +70,7 @@ describe('GET /openapi.json', () => {
     });
   });
 
-  it('answers 304 to who has it already', async () => {
+  test('answers 304 to who has it already', async ({ inlet }) => {
     const url = `${inlet.url}/openapi.json`;
     const etag = (await fetch(url)).headers.get('etag') ?? '';
     expect(etag).toMatch(/^"[\w-]{43}"$/);
@@ -91,15 +85,15 @@ describe('GET /openapi.json', () => {
 });
 
 describe('inlet openapi', () => {
-  it('prints the same without a database', async () => {
+  test('prints the same without a database', async ({ inlet }) => {
     const served = (await (await fetch(`${inlet.url}/openapi.json`)).json()) as unknown;
-    const { code, stdout, stderr } = await runInlet(['openapi'], { INLET_PUBLIC_URL: inlet.url });
+    const { code, stdout, stderr } = await runCommand(['openapi'], { INLET_PUBLIC_URL: inlet.url });
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(JSON.parse(stdout)).toEqual(served);
   });
 
-  it('names the server that the settings tell of', async () => {
-    const { stdout } = await runInlet(['openapi'], { HOST: '0.0.0.0', PORT: '9000' });
+  test('names the server that the settings tell of', async () => {
+    const { stdout } = await runCommand(['openapi'], { HOST: '0.0.0.0', PORT: '9000' });
     expect(JSON.parse(stdout)).toMatchObject({ servers: [{ url: 'http://localhost:9000' }] });
   });
 });

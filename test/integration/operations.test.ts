@@ -3,18 +3,19 @@
  * That the answers are as the document says is checked under every call (support/answers.ts).
  */
 import { connect } from 'node:net';
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { describe, expect } from 'vitest';
 import { signPath } from '../../src/domain/signature.ts';
 import { checkAnswer, exercisedStatuses } from '../support/answers.ts';
 import { DOCUMENTED } from '../support/document.ts';
+import { inletTest } from '../support/fixtures.ts';
 import { importFile, lines, newImport, uploaded } from '../support/imports.ts';
-import { eventually, KEY, TestInlet, testConfig } from '../support/inlet.ts';
-import type { MadeKey } from '../support/keys.ts';
+import { KEY, TestInlet, testConfig } from '../support/inlet.ts';
 import { makeKey } from '../support/keys.ts';
 import type { Call, CallContext, OperationCalls } from '../support/operation-calls.ts';
 import { operationCalls } from '../support/operation-calls.ts';
-import { createTestDatabase, query } from '../support/postgres.ts';
+import { query } from '../support/postgres.ts';
 import { prepareRefusals, refuse } from '../support/refusals.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 /** A bug, and a request that takes minutes. And the methods that a path doesn't have are no operations. */
 const NOT_BROUGHT_ABOUT = [500, 408, 405];
@@ -22,42 +23,41 @@ const NOT_BROUGHT_ABOUT = [500, 408, 405];
 const NAMESPACE = 'calls';
 const BODY_LIMIT = 8 * 1024 ** 2;
 
-let inlet: TestInlet;
-/** One whose queue and database are both away, and whose worker is stuck. */
-let away: TestInlet;
-let drop: () => Promise<void>;
-let calls: Readonly<Record<string, OperationCalls>>;
-/** Keys by what they may do: each one thing alone, and all but for a rate. */
-let keys: Readonly<Record<'read' | 'write' | 'admin' | 'slow', MadeKey>>;
+const SETTINGS = { bodyLimit: BODY_LIMIT, metricsAccess: 'admin' } as const;
 
-beforeAll(async () => {
-  const database = await createTestDatabase();
-  drop = database.drop;
-  const [read, write, admin, slow, elsewhere] = await Promise.all([
-    makeKey(database.url, '--scopes', 'read'),
-    makeKey(database.url, '--scopes', 'write'),
-    makeKey(database.url, '--scopes', 'admin'),
-    makeKey(database.url, '--scopes', 'read,write,admin', '--rate', '1/s'),
-    makeKey(database.url, '--scopes', 'read,write,admin', '--namespaces', 'elsewhere'),
-  ]);
-  keys = { read, write, admin, slow };
-  const overrides = { bodyLimit: BODY_LIMIT, metricsAccess: 'admin' } as const;
-  const services = { databaseUrl: database.url, redisUrl: inject('redisUrl') ?? undefined };
-  inlet = await TestInlet.start(testConfig(services, overrides));
-  away = await TestInlet.start(
-    testConfig({ databaseUrl: 'postgres://x@127.0.0.1:1/x', redisUrl: 'redis://127.0.0.1:1' }, overrides),
-    { workers: 0, parts: { worker: { problem: () => 'it hangs', close: async () => undefined } } },
-  );
-  calls = operationCalls({ ...(await prepare(database.url)), elsewhere, bodyLimit: BODY_LIMIT });
-});
+const test = inletTest({ settings: SETTINGS })
+  // One whose queue and database are both away, and whose worker is stuck.
+  .extend(
+    'away',
+    { scope: 'file' }, // biome-ignore lint/correctness/noEmptyPattern: vitest wants to be told that it needs nothing
+    async ({}, { onCleanup }) => {
+      const services = { databaseUrl: 'postgres://x@127.0.0.1:1/x', redisUrl: 'redis://127.0.0.1:1' };
+      const worker = { problem: () => 'it hangs', close: async () => undefined };
+      const away = await TestInlet.start(testConfig(services, SETTINGS), { workers: 0, parts: { worker } });
+      onCleanup(() => away.close());
+      return away;
+    },
+  )
+  // Keys by what they may do: each one thing alone, all but for a rate, and all in another namespace.
+  .extend('keys', { scope: 'file' }, async ({ databaseUrl }) => {
+    const [read, write, admin, slow, elsewhere] = await Promise.all([
+      makeKey(databaseUrl, '--scopes', 'read'),
+      makeKey(databaseUrl, '--scopes', 'write'),
+      makeKey(databaseUrl, '--scopes', 'admin'),
+      makeKey(databaseUrl, '--scopes', 'read,write,admin', '--rate', '1/s'),
+      makeKey(databaseUrl, '--scopes', 'read,write,admin', '--namespaces', 'elsewhere'),
+    ]);
+    return { read, write, admin, slow, elsewhere };
+  })
+  .extend('calls', { scope: 'file' }, async ({ databaseUrl, keys, inlet }) => {
+    const context = await prepare(databaseUrl, inlet);
+    return operationCalls({ ...context, elsewhere: keys.elsewhere, bodyLimit: BODY_LIMIT });
+  });
 
-afterAll(async () => {
-  await away?.close();
-  await inlet?.close();
-  await drop?.();
-});
-
-async function prepare(databaseUrl: string): Promise<Omit<CallContext, 'elsewhere' | 'bodyLimit'>> {
+async function prepare(
+  databaseUrl: string,
+  inlet: TestInlet,
+): Promise<Omit<CallContext, 'elsewhere' | 'bodyLimit'>> {
   const largeObjects = ['large-1', 'large-2'];
   const data = largeObjects.map((id) => ({ id, large: 'x'.repeat(3 * 1024 ** 2) }));
   const schema = { large: { content_type: 'metadata' } };
@@ -71,10 +71,10 @@ async function prepare(databaseUrl: string): Promise<Omit<CallContext, 'elsewher
   await inlet.done(NAMESPACE, failedRequest);
   const badFile = await importFile(inlet, NAMESPACE, 'bad\n');
   await inlet.done(NAMESPACE, badFile);
-  await eventually(async () => {
+  await waitFor('the large request to be done', async () => {
     const path = `/v1/data/${NAMESPACE}/requests/${largeRequest}?results=false`;
     const { status } = (await (await inlet.fetch(path)).json()) as { status: string };
-    return status === 'succeeded' || undefined;
+    return status === 'succeeded';
   });
   const path = `/v1/data/${NAMESPACE}/requests/${request}/results/download-url`;
   const { data_url } = (await (await inlet.fetch(path)).json()) as { data_url: string };
@@ -91,9 +91,9 @@ async function prepare(databaseUrl: string): Promise<Omit<CallContext, 'elsewher
     usedUpload: used.upload_url.slice(inlet.url.length),
     sign: (path) => signPath(secret?.['value'] as Buffer, path, Math.floor(Date.now() / 1_000) + 600),
     endpoints: {
-      usual: await newEndpoint({}),
-      disabled: await newEndpoint({ disabled: true }),
-      spare: await newEndpoint({}),
+      usual: await newEndpoint(inlet, {}),
+      disabled: await newEndpoint(inlet, { disabled: true }),
+      spare: await newEndpoint(inlet, {}),
     },
     fillEndpoints: () =>
       query(
@@ -106,14 +106,14 @@ async function prepare(databaseUrl: string): Promise<Omit<CallContext, 'elsewher
   };
 }
 
-async function newEndpoint(members: object): Promise<string> {
+async function newEndpoint(inlet: TestInlet, members: object): Promise<string> {
   const body = JSON.stringify({ url: 'https://receiver.example/', ...members });
   const response = await inlet.fetch('/v1/webhooks/endpoints', { method: 'POST', body });
   return ((await response.json()) as { id: string }).id;
 }
 
 /** Makes a call, with a key that may do everything unless it brings its own; null: without one. */
-async function made(call: Call, { to = inlet, key = KEY }: { to?: TestInlet; key?: string | null } = {}) {
+async function made(to: TestInlet, call: Call, key: string | null = KEY): Promise<Response> {
   const { path, headers = {}, given, ...init } = call;
   await given?.();
   const authorization = key === null ? {} : { authorization: `Bearer ${key}` };
@@ -123,7 +123,7 @@ async function made(call: Call, { to = inlet, key = KEY }: { to?: TestInlet; key
 }
 
 /** A request that is not HTTP, but for its first line. */
-async function malformed({ method, path }: Call): Promise<number> {
+async function malformed(inlet: TestInlet, { method, path }: Call): Promise<number> {
   const { hostname, port } = new URL(inlet.url);
   const answer = await new Promise<string>((resolve, reject) => {
     let text = '';
@@ -146,7 +146,9 @@ async function malformed({ method, path }: Call): Promise<number> {
   return status;
 }
 
-function callsOf(operation: string): OperationCalls {
+type Calls = Readonly<Record<string, OperationCalls>>;
+
+function callsOf(calls: Calls, operation: string): OperationCalls {
   const found = calls[operation];
   if (!found) throw new Error(`no test calls ${operation}: describe its calls in support/operation-calls.ts`);
   return found;
@@ -155,54 +157,59 @@ function callsOf(operation: string): OperationCalls {
 describe.each(DOCUMENTED.map((operation) => [operation.id, operation] as const))('%s', (id, { statuses }) => {
   const documents = (status: number): boolean => statuses.includes(status);
 
-  it('succeeds', async () => {
-    const { success } = callsOf(id);
-    expect([200, 201, 202, 204]).toContain((await made(success)).status);
+  test('succeeds', async ({ inlet, calls }) => {
+    const { success } = callsOf(calls, id);
+    expect([200, 201, 202, 204]).toContain((await made(inlet, success)).status);
   });
 
-  it('answers what it cannot serve with errors of its own', async () => {
-    for (const [status, call] of Object.entries(callsOf(id).others)) {
-      expect((await made(call)).status, `${call.method} ${call.path}`).toBe(Number(status));
+  test('answers what it cannot serve with errors of its own', async ({ inlet, calls }) => {
+    const { success, others } = callsOf(calls, id);
+    for (const [status, call] of Object.entries(others)) {
+      expect((await made(inlet, call)).status, `${call.method} ${call.path}`).toBe(Number(status));
     }
-    expect(await malformed(callsOf(id).success)).toBe(400);
-    const { success } = callsOf(id);
+    expect(await malformed(inlet, success)).toBe(400);
     const large = { ...success, headers: { ...success.headers, 'x-large': 'x'.repeat(17_000) } };
-    expect((await made(large)).status).toBe(431);
+    expect((await made(inlet, large)).status).toBe(431);
   });
 
   if (documents(401)) {
-    it('refuses who has no key, no right, or no request left', async () => {
-      const { success } = callsOf(id);
-      expect((await made(success, { key: null })).status).toBe(401);
+    test('refuses who has no key, no right, or no request left', async ({ inlet, calls, keys }) => {
+      const { success } = callsOf(calls, id);
+      expect((await made(inlet, success, null)).status).toBe(401);
       const refused = await Promise.all(
-        [keys.read, keys.write, keys.admin].map(async ({ key }) => (await made(success, { key })).status),
+        [keys.read, keys.write, keys.admin].map(async ({ key }) => (await made(inlet, success, key)).status),
       );
       // Each has one scope, and one of them is needed.
       expect(refused.filter((status) => status === 403)).toHaveLength(2);
-      await eventually(async () => (await made(success, { key: keys.slow.key })).status === 429 || undefined);
+      const isSlowed = async () => (await made(inlet, success, keys.slow.key)).status === 429;
+      await waitFor('the rate to be used up', isSlowed);
     });
   }
 
   if (documents(503)) {
-    it('answers 503 while queue and database are away, and the worker is stuck', async () => {
+    test('answers 503 while queue and database are away, and the worker is stuck', async ({
+      away,
+      calls,
+      keys,
+    }) => {
       // Metrics need neither: what can't be told is whether it is a key.
       const key = id === 'getMetrics' ? keys.admin.key : KEY;
-      expect((await made(callsOf(id).success, { to: away, key })).status).toBe(503);
+      expect((await made(away, callsOf(calls, id).success, key)).status).toBe(503);
     });
   }
 
-  it('has answered with every status that it documents', () => {
+  test('has answered with every status that it documents', () => {
     const expected = statuses.filter((status) => !NOT_BROUGHT_ABOUT.includes(status));
     expect([...exercisedStatuses(id)].sort()).toEqual(expect.arrayContaining(expected));
   });
 });
 
 describe.each([...new Set(DOCUMENTED.map(({ path }) => path))])('%s', (path) => {
-  it('names the methods of its operations to who comes with another', async () => {
+  test('names the methods of its operations to who comes with another', async ({ inlet }) => {
     const methods = DOCUMENTED.filter((operation) => operation.path === path).map(({ method }) => method);
     const method = methods.includes('PATCH') ? 'PUT' : 'PATCH';
     const call: Call = { method, path: path.replaceAll(/[{}]/g, '') };
-    const response = await made(call);
+    const response = await made(inlet, call);
     expect(response.status).toBe(405);
     const allowed = response.headers.get('allow')?.split(', ');
     // Fastify serves HEAD where there is a GET.
@@ -210,6 +217,6 @@ describe.each([...new Set(DOCUMENTED.map(({ path }) => path))])('%s', (path) => 
   });
 });
 
-it('calls nothing that the document does not have', () => {
+test('calls nothing that the document does not have', ({ calls }) => {
   expect(Object.keys(calls).sort()).toEqual(DOCUMENTED.map(({ id }) => id).sort());
 });

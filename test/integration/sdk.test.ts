@@ -2,30 +2,16 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import OpenAI, { APIError } from 'openai';
-import { afterAll, beforeAll, expect, inject, it } from 'vitest';
-import { KEY, TestInlet, testConfig } from '../support/inlet.ts';
-import { createTestDatabase } from '../support/postgres.ts';
+import { expect, onTestFinished } from 'vitest';
+import { inletTest, startInlet } from '../support/fixtures.ts';
+import { KEY, testConfig } from '../support/inlet.ts';
 
 interface Accepted {
   readonly requestId: string;
   readonly status: string;
 }
 
-let inlet: TestInlet;
-let drop: () => Promise<void>;
-
-beforeAll(async () => {
-  const database = await createTestDatabase();
-  drop = database.drop;
-  inlet = await TestInlet.start(
-    testConfig({ databaseUrl: database.url, redisUrl: inject('redisUrl') ?? undefined }),
-  );
-});
-
-afterAll(async () => {
-  await inlet?.close();
-  await drop?.();
-});
+const test = inletTest();
 
 async function apiError(call: Promise<unknown>): Promise<APIError> {
   const error = await call.then(
@@ -36,7 +22,7 @@ async function apiError(call: Promise<unknown>): Promise<APIError> {
   throw new Error(`expected an API error, got ${String(error)}`);
 }
 
-it('gets its answer, and the object is stored', async () => {
+test('gets its answer, and the object is stored', async ({ inlet }) => {
   const client = new OpenAI({ baseURL: inlet.url, apiKey: KEY });
   const answer = await client.post<Accepted>('/v1/data/users', { body: { data: { id: 'u1', name: 'Ada' } } });
   expect(answer.status).toBe('accepted');
@@ -44,7 +30,7 @@ it('gets its answer, and the object is stored', async () => {
   expect((await inlet.object('users', 'u1'))?.data).toEqual({ id: 'u1', name: 'Ada' });
 });
 
-it('shows what is wrong with a bad body, and asks only once', async () => {
+test('shows what is wrong with a bad body, and asks only once', async ({ inlet }) => {
   const client = new OpenAI({ baseURL: inlet.url, apiKey: KEY });
   const error = await apiError(
     client.post('/v1/data/users', { body: { data: [{ id: 'a' }, { name: 'no id' }] } }),
@@ -54,21 +40,19 @@ it('shows what is wrong with a bad body, and asks only once', async () => {
   expect(error.message).toContain('missing');
 });
 
-it('shows what is wrong with its key', async () => {
+test('shows what is wrong with its key', async ({ inlet }) => {
   const client = new OpenAI({ baseURL: inlet.url, apiKey: 'sk_wrong' });
   const error = await apiError(client.post('/v1/data/users', { body: { data: { id: 'a' } } }));
   expect(error.status).toBe(401);
   expect(error.message).toContain('API key is mistyped');
 });
 
-it('retries a 503 by itself, with the pause that it is told, to success', async () => {
+test('retries a 503 by itself, with the pause that it is told, to success', async ({
+  inlet,
+  databaseUrl,
+}) => {
   // A real 503 of this server's, once; then the server itself.
-  const away = await TestInlet.start(
-    testConfig({ databaseUrl: inlet.config.databaseUrl, redisUrl: 'redis://127.0.0.1:1' }),
-    {
-      workers: 0,
-    },
-  );
+  const away = await startInlet(testConfig({ databaseUrl, redisUrl: 'redis://127.0.0.1:1' }), { workers: 0 });
   let requests = 0;
   const front = createServer((request, response) => {
     requests += 1;
@@ -84,19 +68,15 @@ it('retries a 503 by itself, with the pause that it is told, to success', async 
         });
     });
   });
+  onTestFinished(() => void front.close());
   await new Promise<void>((resolve) => {
     front.listen(0, '127.0.0.1', resolve);
   });
-  try {
-    const client = new OpenAI({
-      baseURL: `http://127.0.0.1:${(front.address() as AddressInfo).port}`,
-      apiKey: KEY,
-    });
-    const answer = await client.post<Accepted>('/v1/data/users', { body: { data: { id: 'retried' } } });
-    expect(answer.status).toBe('accepted');
-    expect(requests).toBe(2);
-  } finally {
-    front.close();
-    await away.close();
-  }
+  const client = new OpenAI({
+    baseURL: `http://127.0.0.1:${(front.address() as AddressInfo).port}`,
+    apiKey: KEY,
+  });
+  const answer = await client.post<Accepted>('/v1/data/users', { body: { data: { id: 'retried' } } });
+  expect(answer.status).toBe('accepted');
+  expect(requests).toBe(2);
 });

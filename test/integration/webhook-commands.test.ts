@@ -1,47 +1,38 @@
 /** `inlet webhooks`: what it does, prints, and exits with. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { Database } from '../../src/store/database.ts';
-import type { TestInlet } from '../support/inlet.ts';
-import { eventually, KEY } from '../support/inlet.ts';
-import { InletProcess, runInlet } from '../support/process.ts';
-import type { WebhookApi } from '../support/webhook-deliveries.ts';
-import { insertDeliveries, startWebhookApi } from '../support/webhook-deliveries.ts';
+import { describe, expect } from 'vitest';
+import { runCommand } from '../support/command.ts';
+import { inletTest } from '../support/fixtures.ts';
+import { KEY } from '../support/inlet.ts';
+import type { Ended } from '../support/process.ts';
+import { waitFor } from '../support/wait-for.ts';
+import { insertDeliveries } from '../support/webhook-deliveries.ts';
 
-let api: WebhookApi;
-let database: Database;
-let inlet: TestInlet;
-let environment: Record<string, string>;
+type Run = (...args: string[]) => Promise<Ended>;
 
-beforeAll(async () => {
-  api = await startWebhookApi();
-  ({ inlet, database } = api);
-  environment = { INLET_URL: inlet.url, INLET_API_KEY: KEY };
+const test = inletTest({ workers: 0 })
+  .extend('database', { scope: 'file' }, ({ store }) => store.database)
+  .extend('run', { scope: 'file' }, ({ inlet }): Run => {
+    const environment = { INLET_URL: inlet.url, INLET_API_KEY: KEY };
+    return (...args) => runCommand(['webhooks', ...args], environment);
+  });
+
+test.beforeEach(async ({ database }) => {
+  for (const table of ['endpoints', 'secrets', 'deliveries'])
+    await database.query({ text: `DELETE FROM inlet.webhook_${table}` });
 });
 
-beforeEach(async () => {
-  await api.empty();
-});
-
-afterAll(async () => {
-  await api?.close();
-});
-
-function run(...args: string[]) {
-  return runInlet(['webhooks', ...args], environment);
-}
-
-async function json<T>(...args: string[]): Promise<T> {
+async function json<T>(run: Run, ...args: string[]): Promise<T> {
   const { code, stdout, stderr } = await run(...args, '--json');
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   return JSON.parse(stdout) as T;
 }
 
-async function create(...args: string[]): Promise<string> {
-  return (await json<{ id: string }>('create', 'https://receiver.example/hooks', ...args)).id;
+async function create(run: Run, ...args: string[]): Promise<string> {
+  return (await json<{ id: string }>(run, 'create', 'https://receiver.example/hooks', ...args)).id;
 }
 
 describe('inlet webhooks', () => {
-  it('create prints the secret alone on standard output, and the endpoint beside', async () => {
+  test('create prints the secret alone on standard output, and the endpoint beside', async ({ run }) => {
     const args = [
       '--namespaces',
       'a,b',
@@ -63,10 +54,10 @@ describe('inlet webhooks', () => {
     expect(listed.stdout).not.toContain('whsec_');
   });
 
-  it('list, show, update and delete endpoints', { timeout: 90_000 }, async () => {
+  test('list, show, update and delete endpoints', async ({ run }) => {
     expect((await run('list')).stdout).toBe('no endpoints\n');
-    const id = await create('--disabled');
-    const other = await create();
+    const id = await create(run, '--disabled');
+    const other = await create(run);
     expect((await run('show', id)).stdout).toMatch(
       new RegExp(
         `^${id}  disabled \\(requested, .*\\)  https://receiver.example/hooks: all namespaces; workflow`,
@@ -81,22 +72,22 @@ describe('inlet webhooks', () => {
       '--endpoint-url',
       'https://new.example/',
     ];
-    expect(await json('update', id, ...changes)).toMatchObject({
+    expect(await json(run, 'update', id, ...changes)).toMatchObject({
       id,
       url: 'https://new.example/',
       disabled: false,
       rate: 9,
       namespaces: ['a'],
     });
-    expect(await json('update', id, '--rate', 'none', '--namespaces', '*', '--disable')).toMatchObject({
+    expect(await json(run, 'update', id, '--rate', 'none', '--namespaces', '*', '--disable')).toMatchObject({
       disabled: true,
       rate: null,
       namespaces: null,
     });
-    const first = await json<{ data: { id: string }[]; next_cursor: string }>('list', '--limit', '1');
+    const first = await json<{ data: { id: string }[]; next_cursor: string }>(run, 'list', '--limit', '1');
     expect(first.data.map((endpoint) => endpoint.id)).toEqual([other]);
     expect((await run('list', '--limit', '1')).stdout).toContain(`more: --cursor ${first.next_cursor}\n`);
-    const next = await json<{ data: { id: string }[] }>('list', '--cursor', first.next_cursor);
+    const next = await json<{ data: { id: string }[] }>(run, 'list', '--cursor', first.next_cursor);
     expect(next.data.map((endpoint) => endpoint.id)).toEqual([id]);
     expect(await run('delete', id)).toMatchObject({
       code: 0,
@@ -108,8 +99,8 @@ describe('inlet webhooks', () => {
     });
   });
 
-  it('shows that an endpoint is paused or fails', async () => {
-    const [paused, failing] = [await create(), await create()];
+  test('shows that an endpoint is paused or fails', async ({ database, run }) => {
+    const [paused, failing] = [await create(run), await create(run)];
     await database.query({
       text: `UPDATE inlet.webhook_endpoints SET paused_until = now() + interval '1 hour' WHERE endpoint_id = $1`,
       values: [paused],
@@ -123,8 +114,8 @@ describe('inlet webhooks', () => {
     expect(stdout).toMatch(new RegExp(`${failing}  failing since 2`));
   });
 
-  it('secret and rotate-secret print the current one, and what still signs beside', async () => {
-    const id = await create();
+  test('secret and rotate-secret print the current one, and what still signs beside', async ({ run }) => {
+    const id = await create(run);
     const first = (await run('secret', id)).stdout;
     expect(first).toMatch(/^whsec_.*=\n$/);
     const rotated = await run('rotate-secret', id);
@@ -134,22 +125,22 @@ describe('inlet webhooks', () => {
     expect(rotated.stderr).toMatch(/^whsec_\S+ signs too, until 2/);
     expect(rotated.stderr.split(' ')[0]).toBe(first.trim());
     expect((await run('secret', id)).stdout).toBe(rotated.stdout);
-    expect(await json('secret', id)).toMatchObject({ id, secret: rotated.stdout.trim() });
+    expect(await json(run, 'secret', id)).toMatchObject({ id, secret: rotated.stdout.trim() });
   });
 
-  it('replay says how many are sent again', async () => {
-    const id = await create();
+  test('replay says how many are sent again', async ({ database, run }) => {
+    const id = await create(run);
     await insertDeliveries(database, id, [
       { webhookId: 'msg_1', status: 'failed' },
       { webhookId: 'msg_2', status: 'succeeded' },
       { webhookId: 'msg_3', status: 'failed', createdAt: '2026-11-01T00:00:00Z' },
     ]);
     expect((await run('replay', id, '--since', '2026-11-22')).stdout).toMatch(/^1 sent again/);
-    expect(await json('replay', id, '--since', '9999d', '--all')).toEqual({ replayed: 2 });
+    expect(await json(run, 'replay', id, '--since', '9999d', '--all')).toEqual({ replayed: 2 });
   });
 
-  it('deliveries are listed, with what came of the last attempt on one line', async () => {
-    const id = await create();
+  test('deliveries are listed, with what came of the last attempt on one line', async ({ database, run }) => {
+    const id = await create(run);
     const attempt = { at: '2026-11-22T19:00:00.000Z', duration_ms: 12, error: null };
     await insertDeliveries(database, id, [
       {
@@ -169,7 +160,7 @@ describe('inlet webhooks', () => {
     );
     expect(rest).toEqual(['']);
     const ids = async (...args: string[]) =>
-      (await json<{ data: { webhook_id: string }[] }>('deliveries', ...args)).data.map(
+      (await json<{ data: { webhook_id: string }[] }>(run, 'deliveries', ...args)).data.map(
         (one) => one.webhook_id,
       );
     expect(await ids('--status', 'failed')).toEqual(['msg_1']);
@@ -179,35 +170,44 @@ describe('inlet webhooks', () => {
     expect((await run('deliveries', '--status', 'succeeded')).stdout).toBe('no deliveries\n');
   });
 
-  it.each([
+  test.for([
     ['succeeded', 204, null, 0],
     ['pending', 500, 'the answer was 500', 1],
     ['failed', null, 'no answer within 15 s', 1],
-  ])('test waits for the first attempt: %s', async (status, code, error, exitCode) => {
-    const id = await create();
-    const command = new InletProcess(['webhooks', 'test', id], environment);
-    const webhookId = await eventually(async () => {
-      const [row] = await database.query<{ webhook_id: string }>({
-        text: 'SELECT webhook_id FROM inlet.webhook_deliveries WHERE endpoint_id = $1',
-        values: [id],
+  ] as const)(
+    'test waits for the first attempt: %s',
+    async ([status, code, error, exitCode], { database, run }) => {
+      const id = await create(run);
+      const command = run('test', id);
+      const webhookId = await waitFor('the test to be there', async () => {
+        const [row] = await database.query<{ webhook_id: string }>({
+          text: 'SELECT webhook_id FROM inlet.webhook_deliveries WHERE endpoint_id = $1',
+          values: [id],
+        });
+        return row?.webhook_id;
       });
-      return row?.webhook_id;
-    });
-    const attempt = { at: new Date().toISOString(), status_code: code, duration_ms: 3, response: '', error };
-    await database.query({
-      text: `UPDATE inlet.webhook_deliveries SET status = $2, attempts = $3::jsonb WHERE endpoint_id = $1`,
-      values: [id, status, JSON.stringify([attempt])],
-    });
-    const ended = await command.ended();
-    expect(ended).toMatchObject({ code: exitCode, stderr: '' });
-    expect(ended.stdout).toMatch(
-      new RegExp(`^${webhookId}  ${id}  ${status} +webhook.test; attempt 1: ${code ?? 'no answer'}`),
-    );
-    if (error !== null) expect(ended.stdout).toContain(error);
-  });
+      const attempt = {
+        at: new Date().toISOString(),
+        status_code: code,
+        duration_ms: 3,
+        response: '',
+        error,
+      };
+      await database.query({
+        text: `UPDATE inlet.webhook_deliveries SET status = $2, attempts = $3::jsonb WHERE endpoint_id = $1`,
+        values: [id, status, JSON.stringify([attempt])],
+      });
+      const ended = await command;
+      expect(ended).toMatchObject({ code: exitCode, stderr: '' });
+      expect(ended.stdout).toMatch(
+        new RegExp(`^${webhookId}  ${id}  ${status} +webhook.test; attempt 1: ${code ?? 'no answer'}`),
+      );
+      if (error !== null) expect(ended.stdout).toContain(error);
+    },
+  );
 
-  it('test and replay of a disabled endpoint say what to do', async () => {
-    const id = await create('--disabled');
+  test('test and replay of a disabled endpoint say what to do', async ({ run }) => {
+    const id = await create(run, '--disabled');
     for (const command of [
       ['test', id],
       ['replay', id, '--since', '1h'],
@@ -223,14 +223,14 @@ describe('inlet webhooks', () => {
     }
   });
 
-  it('what the server refuses is told with its reason: 1', async () => {
+  test('what the server refuses is told with its reason: 1', async ({ run }) => {
     expect(await run('create', 'http://receiver.example/')).toMatchObject({
       code: 1,
       stderr: expect.stringMatching(/^inlet: the server answered 400: \/url: must be https/),
     });
   });
 
-  it.each([
+  test.for([
     [['create']],
     [['create', 'https://x.example', '--rate', 'fast']],
     [['create', 'https://x.example', '--events', 'all']],
@@ -241,7 +241,7 @@ describe('inlet webhooks', () => {
     [['deliveries', '--status', 'lost']],
     [['test']],
     [['lost']],
-  ])('%j is wrong usage: 2', async (args) => {
+  ] as const)('%j is wrong usage: 2', async ([args], { run }) => {
     const { code, stderr } = await run(...args);
     expect(code).toBe(2);
     expect(stderr).toContain('error:');
