@@ -50,6 +50,8 @@ export interface WebhookParts {
   readonly ca?: string;
   /** How long an attempt may take, in milliseconds. */
   readonly timeoutMs?: number;
+  /** How often to look for what is due, in milliseconds. */
+  readonly sweepMs?: number;
   /** How clients reach this server, where it is known better than from the settings. */
   readonly publicUrl?: () => string | undefined;
 }
@@ -94,6 +96,7 @@ export function startWebhooks(
     () => findDueEndpoints(database),
     (ids) => wake.add(ids),
     errorReporter(log, 'could not look for webhooks that are due: it is tried again every second'),
+    parts.sweepMs,
   );
   const observer = metrics.webhooks(() => sweep.oldestMs());
   const keep = (outcomes: readonly Outcome[]) => keepAndTell(database, outcomes, observer, log);

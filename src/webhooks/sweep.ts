@@ -15,11 +15,16 @@ export interface Sweep {
   close(): Promise<void>;
 }
 
-/** Looks until it is closed. @param wake gets the endpoints that were found */
+/**
+ * Looks until it is closed.
+ * @param wake gets the endpoints that were found
+ * @param everyMs how often it looks, in milliseconds
+ */
 export function keepSweeping(
   find: () => Promise<DueEndpoints>,
   wake: (endpointIds: readonly string[]) => void,
   onError: (error: Error) => void,
+  everyMs = EVERY_MS,
 ): Sweep {
   const closing = new AbortController();
   let oldestMs: number | undefined;
@@ -31,7 +36,7 @@ export function keepSweeping(
   const run = async (): Promise<void> => {
     while (!closing.signal.aborted) {
       await look().catch(onError);
-      await delay(EVERY_MS, undefined, { signal: closing.signal, ref: false }).catch(() => undefined);
+      await delay(everyMs, undefined, { signal: closing.signal, ref: false }).catch(() => undefined);
     }
   };
   const ended = run();

@@ -1,26 +1,27 @@
 /** What is too old is deleted in small steps, and nothing else. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect } from 'vitest';
 import type { Queryable, Statement } from '../../src/store/database.ts';
 import { deleteExpired } from '../../src/store/retention.ts';
-import { eventually, TestInlet, testConfig } from '../support/inlet.ts';
-import { createTestDatabase, query } from '../support/postgres.ts';
-import { describeOnBothQueues } from '../support/queues.ts';
-import type { TestStore } from '../support/store.ts';
-import { openTestStore } from '../support/store.ts';
+import { describeOnBothQueues, inletTest } from '../support/fixtures.ts';
+import { query } from '../support/postgres.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 const DAY_MS = 24 * 3_600_000;
 const TIMES = { requests: 30 * DAY_MS, revisions: 90 * DAY_MS, deliveries: 10 * DAY_MS };
 const never = new AbortController().signal;
 
-/** Rows of all tables, a row of each age in days; requests and versions as many as are asked for. */
-const fill = (ages: number[], each = 1): string => `
+/** Requests and versions of each age in days, as many as are asked for. */
+const fillWithOld = (ages: number[], each: number): string => `
   INSERT INTO inlet.requests (request_id, namespace, status, accepted_at, completed_at, ids, objects)
   SELECT 'req_' || age || '_' || i, 'n', 'succeeded', now() - interval '400 days', now() - age * interval '1 day', '[]', 0
   FROM unnest('{${ages}}'::float[]) AS age, generate_series(1, ${each}) AS i;
   INSERT INTO inlet.revisions (namespace, id, revision, data, request_id, accepted_at, stored_at, replaced_at)
   SELECT 'n', 'id-' || age, i, '{}', 'r', now() - interval '400 days', now() - interval '400 days',
          now() - age * interval '1 day'
-  FROM unnest('{${ages}}'::float[]) AS age, generate_series(1, ${each}) AS i;
+  FROM unnest('{${ages}}'::float[]) AS age, generate_series(1, ${each}) AS i;`;
+
+/** Rows of all tables, as many of each age in days. */
+const fill = (ages: number[], each = 1): string => `${fillWithOld(ages, each)}
   INSERT INTO inlet.failed_objects (request_id, index, namespace, id, object, sqlstate, message, accepted_at, failed_at)
   SELECT 'req_' || age, i, 'n', 'id', '{}', '22P05', 'm', now() - interval '400 days', now() - interval '400 days'
   FROM unnest('{${ages}}'::float[]) AS age, generate_series(1, ${each}) AS i;
@@ -38,32 +39,24 @@ const COUNTS = `
          (SELECT count(*)::int FROM inlet.failed_objects) AS failed,
          (SELECT count(*)::int FROM inlet.objects) AS objects`;
 
+const test = inletTest();
+
 describe('deleteExpired', () => {
-  let store: TestStore;
-
-  beforeAll(async () => {
-    store = await openTestStore();
-  });
-
-  afterAll(async () => {
-    await store?.close();
-  });
-
-  beforeEach(async () => {
+  test.beforeEach(async ({ store: { database } }) => {
     const text = `TRUNCATE inlet.requests, inlet.revisions, inlet.failed_objects, inlet.objects,
                            inlet.imports, inlet.import_chunks`;
-    await store.database.query({ text });
+    await database.query({ text });
   });
 
-  it('deletes what is due and nothing else', async () => {
-    await store.database.query({ text: fill([1, 29.9, 30.1, 89.9, 90.1, 365]) });
-    expect(await deleteExpired(store.database, TIMES, never)).toEqual({
+  test('deletes what is due and nothing else', async ({ store: { database } }) => {
+    await database.query({ text: fill([1, 29.9, 30.1, 89.9, 90.1, 365]) });
+    expect(await deleteExpired(database, TIMES, never)).toEqual({
       requests: 4,
       revisions: 2,
       deliveries: 0,
       discarded: 0,
     });
-    expect(await store.database.query({ text: COUNTS })).toEqual([
+    expect(await database.query({ text: COUNTS })).toEqual([
       {
         requests: ['req_1_1', 'req_29.9_1', 'req_open'],
         revisions: ['id-1', 'id-29.9', 'id-30.1', 'id-89.9'],
@@ -71,7 +64,7 @@ describe('deleteExpired', () => {
         objects: 6,
       },
     ]);
-    expect(await deleteExpired(store.database, TIMES, never)).toEqual({
+    expect(await deleteExpired(database, TIMES, never)).toEqual({
       requests: 0,
       revisions: 0,
       deliveries: 0,
@@ -79,18 +72,20 @@ describe('deleteExpired', () => {
     });
   });
 
-  it('deletes deliveries of webhooks, those that wait only after a month', async () => {
-    await store.database.query({
+  test('deletes deliveries of webhooks, those that wait only after a month', async ({
+    store: { database },
+  }) => {
+    await database.query({
       text: `
         INSERT INTO inlet.webhook_deliveries
           (endpoint_id, webhook_id, type, namespace, object_id, request_id, accepted_at, status, created_at)
         SELECT 'ep', status || age, 'workflow.succeeded', 'n', 'o', 'r', now(), status, now() - age * interval '1 day'
         FROM unnest('{9,11,29,31}'::int[]) AS age, unnest('{pending,succeeded,failed}'::text[]) AS status`,
     });
-    expect(await deleteExpired(store.database, TIMES, never)).toEqual({
+    expect(await deleteExpired(database, TIMES, never)).toEqual({
       ...{ requests: 0, revisions: 0, deliveries: 7, discarded: 0 },
     });
-    const left = await store.database.query<{ webhook_id: string }>({
+    const left = await database.query<{ webhook_id: string }>({
       text: 'SELECT webhook_id FROM inlet.webhook_deliveries ORDER BY webhook_id',
     });
     expect(left.map(({ webhook_id }) => webhook_id)).toEqual([
@@ -98,21 +93,25 @@ describe('deleteExpired', () => {
     ]);
   });
 
-  it('deletes what is left of discarded objects as long after as it keeps requests', async () => {
-    await store.database.query({
+  test('deletes what is left of discarded objects as long after as it keeps requests', async ({
+    store: { database },
+  }) => {
+    await database.query({
       text: `
         INSERT INTO inlet.failed_objects
           (request_id, index, namespace, id, object, sqlstate, message, accepted_at, failed_at, discarded_at)
         SELECT 'r', age, 'n', 'id', '', '22P05', 'm', now(), now() - interval '400 days', now() - age * interval '1 day'
         FROM unnest('{29,31}'::int[]) AS age`,
     });
-    expect(await deleteExpired(store.database, TIMES, never)).toMatchObject({ discarded: 1 });
-    const left = await store.database.query({ text: 'SELECT index FROM inlet.failed_objects' });
+    expect(await deleteExpired(database, TIMES, never)).toMatchObject({ discarded: 1 });
+    const left = await database.query({ text: 'SELECT index FROM inlet.failed_objects' });
     expect(left).toEqual([{ index: 29 }]);
   });
 
-  it('deletes imports with all that they have, also those that were never completed', async () => {
-    await store.database.query({
+  test('deletes imports with all that they have, also those that were never completed', async ({
+    store: { database },
+  }) => {
+    await database.query({
       text: `
         INSERT INTO inlet.requests (request_id, namespace, status, accepted_at, completed_at, objects)
         SELECT id, 'n', status, now(), completed_at, 0 FROM (VALUES
@@ -128,7 +127,7 @@ describe('deleteExpired', () => {
         ) AS i (id, age, chunks, alive_at);
         INSERT INTO inlet.import_chunks (request_id, chunk, ids) SELECT request_id, 0, '[]' FROM inlet.imports`,
     });
-    expect(await deleteExpired(store.database, TIMES, never)).toEqual({
+    expect(await deleteExpired(database, TIMES, never)).toEqual({
       requests: 2,
       revisions: 0,
       deliveries: 0,
@@ -136,7 +135,7 @@ describe('deleteExpired', () => {
     });
     const kept = ['req_alive', 'req_done_new', 'req_left_new', 'req_storing'];
     for (const table of ['requests', 'imports', 'import_chunks']) {
-      const rows = await store.database.query<{ request_id: string }>({
+      const rows = await database.query<{ request_id: string }>({
         text: `SELECT request_id FROM inlet.${table} ORDER BY request_id`,
       });
       expect(
@@ -146,18 +145,20 @@ describe('deleteExpired', () => {
     }
   });
 
-  it('goes in steps of at most 1,000 rows, and stops between two when it has to', async () => {
-    await store.database.query({ text: fill([100], 2_500) });
+  test('goes in steps of at most 1,000 rows, and stops between two when it has to', async ({
+    store: { database },
+  }) => {
+    await database.query({ text: fill([100], 2_500) });
     const stop = new AbortController();
     const steps: number[] = [];
     const watched: Queryable = {
       async query(statement: Statement) {
-        const rows = await store.database.query(statement);
+        const rows = await database.query(statement);
         if (statement.text.includes('DELETE')) steps.push(rows.length);
         if (steps.length === 2) stop.abort();
         return rows as never;
       },
-      write: (statement) => store.database.write(statement),
+      write: (statement) => database.write(statement),
     };
     expect(await deleteExpired(watched, TIMES, stop.signal)).toEqual({
       requests: 2_000,
@@ -176,9 +177,9 @@ describe('deleteExpired', () => {
     expect(steps).toEqual([1_000, 1_000, 500, 0, 1_000, 1_000, 500]);
   });
 
-  it('gets through more than it looks up at a time', async () => {
-    await store.database.query({ text: fill([100], 50_001) });
-    expect(await deleteExpired(store.database, TIMES, never)).toEqual({
+  test('gets through more than it looks up at a time', async ({ store: { database } }) => {
+    await database.query({ text: fillWithOld([100], 50_001) });
+    expect(await deleteExpired(database, TIMES, never)).toEqual({
       requests: 50_001,
       revisions: 50_001,
       deliveries: 0,
@@ -186,21 +187,21 @@ describe('deleteExpired', () => {
     });
   });
 
-  it('run by two at once deletes each row once, and waits for nobody', async () => {
-    await store.database.query({ text: fill([100], 5_000) });
-    const both = await Promise.all([1, 2].map(() => deleteExpired(store.database, TIMES, never)));
+  test('run by two at once deletes each row once, and waits for nobody', async ({ store: { database } }) => {
+    await database.query({ text: fill([100], 5_000) });
+    const both = await Promise.all([1, 2].map(() => deleteExpired(database, TIMES, never)));
     expect(both.reduce((sum, { requests }) => sum + requests, 0)).toBe(5_000);
-    await store.database.query({ text: fill([101], 10).replace("'req_open'", "'req_other'") });
-    await store.database.transaction(async (other) => {
+    await database.query({ text: fill([101], 10).replace("'req_open'", "'req_other'") });
+    await database.transaction(async (other) => {
       await other.query({ text: `SELECT 1 FROM inlet.revisions WHERE revision <= 3 FOR UPDATE` });
-      expect(await deleteExpired(store.database, TIMES, never)).toEqual({
+      expect(await deleteExpired(database, TIMES, never)).toEqual({
         requests: 10,
         revisions: 7,
         deliveries: 0,
         discarded: 0,
       });
     });
-    expect(await deleteExpired(store.database, TIMES, never)).toEqual({
+    expect(await deleteExpired(database, TIMES, never)).toEqual({
       requests: 0,
       revisions: 3,
       deliveries: 0,
@@ -209,16 +210,13 @@ describe('deleteExpired', () => {
   });
 });
 
-describeOnBothQueues('workers', ({ redisUrl }) => {
-  it('delete what is too old by themselves', async () => {
-    const { url, drop } = await createTestDatabase();
-    let inlet: TestInlet | undefined;
-    try {
-      await query(url, fill([29, 31, 89, 91]));
-      inlet = await TestInlet.start(testConfig({ databaseUrl: url, redisUrl }), { workers: 2 });
-      const counts = await eventually(async () => {
-        const [row] = await query(url, COUNTS);
-        return (row?.['revisions'] as string[] | undefined)?.length === 3 ? row : undefined;
+describeOnBothQueues(
+  'workers',
+  (test) => {
+    test('delete what is too old by themselves', async ({ inlet: _, databaseUrl }) => {
+      const counts = await waitFor('former versions to be deleted', async () => {
+        const [row] = await query(databaseUrl, COUNTS);
+        return (row?.['revisions'] as string[] | undefined)?.length === 3 && row;
       });
       expect(counts).toEqual({
         requests: ['req_29_1', 'req_open'],
@@ -226,9 +224,7 @@ describeOnBothQueues('workers', ({ redisUrl }) => {
         failed: 4,
         objects: 4,
       });
-    } finally {
-      await inlet?.close();
-      await drop();
-    }
-  });
-});
+    });
+  },
+  { workers: 2, prepare: (databaseUrl) => query(databaseUrl, fill([29, 31, 89, 91])) },
+);

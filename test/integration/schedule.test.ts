@@ -1,63 +1,68 @@
 /** What is to be done again and again is, by one process at a time. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { Database } from '../../src/store/database.ts';
+import { describe, expect, onTestFinished, vi } from 'vitest';
+import type { Database, Queryable } from '../../src/store/database.ts';
 import type { Schedule, ScheduledHandler } from '../../src/store/schedule.ts';
 import { keepSchedule } from '../../src/store/schedule.ts';
-import { eventually } from '../support/inlet.ts';
-import type { TestStore } from '../support/store.ts';
-import { openTestStore } from '../support/store.ts';
+import { inletTest } from '../support/fixtures.ts';
+import { waitFor } from '../support/wait-for.ts';
 
-const EVERY_MS = 250;
+const EVERY_MS = 100;
 
-describe('a schedule', () => {
-  let store: TestStore;
-  let database: Database;
-  let name: string;
-  let schedules: Schedule[];
-  let errors: string[];
+/** Starts schedules of one name, each as a process of its own would. */
+function schedulesOn(database: Database) {
+  const name = `test-${randomUUID()}`;
+  const errors: string[] = [];
+  const onError = ({ message }: Error) => errors.push(message);
 
-  beforeAll(async () => {
-    store = await openTestStore();
-    database = store.database;
-  });
-
-  afterAll(async () => {
-    await store?.close();
-  });
-
-  beforeEach(() => {
-    name = `test-${randomUUID()}`;
-    schedules = [];
-    errors = [];
-  });
-
-  afterEach(async () => {
-    for (const schedule of schedules) await schedule.close(2_000);
-  });
-
-  function schedule(handler: ScheduledHandler, everyMs = EVERY_MS): Schedule {
-    const onError = ({ message }: Error) => errors.push(message);
-    const started = keepSchedule(database, { name, everyMs, onError }, handler);
-    schedules.push(started);
-    return started;
+  function schedule(
+    handler: ScheduledHandler,
+    everyMs = EVERY_MS,
+  ): Schedule & { looked(times: number): Promise<void> } {
+    let looks = 0;
+    const on: Queryable = {
+      async query(statement) {
+        const rows = await database.query(statement);
+        // What comes after the claim only where it got nothing.
+        if (statement.text.includes('AS wait')) looks += 1;
+        return rows as never;
+      },
+      write: (statement) => database.write(statement),
+    };
+    const started = keepSchedule(on, { name, everyMs, onError }, handler);
+    onTestFinished(() => started.close(2_000));
+    return { ...started, looked: (times) => reached('a look that finds nothing to do', () => looks, times) };
   }
 
-  const reached = (count: () => number, wanted: number) =>
-    eventually(async () => (count() >= wanted ? true : undefined));
+  return { name, errors, schedule };
+}
 
-  it('runs at once, and then at its times', async () => {
+async function reached(what: string, count: () => number, wanted: number): Promise<void> {
+  await waitFor(`${what}, ${wanted} times`, () => count() >= wanted);
+}
+
+/** Goes on until it is to stop. */
+async function endless(stopping: AbortSignal): Promise<void> {
+  await delay(60_000, undefined, { signal: stopping }).catch(() => undefined);
+}
+
+const test = inletTest();
+
+describe('a schedule', () => {
+  test('runs at once, and then at its times', async ({ store: { database } }) => {
     const times: number[] = [];
-    schedule(async () => {
+    schedulesOn(database).schedule(async () => {
       times.push(performance.now());
     });
-    await reached(() => times.length, 5);
+    await reached('a run', () => times.length, 5);
     const took = (times[4] ?? 0) - (times[0] ?? 0);
     expect(took).toBeGreaterThan(3 * EVERY_MS);
   });
 
-  it('is shared by all that ask for it: one runs at a time, and not more often', async () => {
+  test('is shared by all that ask for it: one runs at a time, and not more often', async ({
+    store: { database },
+  }) => {
     let running = 0;
     let most = 0;
     const times: number[] = [];
@@ -68,84 +73,99 @@ describe('a schedule', () => {
       await delay(EVERY_MS * 1.5);
       running -= 1;
     };
+    const { schedule } = schedulesOn(database);
     for (let i = 0; i < 3; i += 1) schedule(handler);
-    await reached(() => times.length, 6);
+    await reached('a run', () => times.length, 6);
     expect(most).toBe(1);
     // Each takes longer than the time between two, so they come one after the other.
     expect((times[5] ?? 0) - (times[0] ?? 0)).toBeGreaterThan(5 * EVERY_MS);
   });
 
-  it('goes on after a run that fails', async () => {
+  test('goes on after a run that fails', async ({ store: { database } }) => {
     let runs = 0;
+    const { schedule, errors } = schedulesOn(database);
     schedule(async () => {
       runs += 1;
       throw new Error('not today');
     });
-    await reached(() => runs, 3);
+    await reached('a run', () => runs, 3);
     expect(errors).toContain('not today');
   });
 
-  it('goes on in another process when one stops, which ends the run in hand first', async () => {
+  test('goes on in another process when one stops, which ends the run in hand first', async ({
+    store: { database },
+  }) => {
+    let begun = 0;
     let ended = 0;
+    const { schedule } = schedulesOn(database);
     const first = schedule(async (stopping) => {
-      await delay(60_000, undefined, { signal: stopping }).catch(() => undefined);
+      begun += 1;
+      await endless(stopping);
       ended += 1;
     });
-    await delay(EVERY_MS * 2);
+    await reached('a run', () => begun, 1);
     let runs = 0;
-    schedule(async () => {
+    const second = schedule(async () => {
       runs += 1;
     });
-    await delay(EVERY_MS * 2);
+    // Half of the time lies between two looks: the last one comes when the next run is due.
+    await second.looked(4);
     expect(runs).toBe(0);
     await first.close(5_000);
     expect(ended).toBe(1);
-    await reached(() => runs, 2);
+    await reached('a run of the other', () => runs, 2);
   });
 
-  it('is not started over by a process that joins later', async () => {
+  test('is not started over by a process that joins later', async ({ store: { database } }) => {
     let runs = 0;
     const count: ScheduledHandler = async () => {
       runs += 1;
     };
+    const { schedule } = schedulesOn(database);
     schedule(count, 3_600_000);
-    await reached(() => runs, 1);
-    schedule(count, 3_600_000);
-    await delay(1_000);
+    await reached('a run', () => runs, 1);
+    await schedule(count, 3_600_000).looked(1);
     expect(runs).toBe(1);
   });
 
-  it('is taken over when the process that is at it gives no sign of life any more', async () => {
-    let runs = 0;
-    await database.query({
+  test('is taken over when the process that is at it gives no sign of life any more', async ({
+    store: { database },
+  }) => {
+    const { name, schedule } = schedulesOn(database);
+    const [lease] = await database.query<{ ends: number }>({
       text: `INSERT INTO inlet.schedules (name, due_at, leased_until, holder)
-             VALUES ($1, now(), now() + interval '1.5 seconds', 'killed')`,
+             VALUES ($1, now(), now() + interval '0.5 seconds', 'killed')
+             RETURNING extract(epoch FROM leased_until)::float8 * 1000 AS ends`,
       values: [name],
     });
+    const times: number[] = [];
     schedule(async () => {
-      runs += 1;
+      times.push(Date.now());
     });
-    await delay(500);
-    expect(runs).toBe(0);
-    await reached(() => runs, 1);
+    await reached('a run', () => times.length, 1);
+    // The clock of this process shows whole milliseconds.
+    expect((times[0] ?? 0) + 1).toBeGreaterThan(lease?.ends ?? Number.POSITIVE_INFINITY);
   });
 
-  it('keeps its lease while a run takes longer than that', async () => {
-    const leases = new Set<string>();
+  test('keeps its lease while a run takes longer than that', async ({ store: { database } }) => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const { name, schedule } = schedulesOn(database);
+    const leasedUntil = async (): Promise<number> => {
+      const text =
+        'SELECT extract(epoch FROM leased_until)::float8 AS ends FROM inlet.schedules WHERE name = $1';
+      return (await database.query<{ ends: number }>({ text, values: [name] }))[0]?.ends ?? 0;
+    };
     let runs = 0;
     const begun = schedule(async (stopping) => {
       runs += 1;
-      await delay(60_000, undefined, { signal: stopping }).catch(() => undefined);
+      await endless(stopping);
     });
-    await reached(() => runs, 1);
-    await eventually(async () => {
-      const [row] = await database.query<{ leased: string }>({
-        text: 'SELECT leased_until::text AS leased FROM inlet.schedules WHERE name = $1',
-        values: [name],
-      });
-      leases.add(row?.leased ?? '');
-      return leases.size > 1 || undefined;
-    }, 20_000);
+    await reached('a run', () => runs, 1);
+    const first = await leasedUntil();
+    vi.advanceTimersByTime(10_000);
+    await waitFor('another lease', async () => (await leasedUntil()) > first);
+    expect(runs).toBe(1);
     await begun.close(2_000);
   });
 });

@@ -1,33 +1,38 @@
 /** Deliveries over HTTP: listed with their attempts, of what a key may see, in pages. */
-import { describe, expect, it } from 'vitest';
-import type { Queryable } from '../../src/store/database.ts';
+import { describe, expect } from 'vitest';
+import type { Database, Queryable } from '../../src/store/database.ts';
 import { listDeliveries } from '../../src/store/webhook-deliveries.ts';
+import type { TestInlet } from '../support/inlet.ts';
 import type { MadeKey } from '../support/keys.ts';
 import { bearer } from '../support/keys.ts';
 import type { DeliveryPage, GivenDelivery } from '../support/webhook-deliveries.ts';
 import {
   answer,
   DELIVERIES,
+  deliveriesTest,
   FIRST,
   insertDeliveries,
   OTHER,
   SECOND,
-  useDeliveriesApi,
 } from '../support/webhook-deliveries.ts';
 
-const api = useDeliveriesApi();
+const test = deliveriesTest();
 
-function get(query: string, as?: MadeKey): Promise<Response> {
-  return api.inlet.fetch(DELIVERIES + query, as ? { headers: bearer(as) } : {});
+function get(inlet: TestInlet, query: string, as?: MadeKey): Promise<Response> {
+  return inlet.fetch(DELIVERIES + query, as ? { headers: bearer(as) } : {});
 }
 
 /** The deliveries of all pages, as `webhook_id endpoint`. */
-async function walk(query = '', as?: MadeKey): Promise<{ places: string[]; sizes: number[] }> {
+async function walk(
+  inlet: TestInlet,
+  query = '',
+  as?: MadeKey,
+): Promise<{ places: string[]; sizes: number[] }> {
   const places: string[] = [];
   const sizes: number[] = [];
   for (let cursor = ''; ; ) {
     const { data, next_cursor } = await answer<DeliveryPage>(
-      await get(`?${query}${cursor === '' ? '' : `&cursor=${cursor}`}`, as),
+      await get(inlet, `?${query}${cursor === '' ? '' : `&cursor=${cursor}`}`, as),
     );
     places.push(...data.map(({ webhook_id, endpoint_id }) => `${webhook_id} ${endpoint_id}`));
     sizes.push(data.length);
@@ -45,7 +50,7 @@ interface Plan {
 }
 
 /** How many rows of deliveries Postgres looks at for one statement. */
-async function rowsRead(run: (on: Queryable) => Promise<unknown>): Promise<number> {
+async function rowsRead(database: Database, run: (on: Queryable) => Promise<unknown>): Promise<number> {
   let total = 0;
   const count = (plan: Plan): void => {
     const { 'Actual Rows': rows, 'Actual Loops': loops, 'Rows Removed by Filter': removed = 0 } = plan;
@@ -54,7 +59,7 @@ async function rowsRead(run: (on: Queryable) => Promise<unknown>): Promise<numbe
   };
   await run({
     async query({ text, values }) {
-      const [row] = await api.database.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>({
+      const [row] = await database.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>({
         text: `EXPLAIN (ANALYZE, FORMAT JSON) ${text}`,
         ...(values ? { values } : {}),
       });
@@ -67,7 +72,10 @@ async function rowsRead(run: (on: Queryable) => Promise<unknown>): Promise<numbe
 }
 
 describe('the list of deliveries', () => {
-  it('shows what was sent with each attempt, and what is still to be sent', async () => {
+  test('shows what was sent with each attempt, and what is still to be sent', async ({
+    inlet,
+    store: { database },
+  }) => {
     const attempts = [
       {
         at: '2026-11-22T19:00:01.000Z',
@@ -84,11 +92,11 @@ describe('the list of deliveries', () => {
         error: null,
       },
     ];
-    await insertDeliveries(api.database, FIRST, [
+    await insertDeliveries(database, FIRST, [
       { webhookId: 'msg_1', status: 'succeeded', attempts },
       { webhookId: 'msg_2' },
     ]);
-    const [pending, succeeded] = (await answer<DeliveryPage>(await get(''))).data;
+    const [pending, succeeded] = (await answer<DeliveryPage>(await get(inlet, ''))).data;
     expect(succeeded).toEqual({
       webhook_id: 'msg_1',
       endpoint_id: FIRST,
@@ -111,41 +119,44 @@ describe('the list of deliveries', () => {
     });
   });
 
-  it('has the newest event first, of all endpoints together, in pages that repeat and miss nothing', async () => {
+  test('has the newest event first, of all endpoints together, in pages that repeat and miss nothing', async ({
+    inlet,
+    store: { database },
+  }) => {
     const ids = Array.from({ length: 7 }, (_, n) => `msg_${n}`);
     for (const endpoint of [FIRST, SECOND, OTHER])
       await insertDeliveries(
-        api.database,
+        database,
         endpoint,
         ids.map((webhookId) => ({ webhookId })),
       );
     const expected = ids.toReversed().flatMap((id) => [OTHER, SECOND, FIRST].map((to) => `${id} ${to}`));
     for (const limit of [1, 2, 4, 21, 500]) {
-      const { places, sizes } = await walk(`limit=${limit}`);
+      const { places, sizes } = await walk(inlet, `limit=${limit}`);
       expect(places).toEqual(expected);
       expect(Math.max(...sizes)).toBe(Math.min(limit, 21));
     }
   });
 
-  it('picks by endpoint, event and status', async () => {
+  test('picks by endpoint, event and status', async ({ inlet, store: { database } }) => {
     const statuses = ['pending', 'succeeded', 'failed'] as const;
     const given = Array.from({ length: 9 }, (_, n): GivenDelivery => {
       const status = statuses[n % 3] ?? 'pending';
       return { webhookId: `msg_${n}`, status };
     });
-    await insertDeliveries(api.database, FIRST, given);
-    await insertDeliveries(api.database, SECOND, given);
+    await insertDeliveries(database, FIRST, given);
+    await insertDeliveries(database, SECOND, given);
     const both = (n: number): string[] => [`msg_${n} ${SECOND}`, `msg_${n} ${FIRST}`];
-    expect((await walk('status=failed&limit=2')).places).toEqual([8, 5, 2].flatMap(both));
-    expect((await walk('status=pending&limit=500')).places).toEqual([6, 3, 0].flatMap(both));
-    expect((await walk(`endpoint=${FIRST}&limit=4`)).places).toEqual(
+    expect((await walk(inlet, 'status=failed&limit=2')).places).toEqual([8, 5, 2].flatMap(both));
+    expect((await walk(inlet, 'status=pending&limit=500')).places).toEqual([6, 3, 0].flatMap(both));
+    expect((await walk(inlet, `endpoint=${FIRST}&limit=4`)).places).toEqual(
       given.map(({ webhookId }) => `${webhookId} ${FIRST}`).reverse(),
     );
-    expect((await walk(`endpoint=${SECOND}&status=succeeded&limit=1`)).places).toEqual(
+    expect((await walk(inlet, `endpoint=${SECOND}&status=succeeded&limit=1`)).places).toEqual(
       [7, 4, 1].map((n) => `msg_${n} ${SECOND}`),
     );
-    expect((await walk('webhook_id=msg_4')).places).toEqual(both(4));
-    expect((await walk('webhook_id=msg_9')).places).toEqual([]);
+    expect((await walk(inlet, 'webhook_id=msg_4')).places).toEqual(both(4));
+    expect((await walk(inlet, 'webhook_id=msg_9')).places).toEqual([]);
     for (const [query, status] of [
       ['?status=lost', 400],
       ['?limit=0', 400],
@@ -154,24 +165,28 @@ describe('the list of deliveries', () => {
       ['?cursor=bXNnXzE', 400],
       [`?endpoint=ep_4eC39HqLyjWDarjt`, 404],
     ] as const)
-      await answer(await get(query), status);
+      await answer(await get(inlet, query), status);
   });
 
-  it('has what the key may see: its endpoints, and of these no namespace that they were once for', async () => {
+  test('has what the key may see: its endpoints, and of these no namespace that they were once for', async ({
+    inlet,
+    store: { database },
+    key,
+  }) => {
     const given = [
       { webhookId: 'msg_1' },
       { webhookId: 'msg_2', namespace: 'theirs' },
       { webhookId: 'msg_3', namespace: '', type: 'webhook.test' },
     ];
-    for (const endpoint of [FIRST, OTHER]) await insertDeliveries(api.database, endpoint, given);
-    expect((await walk('', api.key)).places).toEqual([`msg_3 ${FIRST}`, `msg_1 ${FIRST}`]);
-    expect((await walk('')).places).toHaveLength(6);
-    await answer(await get(`?endpoint=${OTHER}`, api.key), 404);
-    const [test] = (await answer<DeliveryPage>(await get('?webhook_id=msg_3', api.key))).data;
+    for (const endpoint of [FIRST, OTHER]) await insertDeliveries(database, endpoint, given);
+    expect((await walk(inlet, '', key)).places).toEqual([`msg_3 ${FIRST}`, `msg_1 ${FIRST}`]);
+    expect((await walk(inlet, '')).places).toHaveLength(6);
+    await answer(await get(inlet, `?endpoint=${OTHER}`, key), 404);
+    const [test] = (await answer<DeliveryPage>(await get(inlet, '?webhook_id=msg_3', key))).data;
     expect(test).toMatchObject({ namespace: null, id: null, type: 'webhook.test' });
   });
 
-  it('ends a page before its attempts come to more than 5 MiB', async () => {
+  test('ends a page before its attempts come to more than 5 MiB', async ({ inlet, store: { database } }) => {
     const attempt = {
       at: '2026-11-22T19:00:01Z',
       status_code: 500,
@@ -181,17 +196,17 @@ describe('the list of deliveries', () => {
     };
     const attempts = Array.from({ length: 500 }, () => ({ ...attempt, response: 'x'.repeat(1_024) }));
     await insertDeliveries(
-      api.database,
+      database,
       FIRST,
       Array.from({ length: 20 }, (_, n) => ({ webhookId: `msg_${n + 10}`, attempts })),
     );
-    const { places, sizes } = await walk('limit=500');
+    const { places, sizes } = await walk(inlet, 'limit=500');
     expect(places).toEqual(Array.from({ length: 20 }, (_, n) => `msg_${29 - n} ${FIRST}`));
     expect(sizes).toEqual([9, 9, 2]);
   });
 
-  it('reads the newest from the index, and not all that there are', async () => {
-    await api.database.query({
+  test('reads the newest from the index, and not all that there are', async ({ store: { database } }) => {
+    await database.query({
       text: `INSERT INTO inlet.webhook_deliveries
                (endpoint_id, webhook_id, type, namespace, object_id, request_id, accepted_at, status)
              SELECT e, 'msg_' || lpad(n::text, 8, '0'), 'workflow.succeeded', 'mine', 'o', 'r', now(),
@@ -199,7 +214,7 @@ describe('the list of deliveries', () => {
              FROM unnest($1::text[]) AS e, generate_series(1, 20000) AS n`,
       values: [[FIRST, SECOND]],
     });
-    await api.database.query({ text: 'VACUUM ANALYZE inlet.webhook_deliveries' });
+    await database.query({ text: 'VACUUM ANALYZE inlet.webhook_deliveries' });
     const after = { webhookId: 'msg_00010000', endpointId: SECOND };
     for (const [filter, most] of [
       [{}, 200],
@@ -217,7 +232,9 @@ describe('the list of deliveries', () => {
         after: undefined,
         limit: 20,
       };
-      const read = await rowsRead((on) => listDeliveries(on, ['mine', 'also'], { ...all, ...filter }));
+      const read = await rowsRead(database, (on) =>
+        listDeliveries(on, ['mine', 'also'], { ...all, ...filter }),
+      );
       expect(read, JSON.stringify(filter)).toBeLessThanOrEqual(most);
     }
   });

@@ -1,11 +1,10 @@
 /** Webhooks from the write to the receiver, on both queues: genuine, complete, repeated, and kept account of. */
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
-import type { WebhookParts } from '../../src/roles/webhooks.ts';
-import { Database } from '../../src/store/database.ts';
-import { eventually, TestInlet, testConfig } from '../support/inlet.ts';
-import { createTestDatabase, query } from '../support/postgres.ts';
-import { describeOnBothQueues } from '../support/queues.ts';
-import type { AnswerWebhook, Delivery, TestEndpoint } from '../support/receiver.ts';
+import { describe, expect } from 'vitest';
+import type { Database } from '../../src/store/database.ts';
+import type { InletTest } from '../support/fixtures.ts';
+import { describeOnBothQueues, inletTest } from '../support/fixtures.ts';
+import { query } from '../support/postgres.ts';
+import type { Delivery, TestEndpoint } from '../support/receiver.ts';
 import {
   answering,
   changeEndpoint,
@@ -14,74 +13,69 @@ import {
   makeDeliveries,
   makeEndpoint,
   newSecret,
-  Receiver,
+  startReceiver,
   verify,
 } from '../support/receiver.ts';
+import { waitFor } from '../support/wait-for.ts';
+import { deleteWebhooks } from '../support/webhook-deliveries.ts';
 
-/** Retries that come at once, three of them. */
-const SOON: WebhookParts = { schedule: [20, 20, 20] };
+const OPTIONS = {
+  prepare: (databaseUrl: string) =>
+    query(databaseUrl, `ALTER TABLE inlet.objects ADD CHECK (NOT data ? 'refuse')`),
+  settings: {
+    webhookAllowHttp: true,
+    webhookAllowNetworks: ['127.0.0.0/8'],
+    publicUrl: 'https://inlet.example.com',
+  },
+  // Retries that come soon, three of them, and a look for them soon after.
+  workerParts: { webhooks: { schedule: [20, 20, 20], sweepMs: 50 } },
+};
 
-describeOnBothQueues('webhooks', ({ redisUrl }) => {
-  let database: Database;
-  let drop: () => Promise<void>;
-  let inlet: TestInlet;
-  let receivers: Receiver[];
+const test = inletTest(OPTIONS);
 
-  beforeAll(async () => {
-    const created = await createTestDatabase();
-    const databaseUrl = created.url;
-    drop = created.drop;
-    database = new Database({
-      ...{ url: databaseUrl, poolSize: 2, queryTimeoutMs: 20_000, onError: () => undefined },
-    });
-    await query(databaseUrl, `ALTER TABLE inlet.objects ADD CHECK (NOT data ? 'refuse')`);
-    const overrides = {
-      webhookAllowHttp: true,
-      webhookAllowNetworks: ['127.0.0.0/8'],
-      publicUrl: 'https://inlet.example.com',
-    };
-    const config = testConfig({ databaseUrl, redisUrl }, overrides);
-    inlet = await TestInlet.start(config, { workerParts: { webhooks: SOON } });
+/** Waits until no delivery of an endpoint is pending. */
+function done(database: Database, endpointId: string): Promise<Delivery[]> {
+  return waitFor('all deliveries to be over', async () => {
+    const rows = await deliveriesOf(database, endpointId);
+    return rows.length > 0 && rows.every(({ status }) => status !== 'pending') && rows;
   });
+}
 
-  afterAll(async () => {
-    await inlet?.close();
-    await database?.close();
-    await drop?.();
+/** Waits until an endpoint is disabled for a reason. */
+async function disabled(database: Database, endpointId: string, reason: string): Promise<void> {
+  const isDisabled = async () => (await endpointState(database, endpointId)).disabled_reason === reason;
+  await waitFor(`the endpoint to be disabled as ${reason}`, isDisabled);
+}
+
+/** Waits until an endpoint is paused. @returns until when */
+function paused(database: Database, endpointId: string): Promise<Date> {
+  return waitFor('the endpoint to be paused', async () => {
+    const { paused_until } = await endpointState(database, endpointId);
+    return paused_until ?? undefined;
   });
+}
 
-  beforeEach(() => {
-    receivers = [];
-  });
+/** All tests need an Inlet that runs, and nothing of one is to be delivered in the next. */
+function aroundEach(test: InletTest): void {
+  test.beforeEach(({ inlet: _ }) => undefined);
+  test.afterEach(({ store: { database } }) => deleteWebhooks(database));
+}
 
-  afterEach(async () => {
-    // Nothing of one test is to be delivered in the next.
-    await database.query({ text: 'DELETE FROM inlet.webhook_deliveries' });
-    await database.query({ text: 'DELETE FROM inlet.webhook_endpoints' });
-    for (const receiver of receivers) await receiver.close();
-  });
+describeOnBothQueues('webhooks', onBothQueues, OPTIONS);
 
-  async function receive(answer?: AnswerWebhook): Promise<Receiver> {
-    const receiver = await Receiver.start(answer);
-    receivers.push(receiver);
-    return receiver;
-  }
+function onBothQueues(test: InletTest): void {
+  aroundEach(test);
 
-  /** Waits until no delivery of an endpoint is pending. */
-  async function done(endpointId: string): Promise<Delivery[]> {
-    return eventually(async () => {
-      const rows = await deliveriesOf(database, endpointId);
-      return rows.length > 0 && rows.every(({ status }) => status !== 'pending') ? rows : undefined;
-    });
-  }
-
-  it('tell of each stored object, verified by what receivers verify with', async () => {
-    const receiver = await receive();
+  test('tell of each stored object, verified by what receivers verify with', async ({
+    inlet,
+    store: { database },
+  }) => {
+    const receiver = await startReceiver();
     const { id, secret } = await makeEndpoint(database, receiver.url);
     const schema = '{"price": {"content_type": "metadata"}, "big": {"content_type": "metadata"}}';
     const objects = '[{"id": "a/1", "price": 1.10, "big": 12345678901234567890}, {"id": "b ü", "other": 1}]';
     const requestId = await inlet.write('shop', `{"data": ${objects}, "schema": ${schema}}`);
-    const rows = await done(id);
+    const rows = await done(database, id);
     expect(receiver.received).toHaveLength(2);
     const { accepted_at } = await inlet.status('shop', requestId);
     for (const received of receiver.received) {
@@ -110,32 +104,18 @@ describeOnBothQueues('webhooks', ({ redisUrl }) => {
     expect(Date.parse(rows[0]?.attempts[0]?.at ?? '')).toBeGreaterThan(Date.now() - 60_000);
   });
 
-  it('tell of each object that could not be stored', async () => {
-    const receiver = await receive();
-    const { id, secret } = await makeEndpoint(database, receiver.url, { events: ['workflow.failed'] });
-    const requestId = await inlet.write('shop', '{"data": [{"id": "good"}, {"id": "bad", "refuse": 1}]}');
-    await done(id);
-    expect(receiver.received.map((received) => verify(received, secret))).toEqual([
-      {
-        type: 'workflow.failed',
-        namespace: 'shop',
-        id: 'bad',
-        request_id: requestId,
-        accepted_at: expect.any(String),
-        error: expect.stringContaining('constraint'),
-      },
-    ]);
-  });
-
-  it('come again until they are taken, with the same id and a new signature', async () => {
+  test('come again until they are taken, with the same id and a new signature', async ({
+    inlet,
+    store: { database },
+  }) => {
     let times = 0;
-    const receiver = await receive((response, received) => {
+    const receiver = await startReceiver((response, received) => {
       times += 1;
       answering(times <= 2 ? 500 : 204)(response, received);
     });
     const { id, secret } = await makeEndpoint(database, receiver.url);
     await inlet.write('again', '{"data": {"id": "a"}}');
-    const [row] = await done(id);
+    const [row] = await done(database, id);
     expect(receiver.received).toHaveLength(3);
     expect(receiver.ids.size).toBe(1);
     expect(new Set(receiver.received.map(({ body }) => body)).size).toBe(1);
@@ -149,11 +129,13 @@ describeOnBothQueues('webhooks', ({ redisUrl }) => {
     expect(await endpointState(database, id)).toMatchObject({ failing_since: null, disabled_at: null });
   });
 
-  it('are given up after the last retry, and the endpoint is known to be failing', async () => {
-    const receiver = await receive(answering(503));
+  test('are given up after the last retry, and the endpoint is known to be failing', async ({
+    store: { database },
+  }) => {
+    const receiver = await startReceiver(answering(503));
     const { id } = await makeEndpoint(database, receiver.url);
     await makeDeliveries(database, id, 1);
-    const [row] = await done(id);
+    const [row] = await done(database, id);
     expect(row).toMatchObject({ status: 'failed', tries: 4, completed_at: expect.any(Date) });
     expect(receiver.received).toHaveLength(4);
     expect(await endpointState(database, id)).toMatchObject({
@@ -162,30 +144,15 @@ describeOnBothQueues('webhooks', ({ redisUrl }) => {
     });
     receiver.answer = answering(200);
     await makeDeliveries(database, id, 1, { prefix: 'next' });
-    await done(id);
+    await done(database, id);
     expect(await endpointState(database, id)).toMatchObject({ failing_since: null });
   });
 
-  it('are signed with both secrets while an old one is valid, and not with one that is void', async () => {
-    const receiver = await receive();
-    const { id, secret } = await makeEndpoint(database, receiver.url);
-    const [old, expired] = [newSecret(), newSecret()];
-    await database.query({
-      text: `INSERT INTO inlet.webhook_secrets (endpoint_id, secret, expires_at)
-       VALUES ('${id}', '${old}', now() + interval '1 hour'), ('${id}', '${expired}', now() - interval '1 second')`,
-    });
-    await makeDeliveries(database, id, 1);
-    await done(id);
-    const [received] = receiver.received;
-    if (!received) throw new Error('nothing came');
-    expect(String(received.headers['webhook-signature']).split(' ')).toHaveLength(2);
-    verify(received, secret);
-    verify(received, old);
-    expect(() => verify(received, expired)).toThrow();
-  });
-
-  it('reach an endpoint that was made over HTTP: tested, rotated and replayed', async () => {
-    const receiver = await receive(answering(500));
+  test('reach an endpoint that was made over HTTP: tested, rotated and replayed', async ({
+    inlet,
+    store: { database },
+  }) => {
+    const receiver = await startReceiver(answering(500));
     const call = async <T>(path: string, body?: object): Promise<T> => {
       const init = { method: 'POST', ...(body ? { body: JSON.stringify(body) } : {}) };
       const response = await inlet.fetch(`/v1/webhooks/endpoints${path}`, init);
@@ -197,16 +164,15 @@ describeOnBothQueues('webhooks', ({ redisUrl }) => {
     const rotated = await call<{ secret: string }>(`/${id}/rotate-secret`);
     await inlet.write('shop', '{"data": {"id": "replayed"}}');
     await inlet.write('elsewhere', '{"data": {"id": "not for it"}}');
-    expect(await done(id)).toMatchObject([{ status: 'failed', tries: 4 }]);
+    expect(await done(database, id)).toMatchObject([{ status: 'failed', tries: 4 }]);
     receiver.answer = answering(200);
     await call(`/${id}/replay`, { since });
-    const [row] = await eventually(async () => {
-      const rows = await deliveriesOf(database, id);
-      return rows[0]?.status === 'succeeded' ? rows : undefined;
-    });
-    expect(row?.attempts.map(({ status_code }) => status_code)).toEqual([500, 500, 500, 500, 200]);
+    const row = await waitFor('the replay to succeed', async () =>
+      (await deliveriesOf(database, id)).find(({ status }) => status === 'succeeded'),
+    );
+    expect(row.attempts.map(({ status_code }) => status_code)).toEqual([500, 500, 500, 500, 200]);
     await call(`/${id}/test`);
-    await eventually(async () => (receiver.ids.size === 2 ? true : undefined));
+    await waitFor('the test event', () => receiver.ids.size === 2);
     const last = receiver.received.at(-1);
     expect(JSON.parse(last?.body ?? '')).toEqual({
       type: 'webhook.test',
@@ -219,143 +185,180 @@ describeOnBothQueues('webhooks', ({ redisUrl }) => {
     }
   });
 
-  it('of a fast receiver are not held up by one that hangs, nor more sent to that than it may get', async () => {
-    const slow = await receive(() => undefined);
-    const fast = await receive();
+  test('of a fast receiver are not held up by one that hangs, nor more sent to that than it may get', async ({
+    store: { database },
+  }) => {
+    const slow = await startReceiver(() => undefined);
+    const fast = await startReceiver();
     const hanging = await makeEndpoint(database, slow.url);
     const { id } = await makeEndpoint(database, fast.url);
     await makeDeliveries(database, hanging.id, 50);
-    await eventually(async () => (slow.received.length >= 10 ? true : undefined));
-    await makeDeliveries(database, id, 300);
-    await done(id);
-    expect(fast.ids.size).toBe(300);
+    await waitFor('as many as it may get', () => slow.received.length >= 10);
+    await makeDeliveries(database, id, 150);
+    await done(database, id);
+    expect(fast.ids.size).toBe(150);
     // Those of one endpoint at one time.
     expect(slow.received).toHaveLength(10);
   });
 
-  it('keep to the rate of the endpoint', async () => {
-    const receiver = await receive();
-    const { id } = await makeEndpoint(database, receiver.url, { rate: 20 });
-    await makeDeliveries(database, id, 60);
-    await done(id);
-    const times = receiver.received.map(({ at }) => at);
-    expect(times).toHaveLength(60);
-    // 59 of them wait for a twentieth of a second each.
-    expect((times.at(-1) ?? 0) - (times[0] ?? 0)).toBeGreaterThan(2_500);
-  });
-
-  it('stop when the receiver answers 410, and go on when the endpoint is enabled again', async () => {
-    const receiver = await receive(answering(410));
+  test('stop when the receiver answers 410, and go on when the endpoint is enabled again', async ({
+    store: { database },
+  }) => {
+    const receiver = await startReceiver(answering(410));
     const { id } = await makeEndpoint(database, receiver.url);
-    await makeDeliveries(database, id, 200);
-    await eventually(async () => {
-      const { disabled_reason } = await endpointState(database, id);
-      return disabled_reason === 'gone' ? true : undefined;
-    });
+    await makeDeliveries(database, id, 100);
+    await disabled(database, id, 'gone');
     // Those that were on their way together, and no more; their answers are known, too, when they are kept.
-    await eventually(async () => {
+    await waitFor('all answers to be kept', async () => {
       const rows = await deliveriesOf(database, id);
-      expect(rows.every(({ status }) => status === 'pending')).toBe(true);
       const attempts = rows.reduce((sum, { tries }) => sum + tries, 0);
-      return attempts === receiver.received.length ? true : undefined;
+      return rows.every(({ status }) => status === 'pending') && attempts === receiver.received.length;
     });
     expect(receiver.received.length).toBeLessThanOrEqual(20);
     receiver.answer = answering(200);
     await changeEndpoint(database, id, `disabled_at = NULL, disabled_reason = NULL, failing_since = NULL`);
-    await done(id);
-    expect(receiver.ids.size).toBe(200);
+    await done(database, id);
+    expect(receiver.ids.size).toBe(100);
   });
 
-  it('wait as long as a receiver asks for', async () => {
-    const receiver = await receive((response, received) => {
+  test('wait as long as a receiver asks for', async ({ store: { database } }) => {
+    const receiver = await startReceiver((response, received) => {
       const isFirst = receiver.received.length === 1;
-      (isFirst ? answering(429, { 'retry-after': '2' }) : answering(200))(response, received);
+      (isFirst ? answering(429, { 'retry-after': '1' }) : answering(200))(response, received);
     });
     const { id } = await makeEndpoint(database, receiver.url, { rate: 50 });
     await makeDeliveries(database, id, 20);
-    await eventually(async () => ((await endpointState(database, id)).paused_until ? true : undefined));
-    await done(id);
+    await paused(database, id);
+    await done(database, id);
     // Beside those that were on their way already.
     const first = receiver.received[0]?.at ?? 0;
-    const within = receiver.received.filter(({ at }) => at - first < 1_900);
+    const within = receiver.received.filter(({ at }) => at - first < 950);
     expect(within.length).toBeLessThanOrEqual(11);
     expect(receiver.ids.size).toBe(20);
     const rows = await deliveriesOf(database, id);
     expect(rows.map(({ tries }) => tries).sort()).toEqual([...Array(19).fill(1), 2]);
   });
 
-  it('are due again when a receiver says so, and not before', async () => {
-    const receiver = await receive(answering(503, { 'retry-after': '3600' }));
-    const { id } = await makeEndpoint(database, receiver.url);
-    await makeDeliveries(database, id, 1);
-    const row = await eventually(async () => {
-      const [found] = await deliveriesOf(database, id);
-      return found?.tries === 1 ? found : undefined;
-    });
-    expect(row).toMatchObject({ status: 'pending' });
-    expect(row.due_in).toBeGreaterThan(3_500);
-    expect(row.due_in).toBeLessThanOrEqual(3_600);
-    const { paused_until } = await eventually(async () => {
-      const found = await endpointState(database, id);
-      return found.paused_until ? found : undefined;
-    });
-    expect(Number(paused_until) - Date.now()).toBeGreaterThan(3_500_000);
-  });
-
-  it('end where the endpoint has failed for five days, and the log says so', async () => {
-    const receiver = await receive(answering(500));
-    const { id } = await makeEndpoint(database, receiver.url);
-    await changeEndpoint(database, id, `failing_since = now() - interval '5 days 1 minute'`);
-    await makeDeliveries(database, id, 1);
-    await eventually(async () => {
-      const { disabled_reason } = await endpointState(database, id);
-      return disabled_reason === 'failing' ? true : undefined;
-    });
-    expect(await deliveriesOf(database, id)).toMatchObject([{ status: 'pending', tries: 1 }]);
-    // With one success in between it would not.
-    const other = await makeEndpoint(database, receiver.url);
-    await changeEndpoint(database, other.id, `failing_since = now() - interval '5 days 1 minute'`);
-    receiver.answer = answering(200);
-    await makeDeliveries(database, other.id, 1);
-    await done(other.id);
-    expect(await endpointState(database, other.id)).toMatchObject({
-      failing_since: null,
-      disabled_at: null,
-    });
-  });
-
-  it('are not sent while the endpoint is disabled, and are sent when it no longer is', async () => {
-    const receiver = await receive();
-    const other = await receive();
+  test('are not sent while the endpoint is disabled, and are sent when it no longer is', async ({
+    store: { database },
+  }) => {
+    const receiver = await startReceiver();
+    const other = await startReceiver();
     const { id } = await makeEndpoint(database, receiver.url);
     const set = (sql: string) => changeEndpoint(database, id, sql);
     await set(`disabled_at = now(), disabled_reason = 'requested'`);
     await makeDeliveries(database, id, 5);
     const { id: enabled } = await makeEndpoint(database, other.url);
     await makeDeliveries(database, enabled, 5);
-    await done(enabled);
+    await done(database, enabled);
     expect(receiver.received).toEqual([]);
     await set('disabled_at = NULL, disabled_reason = NULL');
-    await done(id);
+    await done(database, id);
     expect(receiver.ids.size).toBe(5);
   });
+}
 
-  it('with much in them are sent as well, few at a time', async () => {
-    const receiver = await receive();
+describe('webhooks, whichever the queue is,', () => {
+  aroundEach(test);
+
+  test('tell of each object that could not be stored', async ({ inlet, store: { database } }) => {
+    const receiver = await startReceiver();
+    const { id, secret } = await makeEndpoint(database, receiver.url, { events: ['workflow.failed'] });
+    const requestId = await inlet.write('shop', '{"data": [{"id": "good"}, {"id": "bad", "refuse": 1}]}');
+    await done(database, id);
+    expect(receiver.received.map((received) => verify(received, secret))).toEqual([
+      {
+        type: 'workflow.failed',
+        namespace: 'shop',
+        id: 'bad',
+        request_id: requestId,
+        accepted_at: expect.any(String),
+        error: expect.stringContaining('constraint'),
+      },
+    ]);
+  });
+
+  test('are signed with both secrets while an old one is valid, and not with one that is void', async ({
+    store: { database },
+  }) => {
+    const receiver = await startReceiver();
+    const { id, secret } = await makeEndpoint(database, receiver.url);
+    const [old, expired] = [newSecret(), newSecret()];
+    await database.query({
+      text: `INSERT INTO inlet.webhook_secrets (endpoint_id, secret, expires_at)
+       VALUES ('${id}', '${old}', now() + interval '1 hour'), ('${id}', '${expired}', now() - interval '1 second')`,
+    });
+    await makeDeliveries(database, id, 1);
+    await done(database, id);
+    const [received] = receiver.received;
+    if (!received) throw new Error('nothing came');
+    expect(String(received.headers['webhook-signature']).split(' ')).toHaveLength(2);
+    verify(received, secret);
+    verify(received, old);
+    expect(() => verify(received, expired)).toThrow();
+  });
+
+  test('keep to the rate of the endpoint', async ({ store: { database } }) => {
+    const receiver = await startReceiver();
+    const { id } = await makeEndpoint(database, receiver.url, { rate: 40 });
+    await makeDeliveries(database, id, 60);
+    await done(database, id);
+    const times = receiver.received.map(({ at }) => at);
+    expect(times).toHaveLength(60);
+    // 59 of them wait for a fortieth of a second each.
+    expect((times.at(-1) ?? 0) - (times[0] ?? 0)).toBeGreaterThan(1_250);
+  });
+
+  test('are due again when a receiver says so, and not before', async ({ store: { database } }) => {
+    const receiver = await startReceiver(answering(503, { 'retry-after': '3600' }));
+    const { id } = await makeEndpoint(database, receiver.url);
+    await makeDeliveries(database, id, 1);
+    const row = await waitFor('the first attempt', async () =>
+      (await deliveriesOf(database, id)).find(({ tries }) => tries === 1),
+    );
+    expect(row).toMatchObject({ status: 'pending' });
+    expect(row.due_in).toBeGreaterThan(3_500);
+    expect(row.due_in).toBeLessThanOrEqual(3_600);
+    expect(Number(await paused(database, id)) - Date.now()).toBeGreaterThan(3_500_000);
+  });
+
+  test('end where the endpoint has failed for five days, and the log says so', async ({
+    store: { database },
+  }) => {
+    const receiver = await startReceiver(answering(500));
+    const { id } = await makeEndpoint(database, receiver.url);
+    await changeEndpoint(database, id, `failing_since = now() - interval '5 days 1 minute'`);
+    await makeDeliveries(database, id, 1);
+    await disabled(database, id, 'failing');
+    expect(await deliveriesOf(database, id)).toMatchObject([{ status: 'pending', tries: 1 }]);
+    // With one success in between it would not.
+    const other = await makeEndpoint(database, receiver.url);
+    await changeEndpoint(database, other.id, `failing_since = now() - interval '5 days 1 minute'`);
+    receiver.answer = answering(200);
+    await makeDeliveries(database, other.id, 1);
+    await done(database, other.id);
+    expect(await endpointState(database, other.id)).toMatchObject({
+      failing_since: null,
+      disabled_at: null,
+    });
+  });
+
+  test('with much in them are sent as well, few at a time', async ({ store: { database } }) => {
+    const receiver = await startReceiver();
     const { id } = await makeEndpoint(database, receiver.url);
     await makeDeliveries(database, id, 3, {
       prefix: 'large',
       metadata: `{"text": "${'x'.repeat(2_000_000)}"}`,
     });
-    await makeDeliveries(database, id, 100, {
+    await makeDeliveries(database, id, 40, {
       prefix: 'medium',
       metadata: `{"text": "${'y'.repeat(20_000)}"}`,
     });
-    await done(id);
-    expect(receiver.ids.size).toBe(103);
-    expect(receiver.received).toHaveLength(103);
+    await done(database, id);
+    expect(receiver.ids.size).toBe(43);
+    expect(receiver.received).toHaveLength(43);
     const sizes = receiver.received.map(({ body }) => body.length);
     expect(sizes.filter((size) => size > 2_000_000)).toHaveLength(3);
-    expect(sizes.filter((size) => size > 20_000)).toHaveLength(103);
+    expect(sizes.filter((size) => size > 20_000)).toHaveLength(43);
   });
 });

@@ -1,13 +1,12 @@
 /** Endpoints of webhooks over HTTP: made, seen, changed and deleted, by keys that may see different namespaces. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { Database } from '../../src/store/database.ts';
+import { describe, expect } from 'vitest';
 import { MAX_ENDPOINTS } from '../../src/webhooks/management.ts';
+import { inletTest } from '../support/fixtures.ts';
 import type { ProblemAnswer, TestInlet } from '../support/inlet.ts';
-import { eventually } from '../support/inlet.ts';
 import type { MadeKey } from '../support/keys.ts';
-import { bearer, makeKey } from '../support/keys.ts';
-import type { WebhookApi } from '../support/webhook-deliveries.ts';
-import { answer, insertDeliveries, startWebhookApi } from '../support/webhook-deliveries.ts';
+import { bearer } from '../support/keys.ts';
+import { changeEndpoint, makeDeliveries } from '../support/receiver.ts';
+import { answer, deleteWebhooks, insertDeliveries, makeKnownKey } from '../support/webhook-deliveries.ts';
 
 const PATH = '/v1/webhooks/endpoints';
 const URL = 'https://receiver.example/hooks';
@@ -24,57 +23,54 @@ interface Secrets {
   readonly secrets: readonly { readonly secret: string; readonly expires_at: string | null }[];
 }
 
-let api: WebhookApi;
-let database: Database;
-let inlet: TestInlet;
-/** Keys of the namespaces a and b, of a alone, of c, and one that may only read a. */
-let keys: Readonly<Record<'ab' | 'a' | 'c' | 'reader', MadeKey>>;
+type EndpointPage = { readonly data: Endpoint[]; readonly next_cursor: string | null };
 
-beforeAll(async () => {
-  api = await startWebhookApi();
-  ({ inlet, database } = api);
-  const [ab, a, c, reader] = await Promise.all([
-    makeKey(api.databaseUrl, '--namespaces', 'a,b', '--scopes', 'read,admin'),
-    makeKey(api.databaseUrl, '--namespaces', 'a', '--scopes', 'read,admin'),
-    makeKey(api.databaseUrl, '--namespaces', 'c', '--scopes', 'read,admin'),
-    makeKey(api.databaseUrl, '--namespaces', 'a', '--scopes', 'read'),
-  ]);
-  keys = { ab, a, c, reader };
-  for (const key of Object.values(keys))
-    await eventually(async () => (await call('GET', PATH, { key })).status === 200 || undefined);
-});
+/** Calls of the API, with the first key unless another one is given. */
+function apiOf(inlet: TestInlet) {
+  const call = (
+    method: string,
+    path: string,
+    { body, key }: { body?: unknown; key?: MadeKey } = {},
+  ): Promise<Response> =>
+    inlet.fetch(path, {
+      method,
+      ...(key ? { headers: bearer(key) } : {}),
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+  return {
+    call,
+    create: async (members: object = {}, key?: MadeKey): Promise<Endpoint> => {
+      const made = await call('POST', PATH, { body: { url: URL, ...members }, ...(key ? { key } : {}) });
+      return answer<Endpoint>(made, 201);
+    },
+    list: async (key?: MadeKey, query = ''): Promise<EndpointPage> =>
+      answer(await call('GET', PATH + query, key ? { key } : {})),
+    secretsOf: async (id: string) => answer<Secrets>(await call('GET', `${PATH}/${id}/secret`)),
+    rotate: async (id: string) => answer<Secrets>(await call('POST', `${PATH}/${id}/rotate-secret`)),
+  };
+}
 
-beforeEach(async () => {
-  await api.empty();
-});
-
-afterAll(async () => {
-  await api?.close();
-});
-
-function call(
-  method: string,
-  path: string,
-  { body, key }: { body?: unknown; key?: MadeKey } = {},
-): Promise<Response> {
-  return inlet.fetch(path, {
-    method,
-    ...(key ? { headers: bearer(key) } : {}),
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+const test = inletTest({ workers: 0 })
+  .extend('api', { scope: 'file' }, ({ inlet }) => apiOf(inlet))
+  // Of the namespaces a and b, of a alone, of c, and one that may only read a.
+  .extend('keys', { scope: 'file' }, async ({ databaseUrl, inlet }) => {
+    const make = (namespaces: string, scopes: string) =>
+      makeKnownKey(databaseUrl, inlet, '--namespaces', namespaces, '--scopes', scopes);
+    const [ab, a, c, reader] = await Promise.all([
+      make('a,b', 'read,admin'),
+      make('a', 'read,admin'),
+      make('c', 'read,admin'),
+      make('a', 'read'),
+    ]);
+    return { ab, a, c, reader };
   });
-}
 
-async function create(members: object = {}, key?: MadeKey): Promise<Endpoint> {
-  const response = await call('POST', PATH, { body: { url: URL, ...members }, ...(key ? { key } : {}) });
-  return answer<Endpoint>(response, 201);
-}
-
-async function list(key?: MadeKey, query = ''): Promise<{ data: Endpoint[]; next_cursor: string | null }> {
-  return answer(await call('GET', PATH + query, key ? { key } : {}));
-}
+test.beforeEach(({ store: { database } }) => deleteWebhooks(database));
 
 describe('an endpoint', () => {
-  it('is made with its secret, which is never shown by what only reads', async () => {
+  test('is made with its secret, which is never shown by what only reads', async ({
+    api: { call, list },
+  }) => {
     const response = await call('POST', PATH, {
       body: { url: URL, description: 'first ✓', events: ['workflow.failed'], rate: 7 },
     });
@@ -101,7 +97,7 @@ describe('an endpoint', () => {
     expect(await list()).toEqual({ data: [endpoint], next_cursor: null });
   });
 
-  it('may be made disabled', async () => {
+  test('may be made disabled', async ({ api: { create } }) => {
     expect(await create({ disabled: true })).toMatchObject({
       disabled: true,
       disabled_reason: 'requested',
@@ -109,7 +105,7 @@ describe('an endpoint', () => {
     });
   });
 
-  it('that breaks a rule is refused with the place, and is not made', async () => {
+  test('that breaks a rule is refused with the place, and is not made', async ({ api: { call, list } }) => {
     const refused = await call('POST', PATH, { body: { url: 'http://10.0.0.1/', rate: 1, Rate: 2 } });
     const { errors } = await answer<ProblemAnswer>(refused, 400);
     expect(errors).toEqual([{ path: '/Rate', message: 'is not known here' }]);
@@ -120,7 +116,7 @@ describe('an endpoint', () => {
     expect((await list()).data).toEqual([]);
   });
 
-  it('changes by what is named alone', async () => {
+  test('changes by what is named alone', async ({ api: { call, create } }) => {
     const { id, secret: _, ...before } = await create({ description: 'x', namespaces: ['a'], rate: 5 });
     const patch = async (body: unknown) => answer<Endpoint>(await call('PATCH', `${PATH}/${id}`, { body }));
     expect(await patch({})).toEqual({ id, ...before, updated_at: expect.any(String) });
@@ -132,13 +128,12 @@ describe('an endpoint', () => {
     expect(await answer(await call('GET', `${PATH}/${id}`))).toMatchObject({ url: 'https://other.example/' });
   });
 
-  it('that is enabled forgets why it was disabled, its failures, and the pause that its receiver wanted', async () => {
+  test('that is enabled forgets why it was disabled, its failures, and the pause that its receiver wanted', async ({
+    api: { call, create },
+    store: { database },
+  }) => {
     const { id } = await create();
-    const set = (text: string) =>
-      database.query({
-        text: `UPDATE inlet.webhook_endpoints SET ${text} WHERE endpoint_id = $1`,
-        values: [id],
-      });
+    const set = (sql: string) => changeEndpoint(database, id, sql);
     const patch = async (body: unknown) => answer<Endpoint>(await call('PATCH', `${PATH}/${id}`, { body }));
     await set(
       "disabled_at = now(), disabled_reason = 'failing', failing_since = now(), paused_until = now() + interval '1 hour'",
@@ -150,13 +145,8 @@ describe('an endpoint', () => {
       paused_until: expect.any(String),
     });
     expect(await patch({ disabled: true })).toMatchObject({ disabled_reason: 'failing' });
-    const healthy = {
-      disabled: false,
-      disabled_reason: null,
-      disabled_at: null,
-      failing_since: null,
-      paused_until: null,
-    };
+    const reasons = { disabled_reason: null, disabled_at: null, failing_since: null, paused_until: null };
+    const healthy = { disabled: false, ...reasons };
     expect(await patch({ disabled: false })).toMatchObject(healthy);
     expect(await patch({ disabled: true })).toMatchObject({ disabled: true, disabled_reason: 'requested' });
     await patch({ disabled: false });
@@ -165,10 +155,13 @@ describe('an endpoint', () => {
     expect(await patch({ url: 'https://other.example/' })).toMatchObject(healthy);
   });
 
-  it('is deleted with its secrets and what is pending; what was delivered stays for a while', async () => {
+  test('is deleted with its secrets and what is pending; what was delivered stays for a while', async ({
+    api: { call, create },
+    store: { database },
+  }) => {
     const [gone, other] = [await create(), await create()];
-    const pending = Array.from({ length: 10_001 }, (_, n) => ({ webhookId: `msg_${n}` }));
-    await insertDeliveries(database, gone.id, [...pending, { webhookId: 'msg_done', status: 'succeeded' }]);
+    await makeDeliveries(database, gone.id, 5_001);
+    await insertDeliveries(database, gone.id, [{ webhookId: 'msg_done', status: 'succeeded' }]);
     await insertDeliveries(database, other.id, [{ webhookId: 'msg_0' }]);
     expect((await call('DELETE', `${PATH}/${gone.id}`)).status).toBe(204);
     const counts = await database.query({
@@ -197,7 +190,7 @@ describe('an endpoint', () => {
     expect(page.data).toHaveLength(1);
   });
 
-  it('has an id that is no id: 404, whatever it holds', async () => {
+  test('has an id that is no id: 404, whatever it holds', async ({ api: { call } }) => {
     for (const id of ['x', 'ep_4eC39HqLyjWDarjt', '%00', 'ep_4eC39HqLyjWDarj%00', '%F0%9F%98%80']) {
       await answer(await call('GET', `${PATH}/${id}`), 404);
       await answer(await call('POST', `${PATH}/${id}/test`), 404);
@@ -205,7 +198,10 @@ describe('an endpoint', () => {
   });
 });
 
-it(`there are at most ${MAX_ENDPOINTS}, however many are made at the same time`, async () => {
+test(`there are at most ${MAX_ENDPOINTS}, however many are made at the same time`, async ({
+  api: { call },
+  store: { database },
+}) => {
   await database.query({
     text: `INSERT INTO inlet.webhook_endpoints (endpoint_id, url, events)
            SELECT 'ep_' || lpad(n::text, 16, '0'), 'https://x.example', '{workflow.failed}'
@@ -223,7 +219,7 @@ it(`there are at most ${MAX_ENDPOINTS}, however many are made at the same time`,
   expect(secrets).toHaveLength(2);
 });
 
-it('lists are pages, the newest first', async () => {
+test('lists are pages, the newest first', async ({ api: { call, create, list }, store: { database } }) => {
   const made: string[] = [];
   for (let n = 0; n < 5; n += 1) made.unshift((await create()).id);
   // The same moment: their order is that of their ids.
@@ -237,7 +233,7 @@ it('lists are pages, the newest first', async () => {
   const sizes: number[] = [];
   while (cursor !== null) {
     const query: string = `?limit=2${cursor === '' ? '' : `&cursor=${cursor}`}`;
-    const page: Awaited<ReturnType<typeof list>> = await list(undefined, query);
+    const page: EndpointPage = await list(undefined, query);
     walked.push(...page.data.map(({ id }) => id));
     sizes.push(page.data.length);
     cursor = page.next_cursor;
@@ -249,7 +245,10 @@ it('lists are pages, the newest first', async () => {
 });
 
 describe('a key', () => {
-  it('makes endpoints for the namespaces that it may see, by itself for all of them', async () => {
+  test('makes endpoints for the namespaces that it may see, by itself for all of them', async ({
+    api: { call, create, list },
+    keys,
+  }) => {
     expect((await create({}, keys.ab)).namespaces).toEqual(['a', 'b']);
     expect((await create({ namespaces: null }, keys.ab)).namespaces).toEqual(['a', 'b']);
     expect((await create({ namespaces: ['b'] }, keys.ab)).namespaces).toEqual(['b']);
@@ -260,7 +259,10 @@ describe('a key', () => {
     expect((await list()).data).toHaveLength(5);
   });
 
-  it('sees an endpoint if it may see all of its namespaces; another one is not there for it', async () => {
+  test('sees an endpoint if it may see all of its namespaces; another one is not there for it', async ({
+    api: { call, create, list },
+    keys,
+  }) => {
     const all = await create();
     const both = await create({}, keys.ab);
     const one = await create({}, keys.a);
@@ -301,7 +303,7 @@ describe('a key', () => {
     }
   });
 
-  it('changes the namespaces of an endpoint by the same rules', async () => {
+  test('changes the namespaces of an endpoint by the same rules', async ({ api: { call, create }, keys }) => {
     const { id } = await create({}, keys.a);
     const patch = (key: MadeKey, namespaces: unknown) =>
       call('PATCH', `${PATH}/${id}`, { key, body: { namespaces } });
@@ -313,7 +315,7 @@ describe('a key', () => {
     expect(await answer(await patch(keys.a, ['a']))).toMatchObject({ namespaces: ['a'] });
   });
 
-  it('needs the scope admin for all but looking', async () => {
+  test('needs the scope admin for all but looking', async ({ api: { call, create }, keys }) => {
     const { id } = await create({}, keys.a);
     for (const [method, path, body] of [
       ['POST', PATH, { url: URL }],
@@ -333,10 +335,9 @@ describe('a key', () => {
 });
 
 describe('secrets', () => {
-  const secretsOf = async (id: string) => answer<Secrets>(await call('GET', `${PATH}/${id}/secret`));
-  const rotate = async (id: string) => answer<Secrets>(await call('POST', `${PATH}/${id}/rotate-secret`));
-
-  it('are shown to admins: the current one, and those that still sign', async () => {
+  test('are shown to admins: the current one, and those that still sign', async ({
+    api: { call, create },
+  }) => {
     const { id, secret } = await create();
     const response = await call('GET', `${PATH}/${id}/secret`);
     expect(response.headers.get('cache-control')).toBe('no-store');
@@ -347,7 +348,9 @@ describe('secrets', () => {
     });
   });
 
-  it('that are rotated out sign for 24 hours, however many there are', async () => {
+  test('that are rotated out sign for 24 hours, however many there are', async ({
+    api: { create, secretsOf, rotate },
+  }) => {
     const { id, secret: first } = await create();
     const before = Date.now();
     const { secret: second, secrets } = await rotate(id);
@@ -363,7 +366,10 @@ describe('secrets', () => {
     expect(after.secrets[2]?.expires_at).toBe(secrets[1]?.expires_at);
   });
 
-  it('whose time is over are shown no more, and are gone after the next rotation', async () => {
+  test('whose time is over are shown no more, and are gone after the next rotation', async ({
+    api: { create, secretsOf, rotate },
+    store: { database },
+  }) => {
     const { id, secret: first } = await create();
     const { secret: second } = await rotate(id);
     await database.query({
@@ -376,7 +382,9 @@ describe('secrets', () => {
     expect(kept.map(({ secret }) => secret as string).sort()).toEqual([second, third].sort());
   });
 
-  it('are rotated by several at the same time without one being lost', async () => {
+  test('are rotated by several at the same time without one being lost', async ({
+    api: { create, secretsOf, rotate },
+  }) => {
     const { id, secret } = await create();
     const rotated = await Promise.all(Array.from({ length: 6 }, () => rotate(id)));
     const now = await secretsOf(id);

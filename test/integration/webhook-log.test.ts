@@ -1,20 +1,29 @@
 /** What the log tells of webhooks: enough to find a delivery, and nothing that is a secret. */
 import { pino } from 'pino';
-import { expect, it } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
 import { startWorker } from '../../src/roles/worker.ts';
-import { eventually, testConfig } from '../support/inlet.ts';
-import { answering, changeEndpoint, makeDeliveries, makeEndpoint, Receiver } from '../support/receiver.ts';
-import { openTestStore } from '../support/store.ts';
+import { inletTest } from '../support/fixtures.ts';
+import {
+  answering,
+  changeEndpoint,
+  makeDeliveries,
+  makeEndpoint,
+  startReceiver,
+} from '../support/receiver.ts';
+import { waitFor } from '../support/wait-for.ts';
 
-it('the log tells of attempts and of endpoints that are disabled, without URLs, secrets, objects and answers', async () => {
-  const store = await openTestStore();
-  const { database } = store;
+const test = inletTest({ settings: { webhookAllowHttp: true, webhookAllowNetworks: ['127.0.0.0/8'] } });
+
+test('the log tells of attempts and of endpoints that are disabled, without URLs, secrets, objects and answers', async ({
+  config,
+  store: { database },
+}) => {
   const text: string[] = [];
   const log = pino({ level: 'debug', base: null }, { write: (line) => text.push(line) });
-  const overrides = { webhookAllowHttp: true, webhookAllowNetworks: ['127.0.0.0/8'] };
-  const config = testConfig({ databaseUrl: store.url }, overrides);
-  const worker = await startWorker(config, log, undefined, undefined, { webhooks: { schedule: [10] } });
-  const receiver = await Receiver.start((response, received) => {
+  const parts = { webhooks: { schedule: [10], sweepMs: 50 } };
+  const worker = await startWorker(config, log, undefined, undefined, parts);
+  onTestFinished(() => worker.close());
+  const receiver = await startReceiver((response, received) => {
     const isGone = received.id.startsWith('gone');
     const isFine = received.id.startsWith('fine');
     answering(isGone ? 410 : isFine ? 200 : 500, { location: 'http://secret-location/' })(response, received);
@@ -30,7 +39,7 @@ it('the log tells of attempts and of endpoints that are disabled, without URLs, 
   await makeDeliveries(database, old.id, 1, { prefix: 'old' });
   const lines = () => text.map((line) => JSON.parse(line) as Record<string, unknown>);
   const find = (msg: RegExp, endpoint: string) =>
-    eventually(async () =>
+    waitFor(`a line with ${msg} of ${endpoint}`, () =>
       lines().find((line) => msg.test(String(line['msg'])) && line['endpoint'] === endpoint),
     );
 
@@ -48,8 +57,6 @@ it('the log tells of attempts and of endpoints that are disabled, without URLs, 
   await makeDeliveries(database, failing.id, 1, { prefix: 'fine' });
   expect(await find(/^delivered/, failing.id)).toMatchObject({ ...about, level: 20, status: 200 });
   await worker.close();
-  await receiver.close();
-  await store.close();
   const whole = text.join('');
   for (const { secret } of [failing, gone]) expect(whole).not.toContain(secret.slice(6));
   expect(whole).not.toMatch(/query-secret|secret-|10\.0\.0\.1|object-1|answer 500|whsec_/);

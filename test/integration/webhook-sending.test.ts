@@ -3,35 +3,18 @@ import type { LookupAddress } from 'node:dns';
 import { once } from 'node:events';
 import type { Server } from 'node:net';
 import { createServer } from 'node:net';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { freePort } from '../../src/store/embedded/postmaster.ts';
 import { createAddressCheck } from '../../src/webhooks/addresses.ts';
 import { createResolver } from '../../src/webhooks/resolve.ts';
 import type { SenderOptions } from '../../src/webhooks/send.ts';
 import { createSender } from '../../src/webhooks/send.ts';
 import { makeCertificate } from '../support/certificate.ts';
-import { eventually } from '../support/inlet.ts';
-import type { AnswerWebhook } from '../support/receiver.ts';
-import { answering, Receiver } from '../support/receiver.ts';
+import { answering, Receiver, startReceiver } from '../support/receiver.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 const LOOPBACK: LookupAddress = { address: '127.0.0.1', family: 4 };
 const PUBLIC: LookupAddress = { address: '192.0.2.1', family: 4 };
-
-let closers: (() => Promise<unknown>)[];
-
-beforeEach(() => {
-  closers = [];
-});
-
-afterEach(async () => {
-  for (const close of closers.reverse()) await close();
-});
-
-async function receive(answer?: AnswerWebhook, tls?: ReturnType<typeof makeCertificate>): Promise<Receiver> {
-  const receiver = await Receiver.start(answer, tls);
-  closers.push(() => receiver.close());
-  return receiver;
-}
 
 /** A sender that may send to this machine, and can be set up otherwise. */
 function sender(overrides: Partial<SenderOptions> = {}) {
@@ -42,7 +25,7 @@ function sender(overrides: Partial<SenderOptions> = {}) {
     userAgent: 'Inlet/test',
     ...overrides,
   });
-  closers.push(() => made.close());
+  onTestFinished(() => made.close());
   const breakOff = new AbortController();
   return {
     breakOff,
@@ -56,13 +39,13 @@ async function listen(onConnection: Parameters<typeof createServer>[1]): Promise
   const server = createServer(onConnection);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  closers.push(async () => server.close());
+  onTestFinished(() => void server.close());
   return Object.assign(server, { url: `http://127.0.0.1:${(server.address() as { port: number }).port}/` });
 }
 
 describe('an answer', () => {
   it.each([200, 201, 204, 299])('with the status %i is a success', async (status) => {
-    const receiver = await receive(answering(status));
+    const receiver = await startReceiver(answering(status));
     expect(await sender().send(receiver.url)).toMatchObject({
       ...{ outcome: 'succeeded', statusCode: status, error: null },
       // There is none with a 204.
@@ -78,7 +61,7 @@ describe('an answer', () => {
     [500, 'rejected'],
     [503, 'rejected'],
   ])('with the status %i is a failure: %s', async (status, outcome) => {
-    const receiver = await receive(answering(status));
+    const receiver = await startReceiver(answering(status));
     expect(await sender().send(receiver.url)).toMatchObject({
       ...{ outcome, statusCode: status, response: `answer ${status}` },
       error: `the receiver has answered ${status}`,
@@ -86,8 +69,8 @@ describe('an answer', () => {
   });
 
   it.each([301, 302, 303, 307, 308])('with the status %i leads nowhere', async (status) => {
-    const target = await receive();
-    const receiver = await receive(answering(status, { location: `${target.url}&secret=1` }));
+    const target = await startReceiver();
+    const receiver = await startReceiver(answering(status, { location: `${target.url}&secret=1` }));
     const attempt = await sender().send(receiver.url);
     expect(attempt).toMatchObject({ outcome: 'redirected', statusCode: status });
     expect(attempt?.error).toContain('redirect');
@@ -97,7 +80,7 @@ describe('an answer', () => {
 
   it('of 10 MB is read no further than needed, and its beginning kept', async () => {
     let written = 0;
-    const receiver = await receive((response) => {
+    const receiver = await startReceiver((response) => {
       response.writeHead(200);
       const chunk = Buffer.alloc(65_536, 'é');
       const write = (): void => {
@@ -118,7 +101,7 @@ describe('an answer', () => {
   });
 
   it('is kept as text that Postgres can hold, and no character cut in two', async () => {
-    const receiver = await receive((response) => {
+    const receiver = await startReceiver((response) => {
       response.end(Buffer.concat([Buffer.from('a\0b'), Buffer.from([0xff]), Buffer.from('€'.repeat(1_000))]));
     });
     const attempt = await sender().send(receiver.url);
@@ -126,7 +109,7 @@ describe('an answer', () => {
   });
 
   it('that never ends has succeeded all the same, when its time is over', async () => {
-    const receiver = await receive((response) => {
+    const receiver = await startReceiver((response) => {
       response.writeHead(200).write('so far');
     });
     expect(await sender({ timeoutMs: 500 }).send(receiver.url)).toMatchObject({
@@ -135,7 +118,7 @@ describe('an answer', () => {
   });
 
   it('with headers that are too large is none', async () => {
-    const receiver = await receive(answering(200, { 'x-large': 'x'.repeat(40_000) }));
+    const receiver = await startReceiver(answering(200, { 'x-large': 'x'.repeat(40_000) }));
     expect(await sender().send(receiver.url)).toMatchObject({
       ...{ outcome: 'unreachable', statusCode: null, error: "the answer's headers are too large" },
     });
@@ -144,7 +127,7 @@ describe('an answer', () => {
 
 describe('no answer', () => {
   it('in time is a timeout', async () => {
-    const receiver = await receive(() => undefined);
+    const receiver = await startReceiver(() => undefined);
     const started = performance.now();
     expect(await sender({ timeoutMs: 500 }).send(receiver.url)).toMatchObject({
       ...{ outcome: 'timeout', statusCode: null, response: '', error: 'no answer within 0.5 s' },
@@ -178,10 +161,10 @@ describe('no answer', () => {
   });
 
   it('is nothing at all where the attempt was broken off', async () => {
-    const receiver = await receive(() => undefined);
+    const receiver = await startReceiver(() => undefined);
     const { send, breakOff } = sender();
     const attempt = send(receiver.url);
-    await eventually(async () => (receiver.received.length === 1 ? true : undefined));
+    await waitFor('the webhook', () => receiver.received.length === 1);
     breakOff.abort();
     expect(await attempt).toBeUndefined();
     expect(await send(receiver.url)).toBeUndefined();
@@ -193,14 +176,14 @@ describe('https', () => {
   const resolve = async () => [LOOPBACK];
 
   it('is spoken with a receiver whose certificate is good for its name', async () => {
-    const receiver = await receive(undefined, certificate);
+    const receiver = await startReceiver(undefined, certificate);
     const { send } = sender({ allowHttp: false, ca: certificate.cert, resolve });
     expect(await send(receiver.urlFor('hooks.example'))).toMatchObject({ outcome: 'succeeded' });
     expect(await send(receiver.url)).toMatchObject({ outcome: 'succeeded' });
   });
 
   it('is not spoken with one whose certificate is for another name, or is not trusted', async () => {
-    const receiver = await receive(undefined, certificate);
+    const receiver = await startReceiver(undefined, certificate);
     const other = await sender({ ca: certificate.cert, resolve }).send(receiver.urlFor('other.example'));
     expect(other).toMatchObject({ outcome: 'unreachable', error: 'the certificate is for another name' });
     const unknown = await sender({ resolve }).send(receiver.urlFor('hooks.example'));
@@ -210,7 +193,7 @@ describe('https', () => {
   });
 
   it('is a must unless http: is allowed', async () => {
-    const receiver = await receive();
+    const receiver = await startReceiver();
     expect(await sender({ allowHttp: false }).send(receiver.url)).toMatchObject({
       ...{ outcome: 'address_refused', error: 'the URL is not https:' },
     });
@@ -220,17 +203,20 @@ describe('https', () => {
 
 describe('an address that webhooks may not be sent to', () => {
   const isAllowed = createAddressCheck(undefined);
-  let receiver: Receiver;
+  const test = it.extend(
+    'receiver', // biome-ignore lint/correctness/noEmptyPattern: vitest wants to be told that it needs nothing
+    async ({}, { onCleanup }) => {
+      const receiver = await Receiver.start();
+      onCleanup(() => receiver.close());
+      return receiver;
+    },
+  );
 
-  beforeEach(async () => {
-    receiver = await receive();
-  });
-
-  afterEach(() => {
+  test.afterEach(({ receiver }) => {
     expect(receiver.connections).toBe(0);
   });
 
-  it.each([
+  test.for([
     '127.0.0.1',
     '0x7f.1',
     '2130706433',
@@ -239,19 +225,22 @@ describe('an address that webhooks may not be sent to', () => {
     '[::1]',
     '[::ffff:127.0.0.1]',
     '[::ffff:7f00:1]',
-  ])('is not connected to where the URL has it: %s', async (host) => {
+  ])('is not connected to where the URL has it: %s', async (host, { receiver }) => {
     const attempt = await sender({ isAllowed }).send(receiver.urlFor(host));
     expect(attempt).toMatchObject({ outcome: 'address_refused', statusCode: null });
     expect(attempt?.error).not.toMatch(/127|::/);
   });
 
-  it.each(['localhost', 'LOCALHOST'])('is not connected to under the name %s', async (host) => {
-    expect(await sender({ isAllowed }).send(receiver.urlFor(host))).toMatchObject({
-      outcome: 'address_refused',
-    });
-  });
+  test.for(['localhost', 'LOCALHOST'])(
+    'is not connected to under the name %s',
+    async (host, { receiver }) => {
+      expect(await sender({ isAllowed }).send(receiver.urlFor(host))).toMatchObject({
+        outcome: 'address_refused',
+      });
+    },
+  );
 
-  it('is not connected to under a name that has it among others', async () => {
+  test('is not connected to under a name that has it among others', async ({ receiver }) => {
     const resolve = async () => [LOOPBACK, { address: '::1', family: 6 }];
     expect(await sender({ isAllowed, resolve }).send(receiver.urlFor('both.example'))).toMatchObject({
       outcome: 'address_refused',
@@ -266,7 +255,9 @@ describe('an address that webhooks may not be sent to', () => {
     expect(['timeout', 'unreachable']).toContain(attempt?.outcome);
   });
 
-  it('is not connected to under a name that is rebound: what was checked is what is connected to', async () => {
+  test('is not connected to under a name that is rebound: what was checked is what is connected to', async ({
+    receiver,
+  }) => {
     // As a name server of an attacker answers: first an address that is allowed, from then on this machine's.
     let asked = 0;
     const resolve = async () => {
@@ -285,15 +276,15 @@ describe('an address that webhooks may not be sent to', () => {
     expect(asked).toBe(2);
   });
 
-  it('is not connected to where it comes behind a redirect', async () => {
-    const first = await receive(answering(307, { location: receiver.url }));
+  test('is not connected to where it comes behind a redirect', async ({ receiver }) => {
+    const first = await startReceiver(answering(307, { location: receiver.url }));
     const { send } = sender({ isAllowed: createAddressCheck(['127.0.0.0/8']) });
     expect(await send(first.url)).toMatchObject({ outcome: 'redirected' });
   });
 });
 
 it('a connection that leads elsewhere than it was checked for is given up', async () => {
-  const receiver = await receive();
+  const receiver = await startReceiver();
   // Allowed when asked for the name, and no longer when the connection is there.
   let checks = 0;
   const isAllowed = (): boolean => {
@@ -306,12 +297,12 @@ it('a connection that leads elsewhere than it was checked for is given up', asyn
 });
 
 it('no proxy is taken from the environment', async () => {
-  const proxy = await receive();
-  const receiver = await receive();
+  const proxy = await startReceiver();
+  const receiver = await startReceiver();
   const variables = ['HTTP_PROXY', 'http_proxy', 'HTTPS_PROXY', 'https_proxy', 'ALL_PROXY'];
   const before = variables.map((name) => process.env[name]);
   for (const name of variables) process.env[name] = proxy.url;
-  closers.push(async () => {
+  onTestFinished(() => {
     variables.forEach((name, i) => {
       if (before[i] === undefined) delete process.env[name];
       else process.env[name] = before[i];

@@ -7,6 +7,7 @@ import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { Webhook } from 'standardwebhooks';
 import { Webhook as SvixWebhook } from 'svix';
+import { onTestFinished } from 'vitest';
 import type { Database } from '../../src/store/database.ts';
 import type { TestCertificate } from './certificate.ts';
 import { insertEndpointRow } from './webhooks.ts';
@@ -97,6 +98,13 @@ export class Receiver {
     this.received.push(received);
     this.answer(response, received);
   }
+}
+
+/** A receiver for one test. */
+export async function startReceiver(...given: Parameters<typeof Receiver.start>): Promise<Receiver> {
+  const receiver = await Receiver.start(...given);
+  onTestFinished(() => receiver.close());
+  return receiver;
 }
 
 export interface TestEndpoint {

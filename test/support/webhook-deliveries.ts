@@ -1,97 +1,51 @@
 /** An API whose endpoints nobody sends anything to, and deliveries straight in the table, as workers leave them. */
-import { afterAll, beforeAll, beforeEach, inject } from 'vitest';
 import type { Database } from '../../src/store/database.ts';
-import { eventually, TestInlet, testConfig } from './inlet.ts';
+import { inletTest } from './fixtures.ts';
+import type { TestInlet } from './inlet.ts';
 import type { MadeKey } from './keys.ts';
 import { bearer, makeKey } from './keys.ts';
-import { openTestStore } from './store.ts';
+import { waitFor } from './wait-for.ts';
 import { insertEndpointRow } from './webhooks.ts';
 
 /** Where deliveries are listed. */
 export const DELIVERIES = '/v1/webhooks/deliveries';
 
-/** The endpoints of {@link useDeliveriesApi}: for the namespace mine, for mine and also, and for all namespaces. */
+/** The endpoints of {@link deliveriesTest}: for the namespace mine, for mine and also, and for all namespaces. */
 export const FIRST = 'ep_0000000000000001';
 export const SECOND = 'ep_0000000000000002';
 export const OTHER = 'ep_000000000000000x';
 
-export interface WebhookApi {
-  readonly inlet: TestInlet;
-  /** What its database is reached by. */
-  readonly databaseUrl: string;
-  readonly database: Database;
-  /** Deletes all endpoints, secrets and deliveries. */
-  empty(): Promise<void>;
-  close(): Promise<void>;
-}
-
-/** Starts an API on a database of its own, without a worker. */
-export async function startWebhookApi(): Promise<WebhookApi> {
-  const { url, database, close } = await openTestStore();
-  const config = testConfig({ databaseUrl: url, redisUrl: inject('redisUrl') ?? undefined });
-  const inlet = await TestInlet.start(config, { workers: 0 });
-  return {
-    inlet,
-    databaseUrl: url,
-    database,
-    async empty() {
-      for (const table of ['endpoints', 'secrets', 'deliveries'])
-        await database.query({ text: `DELETE FROM inlet.webhook_${table}` });
-    },
-    async close() {
-      await inlet.close();
-      await close();
-    },
-  };
-}
-
-/** What tests of deliveries work with. */
-interface DeliveriesApi extends Pick<WebhookApi, 'inlet' | 'database'> {
-  /** A key of the namespaces mine and also. */
-  readonly key: MadeKey;
-}
-
 /**
- * Starts such an API for the tests of a file; before each there are {@link FIRST}, {@link SECOND} and {@link OTHER}, which
- * ask for every event, and no deliveries.
- * @returns what can be used from the first test on
+ * `test` with an API without a worker, and a key of the namespaces mine and also. Before each test there are {@link FIRST},
+ * {@link SECOND} and {@link OTHER}, which ask for every event, and no deliveries.
  */
-export function useDeliveriesApi(): DeliveriesApi {
-  let started: (WebhookApi & { readonly key: MadeKey }) | undefined;
-  let close = async (): Promise<void> => undefined;
-  const parts = () => {
-    if (!started) throw new Error('the API is started before the first test');
-    return started;
-  };
-  beforeAll(async () => {
-    const api = await startWebhookApi();
-    close = api.close;
-    started = { ...api, key: await makeKnownKey(api) };
+export function deliveriesTest() {
+  const test = inletTest({ workers: 0 }).extend('key', { scope: 'file' }, ({ databaseUrl, inlet }) =>
+    makeKnownKey(databaseUrl, inlet, '--namespaces', 'mine,also', '--scopes', 'read,admin'),
+  );
+  test.beforeEach(async ({ store: { database } }) => {
+    await deleteWebhooks(database);
+    await insertEndpoints(database);
   });
-  beforeEach(async () => {
-    await parts().empty();
-    await insertEndpoints(parts().database);
-  });
-  afterAll(() => close());
-  return {
-    get inlet() {
-      return parts().inlet;
-    },
-    get database() {
-      return parts().database;
-    },
-    get key() {
-      return parts().key;
-    },
-  };
+  return test;
 }
 
-/** Makes a key, and waits until the API knows it. */
-async function makeKnownKey({ databaseUrl, inlet }: WebhookApi): Promise<MadeKey> {
-  const key = await makeKey(databaseUrl, '--namespaces', 'mine,also', '--scopes', 'read,admin');
+/** Makes a key with further options, and waits until the API knows it. */
+export async function makeKnownKey(
+  databaseUrl: string,
+  inlet: TestInlet,
+  ...options: readonly string[]
+): Promise<MadeKey> {
+  const key = await makeKey(databaseUrl, ...options);
   const isKnown = async () => (await inlet.fetch(DELIVERIES, { headers: bearer(key) })).status === 200;
-  await eventually(async () => (await isKnown()) || undefined);
+  await waitFor('the API to know the key', isKnown);
   return key;
+}
+
+/** Deletes all endpoints, secrets and deliveries. */
+export async function deleteWebhooks(database: Database): Promise<void> {
+  for (const table of ['endpoints', 'secrets', 'deliveries'])
+    await database.query({ text: `DELETE FROM inlet.webhook_${table}` });
 }
 
 async function insertEndpoints(database: Database): Promise<void> {
