@@ -4,7 +4,7 @@
  * No part of `npm test`.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, expect, it } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { check } from '../faults/checker.ts';
 import { readEndState, settled } from '../faults/end-state.ts';
 import { call } from '../faults/http-client.ts';
@@ -13,7 +13,7 @@ import { report, runOptions } from '../faults/run-options.ts';
 import { Workload } from '../faults/workload.ts';
 import type { World } from '../faults/world.ts';
 import { startWorld } from '../faults/world.ts';
-import { eventually } from '../support/inlet.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 /** A history is kept in memory for so long, and then checked. */
 const PERIOD_MS = 120_000;
@@ -31,12 +31,6 @@ interface Sample {
 }
 
 const { minutes, seed, queue } = runOptions(process.env);
-let world: World | undefined;
-
-afterAll(async () => {
-  await world?.close();
-});
-
 async function sample({ apis, workers, redis, postgres }: World): Promise<Sample> {
   const members = [...apis, ...workers].map(async ({ name, pid }) => [name, await residentMib(pid)] as const);
   const memory = Object.fromEntries(await Promise.all(members));
@@ -60,14 +54,14 @@ async function lagOf(url: string): Promise<number> {
   const sent = await call(`${url}/v1/data/probe`, { method: 'POST', headers, body }, 202, complain);
   // This process is busy while it checks a period, and its own time for an answer may be over then.
   if (sent.outcome !== 'acknowledged') return Number.NaN;
-  await eventually(async () => {
+  await waitFor('the probe to be stored', async () => {
     const { body: told } = await call(
       `${url}/v1/data/probe/requests/${sent.body['requestId']}`,
       {},
       200,
       complain,
     );
-    return told['status'] === 'succeeded' ? true : undefined;
+    return told['status'] === 'succeeded';
   });
   return performance.now() - begun;
 }
@@ -93,13 +87,13 @@ function summary(samples: readonly Sample[]) {
 it(`${minutes} minutes of mixed load: nothing is lost and nothing grows`, {
   timeout: (minutes + 10) * 60_000,
 }, async () => {
-  world = await startWorld({ queue });
-  const current = world;
+  const world = await startWorld({ queue });
+  onTestFinished(() => world.close());
   const samples: Sample[] = [];
   let stopped = false;
   const sampling = (async () => {
     while (!stopped) {
-      samples.push(await sample(current));
+      samples.push(await sample(world));
       await delay(SAMPLE_EVERY_MS);
     }
   })();
@@ -115,15 +109,15 @@ it(`${minutes} minutes of mixed load: nothing is lost and nothing grows`, {
   const end = Date.now() + minutes * 60_000;
   for (let period = 0; Date.now() < end; period += 1) {
     const namespace = `soak-${period}`;
-    const urls = () => current.apis.map(({ url }) => url);
+    const urls = () => world.apis.map(({ url }) => url);
     const workload = new Workload({ urls, namespace, seed: seed + period });
     await delay(Math.min(PERIOD_MS, Math.max(1_000, end - Date.now())));
     if (failure !== undefined) throw failure;
     const history = await workload.stop();
-    const settleMs = Math.round(await settled(current, history));
+    const settleMs = Math.round(await settled(world, history));
     const complaints = [...history.complaints];
-    const state = await readEndState(current, namespace, history, complaints);
-    complaints.push(...current.complaints());
+    const state = await readEndState(world, namespace, history, complaints);
+    complaints.push(...world.complaints());
     expect(check({ ...history, complaints }, state).slice(0, 20), `seed ${seed + period}`).toEqual([]);
     // A machine that others use too may be too slow for a moment, which clients are told.
     for (const { outcome, answer } of history.operations) {

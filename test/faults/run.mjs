@@ -21,7 +21,9 @@ const { values } = parseArgs({
 });
 const files = {
   soak: ['test/deep/soak'],
-  faults: ['test/deep/faults-on', ...(values.random ? ['-t', 'random faults'] : [])],
+  faults: values.random
+    ? ['test/deep/random-faults']
+    : ['random-faults', 'broken-builds', 'crash-points', 'upgrades'].map((name) => `test/deep/${name}`),
 }[suite];
 if (!files || !(Number(values.minutes) >= 0)) {
   process.stderr.write(

@@ -1,7 +1,4 @@
-/** What is promised holds whatever happens, with the queue in Postgres: a short form of test/deep/faults-on-postgres.test.ts. */
-import { describe } from 'vitest';
+/** What is promised holds whatever happens, with the queue in Postgres: a short form of test/deep/random-faults-on-postgres.test.ts. */
 import { everyFault } from '../faults/suites/every-fault.ts';
 
-describe('with the queue in Postgres', () => {
-  everyFault('postgres');
-});
+everyFault('postgres');

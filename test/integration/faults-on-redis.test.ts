@@ -1,7 +1,4 @@
-/** What is promised holds whatever happens, with the queue in Redis: a short form of test/deep/faults-on-redis.test.ts. */
-import { describe, inject } from 'vitest';
+/** What is promised holds whatever happens, with the queue in Redis: a short form of test/deep/random-faults-on-redis.test.ts. */
 import { everyFault } from '../faults/suites/every-fault.ts';
 
-describe.skipIf(inject('redisUrl') === null)('with the queue in Redis', () => {
-  everyFault('redis');
-});
+everyFault('redis');

@@ -3,7 +3,7 @@
  * build is the real command with one module exchanged (see preload/exchange.mjs).
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { expect } from 'vitest';
 import { check } from '../checker.ts';
 import { readEndState, settled } from '../end-state.ts';
 import { recovered } from '../faults.ts';
@@ -11,7 +11,7 @@ import type { Finding } from '../findings.ts';
 import { whileStoring } from '../while-storing.ts';
 import { Workload } from '../workload.ts';
 import type { QueueName, World } from '../world.ts';
-import { startWorld } from '../world.ts';
+import { describeOn, worldTest } from '../world-test.ts';
 
 const SEED = Date.now() % 1_000_000;
 
@@ -58,19 +58,12 @@ const BROKEN = [
 ] as const;
 
 export function brokenBuilds(queue: QueueName): void {
-  describe('a build', () => {
-    let world: World;
+  const test = worldTest({ queue, apis: 1 });
+  describeOn(queue, 'a build', () => {
     let rounds = 0;
 
-    beforeAll(async () => {
-      world = await startWorld({ queue, apis: 1 });
-    });
-
-    afterAll(async () => {
-      await world?.close();
-    });
-
     async function findingsOf(
+      world: World,
       modules: Readonly<Record<string, string>>,
       scenarios: readonly ((world: World) => Promise<void>)[],
     ): Promise<readonly Finding[]> {
@@ -97,8 +90,8 @@ export function brokenBuilds(queue: QueueName): void {
     }
 
     for (const { name, modules, scenario, rule } of BROKEN) {
-      it(`that ${name} is caught`, { timeout: 120_000 }, async () => {
-        const found = await findingsOf(modules, [scenario]);
+      test(`that ${name} is caught`, { timeout: 120_000 }, async ({ world }) => {
+        const found = await findingsOf(world, modules, [scenario]);
         expect(
           found.map((finding) => finding.rule),
           `seed ${SEED}`,
@@ -106,8 +99,8 @@ export function brokenBuilds(queue: QueueName): void {
       });
     }
 
-    it('that is the real one passes, whatever catches those', { timeout: 180_000 }, async () => {
-      const found = await findingsOf({}, [killQueue, killWorkers, slowWorker]);
+    test('that is the real one passes, whatever catches those', { timeout: 180_000 }, async ({ world }) => {
+      const found = await findingsOf(world, {}, [killQueue, killWorkers, slowWorker]);
       expect(found.slice(0, 20), `seed ${SEED}`).toEqual([]);
     });
   });

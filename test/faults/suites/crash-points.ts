@@ -2,14 +2,15 @@
  * Processes that die at a named point, each point by itself: what is there after a restart. The points are in
  * stand-ins/, which take the place of modules of the build.
  */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { expect } from 'vitest';
 import { lines } from '../../support/imports.ts';
-import { eventually, KEY } from '../../support/inlet.ts';
+import { KEY } from '../../support/inlet.ts';
 import { query } from '../../support/postgres.ts';
 import { Receiver } from '../../support/receiver.ts';
+import { waitFor } from '../../support/wait-for.ts';
 import { whileStoring } from '../while-storing.ts';
 import type { QueueName, World } from '../world.ts';
-import { startWorld } from '../world.ts';
+import { describeOn, worldTest } from '../world-test.ts';
 
 /** Longest time until a dead worker's batches are taken over and stored. */
 const TAKEN_OVER_MS = 60_000;
@@ -17,28 +18,22 @@ const TAKEN_OVER_MS = 60_000;
 type Row = Record<string, unknown>;
 
 export function crashPoints(queue: QueueName): void {
-  describe('a crash', () => {
+  const environment = {
+    INLET_WEBHOOK_ALLOW_HTTP: 'true',
+    INLET_WEBHOOK_ALLOW_NETWORKS: '127.0.0.0/8',
+  };
+  // Most of these wait until a dead worker's jobs are taken over, which takes 15 s otherwise.
+  const standIns = { [`queue/${queue}.js`]: `short-locks-${queue}` };
+  const test = worldTest({ queue, apis: 1, workers: 1, environment, standIns });
+  describeOn(queue, 'a crash', () => {
     let world: World;
     let namespace = '';
     let tests = 0;
 
-    beforeAll(async () => {
-      const environment = {
-        INLET_WEBHOOK_ALLOW_HTTP: 'true',
-        INLET_WEBHOOK_ALLOW_NETWORKS: '127.0.0.0/8',
-      };
-      // Most of these wait until a dead worker's jobs are taken over, which takes 15 s otherwise.
-      const standIns = { [`queue/${queue}.js`]: `short-locks-${queue}` };
-      world = await startWorld({ queue, apis: 1, workers: 1, environment, standIns });
-    });
-
-    beforeEach(() => {
+    test.beforeEach(({ world: current }) => {
+      world = current;
       tests += 1;
       namespace = `crash-${tests}`;
-    });
-
-    afterAll(async () => {
-      await world?.close();
     });
 
     const api = () => world.apis[0] as World['apis'][number];
@@ -74,12 +69,13 @@ export function crashPoints(queue: QueueName): void {
 
     /** Waits until the queue is empty and no request is on its way. */
     async function quiet(): Promise<void> {
-      await eventually(async () => {
+      const isQuiet = async (): Promise<boolean> => {
         const open = await rows(
           `SELECT 1 FROM inlet.requests WHERE namespace = $namespace AND completed_at IS NULL`,
         );
-        return open.length === 0 && (await world.leftInQueue()) === 0 ? true : undefined;
-      }, TAKEN_OVER_MS);
+        return open.length === 0 && (await world.leftInQueue()) === 0;
+      };
+      await waitFor('the queue to be empty and all requests to be done', isQuiet, TAKEN_OVER_MS);
     }
 
     async function newImport(): Promise<string> {
@@ -103,7 +99,7 @@ export function crashPoints(queue: QueueName): void {
       ).toEqual([{ ids: count }]);
     }
 
-    it('after the enqueue, before the answer: it is stored, and sending it again does no harm', {
+    test('after the enqueue, before the answer: it is stored, and sending it again does no harm', {
       timeout: 120_000,
     }, async () => {
       await api().restart({ 'ingest/observed-queue.js': 'die-after-enqueue' });
@@ -115,7 +111,7 @@ export function crashPoints(queue: QueueName): void {
       await quiet();
       expect(await requests()).toEqual([{ status: 'succeeded', objects: 1, failed: 0 }]);
       expect((await send('', '{"data":{"id":"a","n":1}}'))?.status).toBe(202);
-      await eventually(async () => ((await requests()).length === 2 ? true : undefined));
+      await waitFor('the second request', async () => (await requests()).length === 2);
       const stored = `SELECT o.revision::int AS revision, o.request_id = max(r.request_id) AS is_last
         FROM inlet.objects o JOIN inlet.requests r USING (namespace) WHERE o.namespace = $namespace
         GROUP BY o.namespace, o.id`;
@@ -123,7 +119,7 @@ export function crashPoints(queue: QueueName): void {
       expect(await rows('SELECT 1 FROM inlet.revisions WHERE namespace = $namespace')).toEqual([]);
     });
 
-    it('after the commit, before its job is completed: the second time changes nothing', {
+    test('after the commit, before its job is completed: the second time changes nothing', {
       timeout: 120_000,
     }, async () => {
       await rows(`INSERT INTO inlet.webhook_endpoints (endpoint_id, url, namespaces, events) VALUES
@@ -160,7 +156,7 @@ export function crashPoints(queue: QueueName): void {
       expect(await everything()).toEqual(before);
     });
 
-    it('after the commit of events, before anybody is woken: the sweep finds them, and they are delivered', {
+    test('after the commit of events, before anybody is woken: the sweep finds them, and they are delivered', {
       timeout: 120_000,
     }, async () => {
       const receiver = await Receiver.start();
@@ -172,7 +168,7 @@ export function crashPoints(queue: QueueName): void {
         await worker().died();
         expect(receiver.received).toEqual([]);
         worker().start({ 'ingest/store-batch.js': 'never-wakes' });
-        await eventually(async () => (receiver.ids.size === 2 ? true : undefined), TAKEN_OVER_MS);
+        await waitFor('both events to be delivered', () => receiver.ids.size === 2, TAKEN_OVER_MS);
         await quiet();
         expect(
           await rows(`SELECT count(*)::int AS n FROM inlet.webhook_deliveries WHERE namespace = $namespace`),
@@ -188,7 +184,7 @@ export function crashPoints(queue: QueueName): void {
       }
     });
 
-    it('of the machine, in the middle of a transaction: its locks are let go of', {
+    test('of the machine, in the middle of a transaction: its locks are let go of', {
       timeout: 120_000,
     }, async () => {
       await send('', '{"data":{"id":"a","n":0}}');
@@ -208,7 +204,7 @@ export function crashPoints(queue: QueueName): void {
       ]);
     });
 
-    it('between two chunks of an upload: it is sent again, and counts once', {
+    test('between two chunks of an upload: it is sent again, and counts once', {
       timeout: 120_000,
     }, async () => {
       await api().restart({ 'ingest/observed-queue.js': 'die-after-second-chunk' });
@@ -218,7 +214,7 @@ export function crashPoints(queue: QueueName): void {
       await api().died();
       api().start();
       await api().ready();
-      await eventually(async () => ((await world.leftInQueue()) === 0 ? true : undefined));
+      await waitFor('the queue to be empty', async () => (await world.leftInQueue()) === 0);
       expect(await requests()).toEqual([{ status: 'uploading', objects: 2_000, failed: 0 }]);
       // The dead API holds the upload until its lease is over.
       expect((await send(url, lines(3_500), 'PUT'))?.status).toBe(409);
@@ -228,7 +224,7 @@ export function crashPoints(queue: QueueName): void {
       await expectImported(3_500);
     });
 
-    it('when all chunks are in the queue, before that is noted: it is sent again, and counts once', {
+    test('when all chunks are in the queue, before that is noted: it is sent again, and counts once', {
       timeout: 120_000,
     }, async () => {
       await api().restart({ 'store/imports.js': 'die-before-upload-is-complete' });
@@ -238,7 +234,7 @@ export function crashPoints(queue: QueueName): void {
       await api().died();
       api().start();
       await api().ready();
-      await eventually(async () => ((await world.leftInQueue()) === 0 ? true : undefined));
+      await waitFor('the queue to be empty', async () => (await world.leftInQueue()) === 0);
       expect(await requests()).toEqual([{ status: 'uploading', objects: 2_500, failed: 0 }]);
       await rows(`UPDATE inlet.imports SET alive_at = alive_at - interval '30 seconds'`);
       expect((await send(url, lines(2_500), 'PUT'))?.status).toBe(200);
@@ -246,7 +242,7 @@ export function crashPoints(queue: QueueName): void {
       await expectImported(2_500);
     });
 
-    it('after the commit of a chunk: it is counted once', { timeout: 120_000 }, async () => {
+    test('after the commit of a chunk: it is counted once', { timeout: 120_000 }, async () => {
       await worker().restart({ 'ingest/store-batch.js': 'die-after-commit' });
       const sent = send(await newImport(), lines(2_500), 'PUT');
       await worker().died();
@@ -256,7 +252,7 @@ export function crashPoints(queue: QueueName): void {
       await expectImported(2_500);
     });
 
-    it('after the commit of the last chunk: the import is finished by the next worker', {
+    test('after the commit of the last chunk: the import is finished by the next worker', {
       timeout: 120_000,
     }, async () => {
       await worker().kill();

@@ -2,12 +2,13 @@
  * Random faults, alone and in pairs, under load, and then the checker. A short run is part of all tests;
  * `npm run test:faults` runs as long as it is told, with a seed where it is to be the same again.
  */
-import { afterAll, describe, expect, it } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { faultsOf } from '../faults.ts';
 import { runRound } from '../round.ts';
 import { report, runOptions } from '../run-options.ts';
 import type { QueueName, World } from '../world.ts';
 import { startWorld } from '../world.ts';
+import { describeOn } from '../world-test.ts';
 
 /** After so many rounds everything is begun anew: a small disk fills up. */
 const ROUNDS_OF_A_WORLD = 12;
@@ -18,29 +19,22 @@ const ROUND_MS = 240_000;
 export function randomFaults(queue: QueueName): void {
   const { seed, minutes, only } = runOptions(process.env);
 
-  describe('random faults', () => {
-    let world: World | undefined;
-
-    afterAll(async () => {
-      await world?.close();
-    });
-
-    async function begin(): Promise<World> {
-      await world?.close();
-      world = await startWorld({ queue, smallDisk: true });
-      return world;
-    }
-
+  describeOn(queue, 'random faults', () => {
     const timeout = minutes * 60_000 + ROUND_MS;
     it(`lose nothing, from seed ${seed}`, { timeout }, async () => {
+      let world: World | undefined;
+      onTestFinished(() => world?.close());
       const end = Date.now() + minutes * 60_000;
       for (let round = 0; round === 0 || Date.now() < end; round += 1) {
-        const current = round % ROUNDS_OF_A_WORLD === 0 || !world ? await begin() : world;
-        if (round === 0) {
-          const count = [...faultsOf(current, only).values()].flat().length;
-          report(`${queue}: ${count} faults${current.disk ? '' : ', without a disk that can be filled'}`);
+        if (round % ROUNDS_OF_A_WORLD === 0 || !world) {
+          await world?.close();
+          world = await startWorld({ queue, smallDisk: true });
         }
-        const { findings, ...result } = await runRound(current, seed + round, only);
+        if (round === 0) {
+          const count = [...faultsOf(world, only).values()].flat().length;
+          report(`${queue}: ${count} faults${world.disk ? '' : ', without a disk that can be filled'}`);
+        }
+        const { findings, ...result } = await runRound(world, seed + round, only);
         const found = findings.slice(0, 20);
         report(`${queue}: ${JSON.stringify({ ...result, findings: found })}`);
         expect(found, `seed ${result.seed}: ${result.faults}`).toEqual([]);

@@ -1,18 +1,21 @@
 /** Upgrades without a stop: old jobs are stored, and processes are replaced one after the other under load. */
 import { readdir, readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterEach, describe, expect, inject, it } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { PAYLOAD_VERSION, REPLAY_VERSION } from '../../../src/domain/batch.ts';
 import type { Lane } from '../../../src/queue/lane.ts';
-import { eventually, prepare, TestInlet, testConfig } from '../../support/inlet.ts';
-import { createTestDatabase, query } from '../../support/postgres.ts';
+import { freshDatabase, startInlet } from '../../support/fixtures.ts';
+import { prepare, redisUrlOf, testConfig } from '../../support/inlet.ts';
+import { query } from '../../support/postgres.ts';
 import { openBackend } from '../../support/queues.ts';
+import { waitFor } from '../../support/wait-for.ts';
 import { check } from '../checker.ts';
 import { readEndState, settled } from '../end-state.ts';
 import { LoadBalancer } from '../load-balancer.ts';
 import { Workload } from '../workload.ts';
 import type { QueueName } from '../world.ts';
 import { startWorld } from '../world.ts';
+import { describeOn } from '../world-test.ts';
 
 /** A folder for each version that was ever released, with jobs as that version has written them. Never changed. */
 const PAYLOADS = new URL('../payloads/', import.meta.url);
@@ -35,36 +38,27 @@ async function oldJobs(version: number): Promise<OldJob[]> {
 }
 
 export function upgrades(queue: QueueName): void {
-  describe('an upgrade', () => {
-    const closers: (() => Promise<unknown>)[] = [];
-
-    afterEach(async () => {
-      for (let close = closers.pop(); close; close = closers.pop()) await close();
-    });
-
+  describeOn(queue, 'an upgrade', () => {
     /** A database of the version before, in which nothing runs. */
     async function openOld(): Promise<{ config: Config; rows: (sql: string) => Promise<Row[]> }> {
-      const { url: databaseUrl, drop } = await createTestDatabase();
-      closers.push(drop);
-      const redisUrl = queue === 'redis' ? (inject('redisUrl') ?? undefined) : undefined;
-      const config = await prepare(testConfig({ databaseUrl, redisUrl }));
+      const databaseUrl = await freshDatabase();
+      const config = await prepare(testConfig({ databaseUrl, redisUrl: redisUrlOf(queue) }));
       return { config, rows: (sql) => query(databaseUrl, sql) };
     }
 
     /** Puts the jobs of a version into the queue as they are, and starts this version. */
     async function upgrade(config: Config, version: number): Promise<void> {
       const producer = openBackend(config).openProducer();
-      closers.push(() => producer.close());
-      await eventually(async () => (producer.isConnected() ? true : undefined));
+      onTestFinished(() => producer.close());
+      await waitFor('the queue to be connected', () => producer.isConnected());
       for (const { id, lane, payload } of await oldJobs(version)) {
         expect(payload.version).toBe(version);
         const jobs = producer.createQueue(lane);
-        closers.push(() => jobs.close());
+        onTestFinished(() => jobs.close());
         await jobs.waitUntilReady();
         await jobs.add('batch', payload, { jobId: `batch-${id}`, attempts: 1_000, removeOnComplete: true });
       }
-      const inlet = await TestInlet.start(config);
-      closers.push(() => inlet.close());
+      await startInlet(config);
     }
 
     it('has jobs of every version of the payload to find', async () => {
@@ -83,9 +77,9 @@ export function upgrades(queue: QueueName): void {
         `INSERT INTO inlet.imports (request_id, expires_at, upload, chunks) VALUES ('${importId}', now(), 1, 1)`,
       );
       await upgrade(config, 1);
-      await eventually(async () => {
+      await waitFor('all requests to be done', async () => {
         const done = await rows('SELECT 1 FROM inlet.requests WHERE completed_at IS NOT NULL');
-        return done.length === 5 ? true : undefined;
+        return done.length === 5;
       });
       expect(
         await rows(`SELECT namespace, id, data::text AS data FROM inlet.objects ORDER BY namespace, id`),
@@ -125,9 +119,9 @@ export function upgrades(queue: QueueName): void {
                          ('${requestId}', 2, 'old', 's', '{"id":"s"}', '23514', 'no', to_timestamp(1700000000),
                           to_timestamp(1700000000))`);
       await upgrade(config, 2);
-      await eventually(async () => {
+      await waitFor('the replay to be stored', async () => {
         const left = await rows('SELECT index FROM inlet.failed_objects');
-        return left.length === 1 ? true : undefined;
+        return left.length === 1;
       });
       expect(await rows('SELECT index FROM inlet.failed_objects')).toEqual([{ index: 2 }]);
       expect(
@@ -144,9 +138,9 @@ export function upgrades(queue: QueueName): void {
       timeout: 180_000,
     }, async () => {
       const world = await startWorld({ queue, environment: { INLET_DRAIN_TIME: '2s' } });
-      closers.push(() => world.close());
+      onTestFinished(() => world.close());
       const balancer = await LoadBalancer.start(world.apis.map(({ directUrl }) => directUrl));
-      closers.push(() => balancer.close());
+      onTestFinished(() => balancer.close());
       const namespace = 'rolling';
       const workload = new Workload({
         urls: () => balancer.ready,

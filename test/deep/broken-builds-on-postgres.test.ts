@@ -1,0 +1,4 @@
+/** Builds that break a promise are caught, with the queue in Postgres. */
+import { brokenBuilds } from '../faults/suites/broken-builds.ts';
+
+brokenBuilds('postgres');

@@ -1,0 +1,4 @@
+/** Builds that break a promise are caught, with the queue in Redis. */
+import { brokenBuilds } from '../faults/suites/broken-builds.ts';
+
+brokenBuilds('redis');

@@ -1,0 +1,4 @@
+/** Nothing that is promised is broken by a crash, at whatever point, with the queue in Postgres. */
+import { crashPoints } from '../faults/suites/crash-points.ts';
+
+crashPoints('postgres');
