@@ -1,144 +1,19 @@
-/** Upgrades without a stop: old jobs are stored, and processes are replaced one after the other under load. */
-import { readdir, readFile } from 'node:fs/promises';
+/** Upgrades without a stop: processes are replaced one after the other under load. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { expect, it, onTestFinished } from 'vitest';
-import { PAYLOAD_VERSION, REPLAY_VERSION } from '../../../src/domain/batch.ts';
-import type { Lane } from '../../../src/queue/lane.ts';
-import { freshDatabase, startInlet } from '../../support/fixtures.ts';
-import { prepare, redisUrlOf, testConfig } from '../../support/inlet.ts';
-import { query } from '../../support/postgres.ts';
-import { openBackend } from '../../support/queues.ts';
-import { waitFor } from '../../support/wait-for.ts';
+import { expect } from 'vitest';
 import { check } from '../checker.ts';
 import { readEndState, settled } from '../end-state.ts';
 import { LoadBalancer } from '../load-balancer.ts';
 import { Workload } from '../workload.ts';
 import type { QueueName } from '../world.ts';
-import { startWorld } from '../world.ts';
-import { describeOn } from '../world-test.ts';
-
-/** A folder for each version that was ever released, with jobs as that version has written them. Never changed. */
-const PAYLOADS = new URL('../payloads/', import.meta.url);
-
-type Config = Awaited<ReturnType<typeof prepare>>;
-type Row = Record<string, unknown>;
-
-interface OldJob {
-  readonly id: string;
-  readonly lane: Lane;
-  readonly payload: { readonly version: number };
-}
-
-async function oldJobs(version: number): Promise<OldJob[]> {
-  const folder = new URL(`v${version}/`, PAYLOADS);
-  const files = (await readdir(folder)).sort().reverse();
-  return Promise.all(
-    files.map(async (file) => JSON.parse(await readFile(new URL(file, folder), 'utf8')) as OldJob),
-  );
-}
+import { describeOn, worldTest } from '../world-test.ts';
 
 export function upgrades(queue: QueueName): void {
+  const test = worldTest({ queue, environment: { INLET_DRAIN_TIME: '2s' } });
   describeOn(queue, 'an upgrade', () => {
-    /** A database of the version before, in which nothing runs. */
-    async function openOld(): Promise<{ config: Config; rows: (sql: string) => Promise<Row[]> }> {
-      const databaseUrl = await freshDatabase();
-      const config = await prepare(testConfig({ databaseUrl, redisUrl: redisUrlOf(queue) }));
-      return { config, rows: (sql) => query(databaseUrl, sql) };
-    }
-
-    /** Puts the jobs of a version into the queue as they are, and starts this version. */
-    async function upgrade(config: Config, version: number): Promise<void> {
-      const producer = openBackend(config).openProducer();
-      onTestFinished(() => producer.close());
-      await waitFor('the queue to be connected', () => producer.isConnected());
-      for (const { id, lane, payload } of await oldJobs(version)) {
-        expect(payload.version).toBe(version);
-        const jobs = producer.createQueue(lane);
-        onTestFinished(() => jobs.close());
-        await jobs.waitUntilReady();
-        await jobs.add('batch', payload, { jobId: `batch-${id}`, attempts: 1_000, removeOnComplete: true });
-      }
-      await startInlet(config);
-    }
-
-    it('has jobs of every version of the payload to find', async () => {
-      const newest = Math.max(PAYLOAD_VERSION, REPLAY_VERSION);
-      const versions = Array.from({ length: newest }, (_, i) => `v${i + 1}`);
-      expect((await readdir(PAYLOADS)).sort()).toEqual(versions);
-    });
-
-    it('finds jobs of version 1 of the payload, and stores them', async () => {
-      const { config, rows } = await openOld();
-      await rows(`ALTER TABLE inlet.objects ADD CONSTRAINT no_poison CHECK (NOT data ? 'poison')`);
-      const importId = 'req_01h2m7qdmdjckc30e1mnq6z000';
-      await rows(`INSERT INTO inlet.requests (request_id, namespace, status, accepted_at, completed_at, ids, objects, expected)
-                  VALUES ('${importId}', 'old', 'ingesting', now(), NULL, NULL, 0, 3)`);
-      await rows(
-        `INSERT INTO inlet.imports (request_id, expires_at, upload, chunks) VALUES ('${importId}', now(), 1, 1)`,
-      );
-      await upgrade(config, 1);
-      await waitFor('all requests to be done', async () => {
-        const done = await rows('SELECT 1 FROM inlet.requests WHERE completed_at IS NOT NULL');
-        return done.length === 5;
-      });
-      expect(
-        await rows(`SELECT namespace, id, data::text AS data FROM inlet.objects ORDER BY namespace, id`),
-      ).toEqual([
-        { namespace: 'old', id: 'a', data: '{"n": 12345678901234567890.10, "id": "a"}' },
-        { namespace: 'old', id: 'b', data: null },
-        { namespace: 'old', id: 'c', data: '{"id": "c", "__proto__": 1}' },
-        { namespace: 'old', id: 'x', data: '{"id": "x"}' },
-        { namespace: 'old', id: 'y', data: '{"n": 100, "id": "y"}' },
-        { namespace: 'other', id: 'a', data: '{"id": "a"}' },
-      ]);
-      expect(await rows(`SELECT status, objects, failed FROM inlet.requests ORDER BY request_id`)).toEqual([
-        { status: 'succeeded', objects: 3, failed: 0 },
-        { status: 'succeeded', objects: 1, failed: 0 },
-        { status: 'succeeded', objects: 1, failed: 0 },
-        { status: 'failed', objects: 2, failed: 1 },
-        { status: 'failed', objects: 3, failed: 1 },
-      ]);
-      expect(await rows('SELECT id, index FROM inlet.failed_objects ORDER BY index')).toEqual([
-        { id: 'poison', index: 1 },
-        { id: '', index: 2 },
-      ]);
-      expect(await rows('SELECT schema FROM inlet.settings')).toEqual([
-        { schema: { price: { content_type: 'metadata' } } },
-      ]);
-    });
-
-    it('finds a replay of version 2 of the payload, and stores what had failed', async () => {
-      const { config, rows } = await openOld();
-      const requestId = 'req_01h2m7qdmdjckc30e1mnq6v000';
-      await rows(`INSERT INTO inlet.requests (request_id, namespace, status, accepted_at, completed_at, ids, objects, failed)
-                  VALUES ('${requestId}', 'old', 'failed', to_timestamp(1700000000), now(), '["a", "r", "s"]', 3, 2)`);
-      await rows(`INSERT INTO inlet.failed_objects
-                    (request_id, index, namespace, id, object, sqlstate, message, accepted_at, failed_at)
-                  VALUES ('${requestId}', 1, 'old', 'r', '{"id":"r","n":1.0}', '23514', 'no', to_timestamp(1700000000),
-                          to_timestamp(1700000000)),
-                         ('${requestId}', 2, 'old', 's', '{"id":"s"}', '23514', 'no', to_timestamp(1700000000),
-                          to_timestamp(1700000000))`);
-      await upgrade(config, 2);
-      await waitFor('the replay to be stored', async () => {
-        const left = await rows('SELECT index FROM inlet.failed_objects');
-        return left.length === 1;
-      });
-      expect(await rows('SELECT index FROM inlet.failed_objects')).toEqual([{ index: 2 }]);
-      expect(
-        await rows(
-          `SELECT id, data::text AS data, request_id, extract(epoch FROM accepted_at)::int AS at FROM inlet.objects`,
-        ),
-      ).toEqual([{ id: 'r', data: '{"n": 1.0, "id": "r"}', request_id: requestId, at: 1_700_000_000 }]);
-      expect(await rows('SELECT status, failed FROM inlet.requests')).toEqual([
-        { status: 'failed', failed: 1 },
-      ]);
-    });
-
-    it('of two APIs and two workers, one after the other under load, loses and refuses nothing', {
+    test('of two APIs and two workers, one after the other under load, loses and refuses nothing', {
       timeout: 180_000,
-    }, async () => {
-      const world = await startWorld({ queue, environment: { INLET_DRAIN_TIME: '2s' } });
-      onTestFinished(() => world.close());
+    }, async ({ onTestFinished, world }) => {
       const balancer = await LoadBalancer.start(world.apis.map(({ directUrl }) => directUrl));
       onTestFinished(() => balancer.close());
       const namespace = 'rolling';
