@@ -1,4 +1,5 @@
 // An evaluator that does what the object says, good or bad.
+import { existsSync } from 'node:fs';
 
 const calls = new Map();
 
@@ -75,6 +76,11 @@ const deeds = {
     }),
   wait: async ({ ms }) => {
     await new Promise((resolve) => setTimeout(resolve, ms));
+    return { labels: ['waited'] };
+  },
+  // Answers when the file is there.
+  until: async ({ file }) => {
+    while (!existsSync(file)) await new Promise((resolve) => setTimeout(resolve, 10));
     return { labels: ['waited'] };
   },
   // Answers what it was called with.
