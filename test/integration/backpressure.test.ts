@@ -2,27 +2,22 @@
 import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import { Redis } from 'ioredis';
-import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
+import { describe, expect, inject, onTestFinished } from 'vitest';
 import type { BatchQueue } from '../../src/queue/queue.ts';
 import { handMadeBatch, object } from '../support/batches.ts';
+import { describeOnBothQueues, freshDatabase, inletTest, startInlet } from '../support/fixtures.ts';
 import { lines, newImport, upload } from '../support/imports.ts';
-import { eventually, KEY, TestInlet, testConfig } from '../support/inlet.ts';
-import { createTestDatabase } from '../support/postgres.ts';
-import { depthOf, describeOnBothQueues, openProvider, whenConnected } from '../support/queues.ts';
+import type { QueueName, TestInlet } from '../support/inlet.ts';
+import { KEY, redisUrlOf, testConfig } from '../support/inlet.ts';
+import type { KeptLog } from '../support/log.ts';
+import { keptLog } from '../support/log.ts';
+import { scrape, total } from '../support/prometheus.ts';
+import { depthOf, openProvider, whenConnected } from '../support/queues.ts';
 import { startRedis } from '../support/redis.ts';
+import { waitFor } from '../support/wait-for.ts';
 
-let closers: (() => Promise<unknown>)[];
-let databaseUrl: string;
-
-beforeEach(async () => {
-  const database = await createTestDatabase();
-  databaseUrl = database.url;
-  closers = [() => database.drop()];
-});
-
-afterEach(async () => {
-  for (const close of closers.reverse()) await close();
-});
+/** So many batches are too many. */
+const HIGH_MARK = 5;
 
 /** Checks that an answer is the one of a full queue, and what it says of when to come back. */
 async function expectFull(response: Response): Promise<void> {
@@ -38,15 +33,29 @@ async function expectFull(response: Response): Promise<void> {
   });
 }
 
-/** Writes until a write is answered with this status; resolves to the ids of the requests that were taken. */
-async function writeUntil(inlet: TestInlet, status: number): Promise<string[]> {
+/** An API that is soon full, its log, and its queue. */
+interface Full {
+  readonly inlet: TestInlet;
+  readonly kept: KeptLog;
+}
+
+/** Waits until the API says that it refuses writes from now on, or takes them again. */
+async function said({ kept: { lines } }: Full, message: string): Promise<void> {
+  await waitFor(message, () => lines.some(({ msg }) => msg.includes(message)));
+  lines.length = 0;
+}
+
+/** Writes more than the queue may hold, until writes are refused. @returns the ids of the requests that were taken */
+async function fill(full: Full): Promise<string[]> {
+  const { inlet } = full;
   const taken: string[] = [];
-  await eventually(async () => {
+  for (let status = 202; status === 202 && taken.length < HIGH_MARK; ) {
     const response = await inlet.post('full', `{"data":{"id":"o${taken.length}"}}`);
     const { requestId } = (await response.json()) as { requestId: string };
-    if (response.status === 202) taken.push(requestId);
-    return response.status === status || undefined;
-  });
+    status = response.status;
+    if (status === 202) taken.push(requestId);
+  }
+  await said(full, 'the queue is full');
   return taken;
 }
 
@@ -56,26 +65,29 @@ async function ready(inlet: TestInlet): Promise<Record<string, unknown>> {
   return (await response.json()) as Record<string, unknown>;
 }
 
-describeOnBothQueues('backpressure', ({ redisUrl }) => {
-  async function start(): Promise<{ inlet: TestInlet; queue: BatchQueue }> {
-    const config = testConfig({ databaseUrl, redisUrl }, { queueHighMark: 5, queueLowMark: 3 });
-    const inlet = await TestInlet.start(config, { workers: 0 });
-    closers.push(() => inlet.close());
-    const queue = openProvider(config).openQueue();
-    closers.push(() => queue.close());
-    await whenConnected(() => queue.load());
-    return { inlet, queue };
-  }
+/** An API with a queue of its own, which is soon full. */
+async function start(queueName: QueueName): Promise<Full & { queue: BatchQueue }> {
+  const services = { databaseUrl: await freshDatabase(), redisUrl: redisUrlOf(queueName) };
+  const config = testConfig(services, { queueHighMark: HIGH_MARK, queueLowMark: 3 });
+  const kept = keptLog();
+  const inlet = await startInlet(config, { workers: 0, apiLog: kept.log });
+  const queue = openProvider(config).openQueue();
+  onTestFinished(() => queue.close());
+  await whenConnected(() => queue.load());
+  return { inlet, kept, queue };
+}
 
-  it('over the high mark refuses writes and new uploads, while reads, settings and deletes go on', async () => {
-    const { inlet, queue } = await start();
+describeOnBothQueues('backpressure', (test, queueName) => {
+  test('over the high mark refuses writes and new uploads, while reads, settings and deletes go on', async () => {
+    const full = await start(queueName);
+    const { inlet, queue } = full;
     const stopWorker = await inlet.addWorker();
     await inlet.done('full', await inlet.write('full', '{"data":[{"id":"there"},{"id":"unwanted"}]}'));
     expect(await ready(inlet)).toMatchObject({ writes: 'accepted' });
     await stopWorker();
 
     const { upload_url, requestId: importId } = await newImport(inlet, 'full');
-    const taken = await writeUntil(inlet, 503);
+    const taken = await fill(full);
     const deep = await depthOf(queue);
     expect(deep).toBeGreaterThanOrEqual(5);
     await expectFull(await inlet.post('full', '{"data":{"id":"refused"}}'));
@@ -102,7 +114,8 @@ describeOnBothQueues('backpressure', ({ redisUrl }) => {
 
     // Nobody has to do anything but to drain it.
     await inlet.addWorker();
-    await writeUntil(inlet, 202);
+    await said(full, 'the queue has drained');
+    expect((await inlet.post('full', '{"data":{"id":"taken"}}')).status).toBe(202);
     expect((await upload(upload_url, lines(10))).status).toBe(200);
     expect(await ready(inlet)).toMatchObject({ writes: 'accepted' });
     for (const id of [...taken, deletion, importId]) {
@@ -112,69 +125,9 @@ describeOnBothQueues('backpressure', ({ redisUrl }) => {
     expect(await inlet.object('full', 'refused')).toBeUndefined();
   });
 
-  it('refuses before anything of a body has come', async () => {
-    const { inlet } = await start();
-    await writeUntil(inlet, 503);
-    const request = httpRequest(`${inlet.url}/v1/data/full`, {
-      method: 'POST',
-      headers: {
-        authorization: `Bearer ${KEY}`,
-        'content-type': 'application/json',
-        'content-length': '100',
-      },
-    });
-    request.flushHeaders();
-    const [response] = await once(request, 'response');
-    expect(response.statusCode).toBe(503);
-    request.destroy();
-  });
-
-  it('between the marks leaves things as they were', async () => {
-    const { inlet, queue } = await start();
-    /** How many batches may be stored. */
-    let allowance = 0;
-    const consumer = openProvider(inlet.config).consume(
-      async () => {
-        await eventually(async () => allowance > 0 || undefined);
-        allowance -= 1;
-      },
-      { concurrency: 1, importConcurrency: 1 },
-    );
-    closers.push(() => consumer.close(5_000));
-    closers.push(async () => {
-      allowance = 1_000;
-    });
-    const add = () => queue.add(handMadeBatch(0, [{ namespace: 'full', objects: [object('o')] }]));
-    const drainTo = async (depth: number): Promise<void> => {
-      allowance = 1;
-      await eventually(async () => (await depthOf(queue)) === depth || undefined);
-    };
-    const becomes = async (writes: string): Promise<void> => {
-      await eventually(async () => (await ready(inlet))['writes'] === writes || undefined);
-    };
-    /** Looks twice as long as it takes the API to notice anything. */
-    const staysAccepted = async (): Promise<void> => {
-      await new Promise((resolve) => setTimeout(resolve, 2_200));
-      expect((await ready(inlet))['writes']).toBe('accepted');
-    };
-    for (let i = 0; i < 4; i += 1) await add();
-    await staysAccepted();
-    await add();
-    await becomes('refused');
-    await drainTo(4);
-    await eventually(async () => {
-      const { writes, warnings } = await ready(inlet);
-      expect(writes).toBe('refused');
-      return JSON.stringify(warnings).includes('batches: 4') || undefined;
-    });
-    await drainTo(3);
-    await becomes('accepted');
-    await add();
-    await staysAccepted();
-  });
-
-  it('lets an upload that has begun go on, however full the queue is', async () => {
-    const { inlet, queue } = await start();
+  test('lets an upload that has begun go on, however full the queue is', async () => {
+    const full = await start(queueName);
+    const { inlet, queue } = full;
     const { requestId, upload_url } = await newImport(inlet, 'full');
     let send: ReadableStreamDefaultController<Uint8Array> | undefined;
     const body = new ReadableStream<Uint8Array>({
@@ -184,8 +137,8 @@ describeOnBothQueues('backpressure', ({ redisUrl }) => {
       },
     });
     const sent = upload(upload_url, body);
-    await eventually(async () => ((await queue.load()).depth.imports > 0 ? true : undefined));
-    await writeUntil(inlet, 503);
+    await waitFor('the first chunk', async () => (await queue.load()).depth.imports > 0);
+    await fill(full);
     send?.enqueue(new TextEncoder().encode(lines(500, 'p')));
     send?.close();
     expect((await sent).status).toBe(200);
@@ -194,35 +147,110 @@ describeOnBothQueues('backpressure', ({ redisUrl }) => {
   });
 });
 
+const test = inletTest();
+
+/** For what is decided before the queue. */
+const anyQueue = (): QueueName => (inject('redisUrl') === null ? 'postgres' : 'redis');
+
+test('between the marks leaves things as they were', async () => {
+  const full = await start(anyQueue());
+  const { inlet, queue } = full;
+  /** How many batches may be stored. */
+  let allowance = 0;
+  const consumer = openProvider(inlet.config).consume(
+    async () => {
+      await waitFor('leave to store a batch', () => allowance > 0);
+      allowance -= 1;
+    },
+    { concurrency: 1, importConcurrency: 1 },
+  );
+  onTestFinished(() => {
+    allowance = 1_000;
+    return consumer.close(5_000);
+  });
+  const add = () => queue.add(handMadeBatch(0, [{ namespace: 'full', objects: [object('o')] }]));
+  const drainTo = async (depth: number): Promise<void> => {
+    allowance = 1;
+    await waitFor(`a depth of ${depth}`, async () => (await depthOf(queue)) === depth);
+  };
+  /** Waits until the API has seen that it is so deep, and asks what that has changed. */
+  const isAcceptedAt = async (depth: number): Promise<void> => {
+    await waitFor('the API to look', async () => {
+      return total(await scrape(inlet.url), 'inlet_queue_batches') === depth;
+    });
+    expect((await ready(inlet))['writes']).toBe('accepted');
+  };
+  for (let i = 0; i < 4; i += 1) await add();
+  await isAcceptedAt(4);
+  await add();
+  await said(full, 'the queue is full');
+  expect((await ready(inlet))['writes']).toBe('refused');
+  await drainTo(4);
+  const { writes } = await waitFor('the API to look', async () => {
+    const found = await ready(inlet);
+    return (
+      (found['writes'] !== 'refused' || JSON.stringify(found['warnings']).includes('batches: 4')) && found
+    );
+  });
+  expect(writes).toBe('refused');
+  await drainTo(3);
+  await said(full, 'the queue has drained');
+  expect((await ready(inlet))['writes']).toBe('accepted');
+  await add();
+  await isAcceptedAt(4);
+});
+
+test('refuses before anything of a body has come', async () => {
+  const full = await start(anyQueue());
+  await fill(full);
+  const { inlet } = full;
+  const request = httpRequest(`${inlet.url}/v1/data/full`, {
+    method: 'POST',
+    headers: {
+      authorization: `Bearer ${KEY}`,
+      'content-type': 'application/json',
+      'content-length': '100',
+    },
+  });
+  request.flushHeaders();
+  const [response] = await once(request, 'response');
+  expect(response.statusCode).toBe(503);
+  request.destroy();
+});
+
 describe.skipIf(inject('redisUrl') === null)("Redis's memory", () => {
-  it('over its mark: writes are refused while a delete is still taken, until workers have drained it', async () => {
+  test('over its mark: writes are refused while a delete is still taken, until workers have drained it', async ({
+    databaseUrl,
+  }) => {
     // Batches are refused from half of this on, writes from nine tenths of that half.
-    const redis = await startRedis({ args: ['--maxmemory', '24mb'] });
-    closers.push(() => redis.stop());
+    const redis = await startRedis({ args: ['--maxmemory', '12mb'] });
+    onTestFinished(() => redis.stop());
     const client = new Redis(redis.url);
-    closers.push(() => client.quit());
+    onTestFinished(async () => void (await client.quit()));
     const used = async (): Promise<number> =>
       Number(/^used_memory:(\d+)/m.exec(await client.info('memory'))?.[1]);
-    const inlet = await TestInlet.start(testConfig({ databaseUrl, redisUrl: redis.url }), { workers: 0 });
-    closers.push(() => inlet.close());
+    const kept = keptLog();
+    const config = testConfig({ databaseUrl, redisUrl: redis.url });
+    const inlet = await startInlet(config, { workers: 0, apiLog: kept.log });
 
-    const padding = 'x'.repeat(200_000);
+    const padding = 'x'.repeat(100_000);
     const taken: string[] = [];
-    while ((await used()) < 0.9 * 12 * 1024 ** 2) {
+    while ((await used()) < 0.9 * 6 * 1024 ** 2) {
       taken.push(
         await inlet.write('full', JSON.stringify({ data: { id: `large${taken.length}`, padding } })),
       );
     }
-    await writeUntil(inlet, 503);
+    await said({ inlet, kept }, 'the queue is full');
     await expectFull(await inlet.post('full', '{"data":{"id":"refused"}}'));
     const deleted = await inlet.fetch('/v1/data/full/objects/large0', { method: 'DELETE' });
     expect(deleted.status).toBe(202);
     const { writes, warnings } = await ready(inlet);
     expect(writes).toBe('refused');
-    expect(warnings).toContainEqual(expect.stringMatching(/Redis uses 1[01]\.\d of 12\.0 MiB/));
+    expect(warnings).toContainEqual(expect.stringMatching(/Redis uses 5\.\d of 6\.0 MiB/));
 
     await inlet.addWorker();
-    await writeUntil(inlet, 202);
+    await said({ inlet, kept }, 'the queue has drained');
+    expect((await inlet.post('full', '{"data":{"id":"taken"}}')).status).toBe(202);
     for (const requestId of taken) expect((await inlet.done('full', requestId)).status).toBe('succeeded');
   });
 });

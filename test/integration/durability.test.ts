@@ -1,70 +1,81 @@
 /** What becomes of a queue whose server turns out to be weaker than an acknowledgement promises, while Inlet runs. */
 import { Redis } from 'ioredis';
-import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
+import { describe, expect, inject, onTestFinished } from 'vitest';
 import type { RuntimeConfig } from '../../src/runtime.ts';
-import type { ProblemAnswer } from '../support/inlet.ts';
-import { eventually, prepare, TestInlet, testConfig } from '../support/inlet.ts';
+import { inletTest, startInlet } from '../support/fixtures.ts';
+import type { ProblemAnswer, TestInlet } from '../support/inlet.ts';
+import { prepare, testConfig } from '../support/inlet.ts';
 import { keptLog } from '../support/log.ts';
-import { createTestDatabase, query, startPostgres } from '../support/postgres.ts';
+import { query, startPostgres } from '../support/postgres.ts';
 import { startProxy } from '../support/proxy.ts';
 import { depthOf, openProvider, whenConnected } from '../support/queues.ts';
 import type { TestRedis } from '../support/redis.ts';
 import { startRedis } from '../support/redis.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+const test = inletTest();
 
 const WEAK = ['--appendfsync', 'everysec'];
+/** A replica needn't wait for others that could come. */
+const AT_ONCE = ['--repl-diskless-sync-delay', '0'];
 
-let closers: (() => Promise<unknown>)[];
-const { log: apiLog, lines: logged } = keptLog();
-
-beforeEach(() => {
-  closers = [];
-  logged.length = 0;
-});
-
-afterEach(async () => {
-  for (const close of closers.reverse()) await close();
-});
-
+/** A Redis for one test. */
 async function redisWith(args: string[] = []): Promise<TestRedis> {
   const redis = await startRedis({ args });
-  closers.push(() => redis.stop());
+  onTestFinished(() => redis.stop());
   return redis;
 }
 
-async function startOn(
-  redisUrl: string,
-  requireDurableQueue: boolean,
-  { workers = 0 } = {},
-): Promise<TestInlet> {
-  const database = await createTestDatabase();
-  closers.push(() => database.drop());
-  return startInlet(testConfig({ databaseUrl: database.url, redisUrl }, { requireDurableQueue }), workers);
+/** An API that is to tell, or to refuse, what is not durable. */
+interface Watched {
+  readonly inlet: TestInlet;
+  /** What it has logged that has this in it. */
+  messages(part: string): string[];
+  /** Waits until it has logged something like that. */
+  said(part: string): Promise<unknown>;
 }
 
-async function startInlet(config: RuntimeConfig, workers: number): Promise<TestInlet> {
-  const inlet = await TestInlet.start(config, { workers, apiLog });
-  closers.push(() => inlet.close());
-  return inlet;
+async function startWatched(config: RuntimeConfig): Promise<Watched> {
+  const { log, lines } = keptLog();
+  const messages = (part: string) => lines.map(({ msg }) => msg).filter((message) => message.includes(part));
+  return {
+    inlet: await startInlet(config, { workers: 0, apiLog: log }),
+    messages,
+    said: (part) => waitFor(`the message ${part}`, () => messages(part).length > 0),
+  };
+}
+
+function startOn(redisUrl: string, databaseUrl: string, requireDurableQueue: boolean): Promise<Watched> {
+  return startWatched(testConfig({ databaseUrl, redisUrl }, { requireDurableQueue }));
+}
+
+/** A connection to a Redis for one test. */
+function connect(url: string): Redis {
+  const client = new Redis(url);
+  onTestFinished(() => client.disconnect());
+  return client;
 }
 
 const post = (inlet: TestInlet): Promise<Response> => inlet.post('safe', '{"data":{"id":"o"}}');
 
 /** Writes again and again until a write is refused for the queue's weakness; none may be taken before. */
 async function refusedAndNothingTaken(inlet: TestInlet): Promise<void> {
-  await eventually(async () => {
+  const statuses = new Set<number>();
+  await waitFor('a write to be refused for that', async () => {
     const response = await post(inlet);
     const { detail } = (await response.json()) as ProblemAnswer;
-    expect(response.status).toBe(503);
-    return detail.includes('INLET_REQUIRE_DURABLE_QUEUE') || undefined;
+    statuses.add(response.status);
+    return detail.includes('INLET_REQUIRE_DURABLE_QUEUE');
   });
+  expect([...statuses]).toEqual([503]);
 }
 
 async function refused(inlet: TestInlet): Promise<void> {
-  await eventually(async () => ((await post(inlet)).status === 503 ? true : undefined));
+  await waitFor('a write to be refused', async () => (await post(inlet)).status === 503);
 }
 
 async function taken(inlet: TestInlet): Promise<void> {
-  await eventually(async () => ((await post(inlet)).status === 202 ? true : undefined));
+  await waitFor('a write to be taken', async () => (await post(inlet)).status === 202);
 }
 
 async function setRedis(url: string, name: string, value: string): Promise<void> {
@@ -73,13 +84,12 @@ async function setRedis(url: string, name: string, value: string): Promise<void>
   await client.quit();
 }
 
-const messages = (part: string): string[] =>
-  logged.map(({ msg }) => msg).filter((message) => message.includes(part));
-
 describe.skipIf(inject('redisUrl') === null)('on a Redis that must be durable', () => {
-  it('restarted with weaker settings: nothing is taken over the new connection until they are mended, reads go on', async () => {
+  test('restarted with weaker settings: nothing is taken over the new connection until they are mended, reads go on', async ({
+    databaseUrl,
+  }) => {
     const redis = await redisWith();
-    const inlet = await startOn(redis.url, true);
+    const { inlet, messages } = await startOn(redis.url, databaseUrl, true);
     const stopWorker = await inlet.addWorker();
     await inlet.done('safe', await inlet.write('safe', '{"data":{"id":"stored"}}'));
     await stopWorker();
@@ -88,7 +98,7 @@ describe.skipIf(inject('redisUrl') === null)('on a Redis that must be durable', 
     await redis.kill('SIGKILL');
     await Promise.all([redis.start(WEAK), refusedAndNothingTaken(inlet)]);
     const queue = openProvider(inlet.config).openQueue();
-    closers.push(() => queue.close());
+    onTestFinished(() => queue.close());
     expect(await whenConnected(() => depthOf(queue))).toBe(1);
     const deletion = await inlet.fetch('/v1/data/safe/objects/stored', { method: 'DELETE' });
     expect(deletion.status).toBe(503);
@@ -113,9 +123,9 @@ describe.skipIf(inject('redisUrl') === null)('on a Redis that must be durable', 
     expect((await inlet.done('safe', waiting)).status).toBe('succeeded');
   });
 
-  it('restarted with the same settings: goes on, and nothing is said', async () => {
+  test('restarted with the same settings: goes on, and nothing is said', async ({ databaseUrl }) => {
     const redis = await redisWith();
-    const inlet = await startOn(redis.url, true);
+    const { inlet, messages } = await startOn(redis.url, databaseUrl, true);
     await redis.kill('SIGKILL');
     await refused(inlet);
     await redis.start();
@@ -123,27 +133,29 @@ describe.skipIf(inject('redisUrl') === null)('on a Redis that must be durable', 
     expect(messages('durable')).toEqual([]);
   });
 
-  it('set up anew while it runs: writes are refused within seconds, and taken again when that is undone', async () => {
+  test('set up anew while it runs: writes are refused within seconds, and taken again when that is undone', async ({
+    databaseUrl,
+  }) => {
     const redis = await redisWith();
-    const inlet = await startOn(redis.url, true);
+    const { inlet, messages, said } = await startOn(redis.url, databaseUrl, true);
     await setRedis(redis.url, 'maxmemory-policy', 'allkeys-lru');
-    await refused(inlet);
+    await said('writes are refused');
+    expect((await post(inlet)).status).toBe(503);
     expect(messages('writes are refused')).toEqual([expect.stringContaining('maxmemory-policy')]);
     await setRedis(redis.url, 'maxmemory-policy', 'noeviction');
     await taken(inlet);
   });
 
-  it('replaced by a weaker replica: nothing is taken by that', async () => {
-    const [first, replica] = [await redisWith(), await redisWith(WEAK)];
+  test('replaced by a weaker replica: nothing is taken by that', async ({ databaseUrl }) => {
+    const [first, replica] = [await redisWith(AT_ONCE), await redisWith(WEAK)];
     const proxy = await startProxy(first.port);
-    closers.push(() => proxy.close());
-    const inlet = await startOn(`redis://127.0.0.1:${proxy.port}`, true);
+    onTestFinished(() => proxy.close());
+    const { inlet } = await startOn(`redis://127.0.0.1:${proxy.port}`, databaseUrl, true);
     const waiting = await inlet.write('safe', '{"data":{"id":"waiting"}}');
 
-    const client = new Redis(replica.url);
-    closers.push(() => client.quit());
+    const client = connect(replica.url);
     await client.replicaof('127.0.0.1', first.port);
-    await eventually(async () => /master_link_status:up/.test(await client.info('replication')) || undefined);
+    await waitFor('the replica', async () => /master_link_status:up/.test(await client.info('replication')));
     await first.kill('SIGKILL');
     await client.replicaof('NO', 'ONE');
     const size = await client.dbsize();
@@ -157,20 +169,22 @@ describe.skipIf(inject('redisUrl') === null)('on a Redis that must be durable', 
 });
 
 describe.skipIf(inject('redisUrl') === null)('on a Redis that need not be durable', () => {
-  it('weaknesses are named in the log when they come and when they go, not on every reconnect', async () => {
+  test('weaknesses are named in the log when they come and when they go, not on every reconnect', async ({
+    databaseUrl,
+  }) => {
     const redis = await redisWith();
-    const inlet = await startOn(redis.url, false);
+    const { inlet, messages, said } = await startOn(redis.url, databaseUrl, false);
     expect(messages('acknowledged writes could be lost')).toEqual([]);
     for (let restart = 0; restart < 2; restart += 1) {
       await redis.kill('SIGKILL');
       await refused(inlet);
       await redis.start(WEAK);
       await taken(inlet);
-      await eventually(async () => messages('acknowledged writes could be lost').length > 0 || undefined);
+      await said('acknowledged writes could be lost');
     }
     // The watch looks again every second now.
     await setRedis(redis.url, 'appendonly', 'no');
-    await eventually(async () => messages('appendonly').length > 0 || undefined);
+    await said('appendonly');
     expect(messages('acknowledged writes could be lost')).toEqual([
       expect.stringContaining('appendfsync'),
       expect.stringContaining('appendonly'),
@@ -180,27 +194,27 @@ describe.skipIf(inject('redisUrl') === null)('on a Redis that need not be durabl
     await refused(inlet);
     await redis.start();
     await taken(inlet);
-    await eventually(async () => messages('durable again').length > 0 || undefined);
+    await said('durable again');
   });
 
-  it('those that it had from the start are named once', async () => {
+  test('those that it had from the start are named once', async ({ databaseUrl }) => {
     const redis = await redisWith(WEAK);
-    const inlet = await startOn(redis.url, false);
+    const { inlet, messages, said } = await startOn(redis.url, databaseUrl, false);
     await redis.kill('SIGKILL');
     await refused(inlet);
     await redis.start(WEAK);
     await taken(inlet);
     await setRedis(redis.url, 'appendfsync', 'always');
-    await eventually(async () => messages('durable again').length > 0 || undefined);
+    await said('durable again');
     expect(messages('acknowledged writes could be lost')).toHaveLength(1);
   });
 });
 
-it('on a Postgres queue that must be durable: refused when it commits without the disk, and taken again', async () => {
+test('on a Postgres queue that must be durable: refused when it commits without the disk, and taken again', async () => {
   const postgres = await startPostgres({ fsync: true });
-  closers.push(() => postgres.stop());
+  onTestFinished(() => postgres.stop());
   const config = testConfig({ databaseUrl: postgres.url }, { requireDurableQueue: true });
-  const inlet = await startInlet(await prepare(config), 0);
+  const { inlet, messages, said } = await startWatched(await prepare(config));
   await taken(inlet);
   const set = async (value: string): Promise<void> => {
     await query(postgres.url, `ALTER DATABASE postgres SET synchronous_commit = ${value}`);
@@ -211,7 +225,7 @@ it('on a Postgres queue that must be durable: refused when it commits without th
     );
   };
   await set('off');
-  await eventually(async () => messages('writes are refused').length > 0 || undefined);
+  await said('writes are refused');
   expect((await post(inlet)).status).toBe(503);
   expect(messages('writes are refused')).toEqual([
     expect.stringContaining('Postgres has synchronous_commit off'),
