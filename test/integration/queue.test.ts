@@ -1,68 +1,60 @@
 /** What the queue promises to the rest of Inlet, the same on both backends. */
 import { randomUUID } from 'node:crypto';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { expect } from 'vitest';
 import type { Batch } from '../../src/domain/batch.ts';
 import { createBatchIds } from '../../src/domain/request-id.ts';
-import type { BatchConsumer, BatchHandler, BatchQueue, QueueProvider } from '../../src/queue/queue.ts';
+import type { BatchConsumer, BatchHandler } from '../../src/queue/queue.ts';
 import { HandedBackError } from '../../src/queue/queue.ts';
+import type { RuntimeConfig } from '../../src/runtime.ts';
 import { handMadeBatch, newBatchId, object, seededRandom, shuffled } from '../support/batches.ts';
-import { eventually, testConfig } from '../support/inlet.ts';
-import { createTestDatabase } from '../support/postgres.ts';
-import { depthOf, describeOnBothQueues, openProvider, whenConnected } from '../support/queues.ts';
+import { describeOnBothQueues } from '../support/fixtures.ts';
+import { depthOf, openProvider, whenConnected } from '../support/queues.ts';
+import { waitFor } from '../support/wait-for.ts';
 
-describeOnBothQueues('the queue', ({ redisUrl }) => {
-  let databaseUrl: string;
-  let drop: () => Promise<void>;
-  let provider: QueueProvider;
-  let queue: BatchQueue;
-  let consumers: BatchConsumer[];
-
-  beforeAll(async () => {
-    const created = await createTestDatabase();
-    databaseUrl = created.url;
-    drop = created.drop;
-  });
-
-  afterAll(async () => {
-    await drop?.();
-  });
-
-  beforeEach(async () => {
-    provider = openProvider(testConfig({ databaseUrl, redisUrl }), `test-${randomUUID()}`);
-    queue = provider.openQueue();
-    consumers = [];
-    await whenConnected(() => depthOf(queue));
-  });
-
-  afterEach(async () => {
-    for (const consumer of consumers) await consumer.close(5_000);
-    await queue.close();
-  });
-
-  function consume(handler: BatchHandler, concurrency = 2): BatchConsumer {
-    const consumer = provider.consume(handler, { concurrency, importConcurrency: concurrency });
-    consumers.push(consumer);
-    return consumer;
-  }
-
-  async function emptied(): Promise<void> {
-    await eventually(async () => ((await depthOf(queue)) === 0 ? true : undefined));
-  }
-
-  const chunkOf = (batch: Batch, chunk: number): Batch => {
-    const part = { requestId: 'req_1', upload: 1, chunk, lines: [1], rejected: [] };
-    return { ...batch, requests: batch.requests.map((request) => ({ ...request, import: part })) };
+/** A queue that nobody else uses. */
+async function openOwnQueue(config: RuntimeConfig) {
+  const provider = openProvider(config, `test-${randomUUID()}`);
+  const queue = provider.openQueue();
+  const consumers: BatchConsumer[] = [];
+  await whenConnected(() => depthOf(queue));
+  return {
+    provider,
+    queue,
+    consume(handler: BatchHandler, concurrency = 2): void {
+      consumers.push(provider.consume(handler, { concurrency, importConcurrency: concurrency }));
+    },
+    emptied: () => waitFor('the queue to be empty', async () => (await depthOf(queue)) === 0),
+    async close(): Promise<void> {
+      for (const consumer of consumers) await consumer.close(5_000);
+      await queue.close();
+    },
   };
+}
 
-  const sample = (): Batch => handMadeBatch(0, [{ namespace: 'n', objects: [object('a')] }]);
+const chunkOf = (batch: Batch, chunk: number): Batch => {
+  const part = { requestId: 'req_1', upload: 1, chunk, lines: [1], rejected: [] };
+  return { ...batch, requests: batch.requests.map((request) => ({ ...request, import: part })) };
+};
 
-  /** A batch that got its id some time ago. */
-  const made = (secondsAgo: number): Batch => ({
-    ...sample(),
-    id: createBatchIds(() => Date.now() - secondsAgo * 1_000)(),
+const sample = (): Batch => handMadeBatch(0, [{ namespace: 'n', objects: [object('a')] }]);
+
+/** A batch that got its id some time ago. */
+const made = (secondsAgo: number): Batch => ({
+  ...sample(),
+  id: createBatchIds(() => Date.now() - secondsAgo * 1_000)(),
+});
+
+// At the same time, as each has a queue of its own: they wait for their batches to be due again.
+describeOnBothQueues('the queue', (plain, queueName) => {
+  const { concurrent: test } = plain.extend('own', async ({ config }, { onCleanup }) => {
+    const own = await openOwnQueue(config);
+    onCleanup(() => own.close());
+    return own;
   });
 
-  it('hands a batch to a consumer with its text to the letter, and then it is gone', async () => {
+  test('hands a batch to a consumer with its text to the letter, and then it is gone', async ({
+    own: { queue, consume, emptied },
+  }) => {
     const text = '{"id": "a",  "v":[1.0, 9007199254740993, "\\u00e9 \\" \\\\ 😀 \\ud83d\\ude00"]}';
     const batch = handMadeBatch(0, [{ namespace: 'n', objects: [['a', text]] }]);
     const seen: Batch[] = [];
@@ -76,7 +68,9 @@ describeOnBothQueues('the queue', ({ redisUrl }) => {
     expect(await queue.find(batch.id)).toBeUndefined();
   });
 
-  it("stamps batches with the server's clock in microseconds, each later than the one before", async () => {
+  test("stamps batches with the server's clock in microseconds, each later than the one before", async ({
+    own: { queue },
+  }) => {
     const before = Date.now() * 1_000;
     const batches = [sample(), sample(), sample()];
     for (const batch of batches) await queue.add(batch);
@@ -86,7 +80,9 @@ describeOnBothQueues('the queue', ({ redisUrl }) => {
     expect(Math.abs((stamps[0] ?? 0) - before)).toBeLessThan(10_000_000);
   });
 
-  it('finds a batch by its id as soon as it was added, and tells when a worker has begun', async () => {
+  test('finds a batch by its id as soon as it was added, and tells when a worker has begun', async ({
+    own: { queue, consume, emptied },
+  }) => {
     const batch = sample();
     expect(await queue.find(newBatchId())).toBeUndefined();
     await queue.add(batch);
@@ -98,13 +94,15 @@ describeOnBothQueues('the queue', ({ redisUrl }) => {
           finish = resolve;
         }),
     );
-    const done = await eventually(async () => finish);
+    const done = await waitFor('the handler to begin', () => finish);
     expect(await queue.find(batch.id)).toMatchObject({ started: true });
     done();
     await emptied();
   });
 
-  it('names the batches that are not done, newest first, whatever state they are in', async () => {
+  test('names the batches that are not done, newest first, whatever state they are in', async ({
+    own: { queue, consume, emptied },
+  }) => {
     expect(await queue.batchIds()).toEqual([]);
     const batches = Array.from({ length: 5 }, sample);
     for (const batch of shuffled(batches, seededRandom(1))) await queue.add(batch);
@@ -116,16 +114,18 @@ describeOnBothQueues('the queue', ({ redisUrl }) => {
       handed.add(id);
       // Two fail and wait for their next attempt, two are being worked on, and one waits for its turn.
       if (handed.size <= 2 && !mended) throw new Error('not now');
-      await eventually(async () => mended || undefined);
+      await waitFor('leave to go on', () => mended);
     });
-    await eventually(async () => handed.size === 4 || undefined);
+    await waitFor('four to be in hand', () => handed.size === 4);
     expect(await queue.batchIds()).toEqual(newestFirst);
     mended = true;
     await emptied();
     expect(await queue.batchIds()).toEqual([]);
   });
 
-  it('tells how much is in it, and how old the oldest of it is, whatever state it is in', async () => {
+  test('tells how much is in it, and how old the oldest of it is, whatever state it is in', async ({
+    own: { queue, consume, emptied },
+  }) => {
     expect(await queue.load()).toEqual({
       depth: { writes: 0, imports: 0 },
       oldestAgeMs: 0,
@@ -143,10 +143,10 @@ describeOnBothQueues('the queue', ({ redisUrl }) => {
     consume(async ({ id, requests: [request] }) => {
       // The oldest fails and is due again, the third is in hand when the second is done, and so is the chunk.
       if (id === oldest.id && !mended) throw new Error('not now');
-      if (id === third.id || request?.import) await eventually(async () => mended || undefined);
+      if (id === third.id || request?.import) await waitFor('leave to go on', () => mended);
       done.push(id);
     }, 1);
-    await eventually(async () => (await queue.load()).depth.writes === 3 || undefined);
+    await waitFor('the second to be done', async () => (await queue.load()).depth.writes === 3);
     expect(done).toEqual([second.id]);
     expect((await queue.load()).depth).toEqual({ writes: 3, imports: 1 });
     expect(await age()).toBe(300);
@@ -155,7 +155,7 @@ describeOnBothQueues('the queue', ({ redisUrl }) => {
     expect(await age()).toBe(0);
   });
 
-  it('finds the oldest in a long line', async () => {
+  test('finds the oldest in a long line', async ({ own: { queue } }) => {
     await queue.add(made(3_000));
     for (let n = 0; n < 300; n += 1) await queue.add(made(3));
     const { depth, oldestAgeMs } = await queue.load();
@@ -163,14 +163,16 @@ describeOnBothQueues('the queue', ({ redisUrl }) => {
     expect(Math.floor(oldestAgeMs / 10_000)).toBe(300);
   });
 
-  it('takes a batch that is added twice once', async () => {
+  test('takes a batch that is added twice once', async ({ own: { queue } }) => {
     const batch = sample();
     await queue.add(batch);
     await queue.add(batch);
     expect(await depthOf(queue)).toBe(1);
   });
 
-  it('keeps a batch whose handler fails, and hands it out again', async () => {
+  test('keeps a batch whose handler fails, and hands it out again', async ({
+    own: { queue, consume, emptied },
+  }) => {
     const batch = sample();
     const attempts: unknown[] = [];
     await queue.add(batch);
@@ -186,7 +188,7 @@ describeOnBothQueues('the queue', ({ redisUrl }) => {
     ]);
   });
 
-  it('lets other batches pass one that fails', async () => {
+  test('lets other batches pass one that fails', async ({ own: { queue, consume, emptied } }) => {
     const [bad, good] = [sample(), sample()];
     const done: string[] = [];
     let mended = false;
@@ -196,14 +198,14 @@ describeOnBothQueues('the queue', ({ redisUrl }) => {
       if (id === bad.id && !mended) throw new Error('not now');
       done.push(id);
     }, 1);
-    await eventually(async () => (done.includes(good.id) ? true : undefined));
+    await waitFor('the good one', () => done.includes(good.id));
     expect(await queue.find(bad.id)).toMatchObject({ started: true });
     mended = true;
     await emptied();
     expect(done).toEqual([good.id, bad.id]);
   });
 
-  it('lets no batch wait for chunks of imports', async () => {
+  test('lets no batch wait for chunks of imports', async ({ own: { queue, consume, emptied } }) => {
     const chunks = [0, 1, 2].map((n) => chunkOf(sample(), n));
     const writes = [sample(), sample()];
     for (const batch of [...chunks, ...writes]) await queue.add(batch);
@@ -218,7 +220,7 @@ describeOnBothQueues('the queue', ({ redisUrl }) => {
       if (batch.requests[0]?.import) await held;
       seen.push(batch.id);
     }, 1);
-    await eventually(async () => (seen.length === 2 ? true : undefined));
+    await waitFor('both writes', () => seen.length === 2);
     expect(seen).toEqual(writes.map(({ id }) => id));
     release?.();
     await emptied();
@@ -226,14 +228,16 @@ describeOnBothQueues('the queue', ({ redisUrl }) => {
     expect(await queue.importBacklog()).toBe(0);
   });
 
-  it('orders a batch that brings its time along by that', async () => {
+  test('orders a batch that brings its time along by that', async ({ own: { queue } }) => {
     const batch = sample();
     await queue.add({ ...batch, stampedAt: 1_234_567 });
     expect(await queue.find(batch.id)).toMatchObject({ acceptedAt: 1_234_567 });
     expect(Math.abs((await queue.clock()) - Date.now() * 1_000)).toBeLessThan(10_000_000);
   });
 
-  it('gives a batch that is handed back on closing to the next consumer at once', async () => {
+  test('gives a batch that is handed back on closing to the next consumer at once', async ({
+    own: { provider, queue, consume, emptied },
+  }) => {
     const batch = sample();
     await queue.add(batch);
     let begun = false;
@@ -245,7 +249,7 @@ describeOnBothQueues('the queue', ({ redisUrl }) => {
         }),
       { concurrency: 1, importConcurrency: 1 },
     );
-    await eventually(async () => (begun ? true : undefined));
+    await waitFor('the handler to begin', () => begun);
     await first.close(5_000);
     const seen: string[] = [];
     consume(async ({ id }) => {
@@ -255,7 +259,7 @@ describeOnBothQueues('the queue', ({ redisUrl }) => {
     expect(seen).toEqual([batch.id]);
   });
 
-  it('waits on closing for the batch in hand', async () => {
+  test('waits on closing for the batch in hand', async ({ own: { provider, queue } }) => {
     await queue.add(sample());
     let begun = false;
     let finished = false;
@@ -269,13 +273,15 @@ describeOnBothQueues('the queue', ({ redisUrl }) => {
       },
       { concurrency: 1, importConcurrency: 1 },
     );
-    await eventually(async () => (begun ? true : undefined));
+    await waitFor('the handler to begin', () => begun);
     await consumer.close(5_000);
     expect(finished).toBe(true);
     expect(await depthOf(queue)).toBe(0);
   });
 
-  it('shares batches among consumers, each batch going to one', async () => {
+  test('shares batches among consumers, each batch going to one', async ({
+    own: { queue, consume, emptied },
+  }) => {
     const seen: string[] = [];
     const record: BatchHandler = async ({ id }) => {
       seen.push(id);
@@ -288,10 +294,12 @@ describeOnBothQueues('the queue', ({ redisUrl }) => {
     expect(seen.sort()).toEqual(batches.map(({ id }) => id).sort());
   });
 
-  it('says that it is up, and finds nothing weak in a durable server', async () => {
+  test('says that it is up, and finds nothing weak in a durable server', async ({ own: { queue } }) => {
     expect(await queue.isUp()).toBe(true);
     // The suite's Postgres runs without fsync for speed, and that is what must be noticed there.
     const found = (await queue.weaknesses()).map((line) => line.replace(/^Postgres has (\w+) off.*/, '$1'));
-    expect(found.sort()).toEqual(redisUrl ? [] : ['fsync', 'full_page_writes', 'synchronous_commit']);
+    expect(found.sort()).toEqual(
+      queueName === 'redis' ? [] : ['fsync', 'full_page_writes', 'synchronous_commit'],
+    );
   });
 });
