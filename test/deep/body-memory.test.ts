@@ -5,11 +5,13 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
-import { afterAll, afterEach, beforeEach, expect, it } from 'vitest';
-import { eventually, KEY } from '../support/inlet.ts';
-import { createTestDatabase, query } from '../support/postgres.ts';
+import { afterAll, expect, onTestFinished } from 'vitest';
+import type { RuntimeConfig } from '../../src/runtime.ts';
+import { describeOnBothQueues, freshDatabase } from '../support/fixtures.ts';
+import { KEY } from '../support/inlet.ts';
+import { query } from '../support/postgres.ts';
 import { InletProcess } from '../support/process.ts';
-import { describeOnBothQueues } from '../support/queues.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 const MIB = 1024 * 1024;
 const BODY_BYTES = 10 * MIB;
@@ -74,16 +76,7 @@ const COMPRESSED: readonly Kind[] = [
   { name: 'a bomb', headers: { 'content-encoding': 'gzip' }, body: ['', gzipSync(Buffer.alloc(1024 * MIB))] },
 ];
 
-let closers: (() => Promise<unknown>)[];
 const agent = new Agent({ keepAlive: true });
-
-beforeEach(() => {
-  closers = [];
-});
-
-afterEach(async () => {
-  for (const close of closers.reverse()) await close();
-});
 
 afterAll(() => agent.destroy());
 
@@ -167,16 +160,15 @@ interface Running {
 }
 
 /** Starts processes on a database of their own; the last one is that with the API. */
-async function start(redisUrl: string | undefined, ...roles: string[]): Promise<Running> {
-  const database = await createTestDatabase();
-  closers.push(database.drop);
+async function start({ redisUrl, redisPrefix }: RuntimeConfig, ...roles: string[]): Promise<Running> {
+  const databaseUrl = await freshDatabase();
   const settings = {
-    ...{ DATABASE_URL: database.url, INLET_API_KEYS: KEY, PORT: '0', INLET_WORKER_PORT: '0' },
-    ...(redisUrl ? { REDIS_URL: redisUrl, INLET_REDIS_PREFIX: `memory-${process.pid}` } : {}),
+    ...{ DATABASE_URL: databaseUrl, INLET_API_KEYS: KEY, PORT: '0', INLET_WORKER_PORT: '0' },
+    ...(redisUrl ? { REDIS_URL: redisUrl, INLET_REDIS_PREFIX: redisPrefix } : {}),
   };
   const started = roles.map((role) => new InletProcess([role], settings));
-  for (const one of started) closers.push(() => one.close());
-  return { api: started.at(-1) as InletProcess, databaseUrl: database.url };
+  for (const one of started) onTestFinished(() => one.close());
+  return { api: started.at(-1) as InletProcess, databaseUrl };
 }
 
 async function withstands({ api, databaseUrl }: Running, bound: number): Promise<void> {
@@ -185,24 +177,28 @@ async function withstands({ api, databaseUrl }: Running, bound: number): Promise
   process.stdout.write(`${Math.round(peak)} MiB at most, and ${bound} MiB are stated\n`);
   expect(peak).toBeGreaterThan(BODY_BYTES / MIB);
   expect(peak).toBeLessThan(bound);
-  await eventually(async () => {
-    const stored = await storedIds(databaseUrl);
-    return [...accepted].every((id) => stored.has(id)) ? true : undefined;
-  }, 120_000);
+  await waitFor(
+    'all that was accepted to be stored',
+    async () => {
+      const stored = await storedIds(databaseUrl);
+      return [...accepted].every((id) => stored.has(id));
+    },
+    120_000,
+  );
 }
 
 const TIMEOUT_MS = 600_000;
 
-describeOnBothQueues(`${AT_ONCE} bodies of 10 MiB at the same time`, ({ redisUrl }) => {
-  it.runIf(canMeasure)(
+describeOnBothQueues(`${AT_ONCE} bodies of 10 MiB at the same time`, (test, queue) => {
+  test.runIf(canMeasure)(
     'leave the API below the memory that is stated',
-    async () => withstands(await start(redisUrl, 'worker', 'api'), apiBound),
+    async ({ config }) => withstands(await start(config, 'worker', 'api'), apiBound),
     TIMEOUT_MS,
   );
 
-  it.runIf(canMeasure && redisUrl === undefined)(
+  test.runIf(canMeasure && queue === 'postgres')(
     'leave a process with a worker in it below the memory that is stated',
-    async () => withstands(await start(redisUrl, 'serve'), serveBound),
+    async ({ config }) => withstands(await start(config, 'serve'), serveBound),
     TIMEOUT_MS,
   );
 });

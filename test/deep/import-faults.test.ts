@@ -1,90 +1,96 @@
 /** Imports while processes die, stop, or don't keep up. */
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect, onTestFinished } from 'vitest';
+import type { RuntimeConfig } from '../../src/runtime.ts';
+import { describeOnBothQueues, startInlet } from '../support/fixtures.ts';
 import type { ImportAnswer } from '../support/imports.ts';
 import { lines, newImport, upload, uploaded } from '../support/imports.ts';
-import { eventually, KEY, TestInlet, testConfig } from '../support/inlet.ts';
-import { createTestDatabase, query } from '../support/postgres.ts';
+import { KEY } from '../support/inlet.ts';
+import { query } from '../support/postgres.ts';
 import { InletProcess } from '../support/process.ts';
-import { depthOf, describeOnBothQueues, openProvider, whenConnected } from '../support/queues.ts';
+import { depthOf, openProvider, whenConnected } from '../support/queues.ts';
+import { waitFor } from '../support/wait-for.ts';
 
-describeOnBothQueues('an import', ({ redisUrl }) => {
-  let databaseUrl: string;
-  let closers: (() => Promise<unknown>)[];
-
-  beforeEach(async () => {
-    const created = await createTestDatabase();
-    databaseUrl = created.url;
-    closers = [() => created.drop()];
+/** A process for one test. */
+function start(role: string, { databaseUrl, redisUrl, redisPrefix }: RuntimeConfig): InletProcess {
+  const child = new InletProcess([role], {
+    ...{ DATABASE_URL: databaseUrl, INLET_API_KEYS: KEY, PORT: '0', INLET_WORKER_PORT: '0' },
+    ...(redisUrl ? { REDIS_URL: redisUrl, INLET_REDIS_PREFIX: redisPrefix } : {}),
   });
+  onTestFinished(() => child.close());
+  return child;
+}
 
-  afterEach(async () => {
-    for (const close of closers.reverse()) await close();
+async function begin(url: string, namespace: string): Promise<ImportAnswer> {
+  const response = await fetch(`${url}/v1/data/${namespace}/import`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${KEY}` },
   });
+  return (await response.json()) as ImportAnswer;
+}
 
-  function start(role: string): InletProcess {
-    const child = new InletProcess([role], {
-      DATABASE_URL: databaseUrl,
-      INLET_API_KEYS: KEY,
-      PORT: '0',
-      INLET_WORKER_PORT: '0',
-      INLET_REDIS_PREFIX: `imports-${databaseUrl.split('_').at(-1)}`,
-      ...(redisUrl ? { REDIS_URL: redisUrl } : {}),
-    });
-    closers.push(() => child.close());
-    return child;
-  }
+interface ImportRow {
+  readonly status: string;
+  readonly objects: number;
+  readonly failed: number;
+}
 
-  async function begin(url: string): Promise<ImportAnswer> {
-    const response = await fetch(`${url}/v1/data/faults/import`, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${KEY}` },
-    });
-    return (await response.json()) as ImportAnswer;
-  }
+async function row(databaseUrl: string, requestId: string): Promise<ImportRow> {
+  const [found] = await query(
+    databaseUrl,
+    `SELECT status, objects, failed FROM inlet.requests WHERE request_id = '${requestId}'`,
+  );
+  return found as unknown as ImportRow;
+}
 
-  async function row(requestId: string): Promise<{ status: string; objects: number; failed: number }> {
-    const [found] = await query(
-      databaseUrl,
-      `SELECT status, objects, failed FROM inlet.requests WHERE request_id = '${requestId}'`,
-    );
-    return found as { status: string; objects: number; failed: number };
-  }
+function done(databaseUrl: string, requestId: string): Promise<ImportRow> {
+  return waitFor(
+    'the import to be done',
+    async () => {
+      const found = await row(databaseUrl, requestId);
+      return (found.status === 'succeeded' || found.status === 'failed') && found;
+    },
+    80_000,
+  );
+}
 
-  const done = (requestId: string) =>
-    eventually(async () => {
-      const found = await row(requestId);
-      return found.status === 'succeeded' || found.status === 'failed' ? found : undefined;
-    }, 80_000);
-
-  it('is complete, every object counted once, when its worker is killed', { timeout: 120_000 }, async () => {
-    const api = start('api');
-    const worker = start('worker');
-    const { requestId, upload_url } = await begin(await api.apiUrl());
+describeOnBothQueues('an import', (test) => {
+  test('is complete, every object counted once, when its worker is killed', { timeout: 120_000 }, async ({
+    config,
+    databaseUrl,
+  }) => {
+    const api = start('api', config);
+    const worker = start('worker', config);
+    const { requestId, upload_url } = await begin(await api.apiUrl(), 'killed');
     await worker.logged('the worker runs');
     const total = 60_000;
     const sent = uploaded(upload_url, lines(total));
-    await eventually(async () => ((await row(requestId)).objects >= 5_000 ? true : undefined));
+    await waitFor('a part of it', async () => (await row(databaseUrl, requestId)).objects >= 5_000);
     await worker.kill('SIGKILL');
-    expect((await row(requestId)).objects).toBeLessThan(total);
-    start('worker');
+    expect((await row(databaseUrl, requestId)).objects).toBeLessThan(total);
+    start('worker', config);
     await sent;
-    expect(await done(requestId)).toEqual({ status: 'succeeded', objects: total, failed: 0 });
+    expect(await done(databaseUrl, requestId)).toEqual({ status: 'succeeded', objects: total, failed: 0 });
     const [stored] = await query(
       databaseUrl,
-      `SELECT count(*)::int AS count, max(revision)::int AS revision FROM inlet.objects`,
+      `SELECT count(*)::int AS count, max(revision)::int AS revision FROM inlet.objects WHERE namespace = 'killed'`,
     );
     expect(stored).toEqual({ count: total, revision: 1 });
     const [listed] = await query(
       databaseUrl,
-      `SELECT count(*)::int AS chunks, sum(jsonb_array_length(ids))::int AS ids FROM inlet.import_chunks`,
+      `SELECT count(*)::int AS chunks, sum(jsonb_array_length(ids))::int AS ids FROM inlet.import_chunks
+       WHERE request_id = '${requestId}'`,
     );
     expect(listed).toEqual({ chunks: total / 1_000, ids: total });
   });
 
-  it('can be sent again to another API when the first is stopped', { timeout: 60_000 }, async () => {
-    const first = start('api');
-    start('worker');
-    const { requestId, upload_url } = await begin(await first.apiUrl());
+  test('can be sent again to another API when the first is stopped', { timeout: 60_000 }, async ({
+    config,
+    databaseUrl,
+  }) => {
+    const first = start('api', config);
+    start('worker', config);
+    const { requestId, upload_url } = await begin(await first.apiUrl(), 'stopped');
     let feed: ReadableStreamDefaultController<Uint8Array> | undefined;
     const file = new ReadableStream<Uint8Array>({
       start(controller) {
@@ -96,46 +102,46 @@ describeOnBothQueues('an import', ({ redisUrl }) => {
       ({ status }) => status,
       () => 'broken',
     );
-    await eventually(async () => ((await row(requestId)).objects >= 3_000 ? true : undefined));
+    await waitFor('a part of it', async () => (await row(databaseUrl, requestId)).objects >= 3_000);
     const stopped = await first.kill('SIGTERM');
     expect(stopped.code).toBe(0);
     expect([503, 'broken']).toContain(await broken);
     feed?.error(new Error('over'));
 
     const { pathname, search } = new URL(upload_url);
-    await uploaded((await start('api').apiUrl()) + pathname + search, lines(2_000));
-    expect(await done(requestId)).toEqual({ status: 'succeeded', objects: 2_000, failed: 0 });
+    await uploaded((await start('api', config).apiUrl()) + pathname + search, lines(2_000));
+    expect(await done(databaseUrl, requestId)).toEqual({ status: 'succeeded', objects: 2_000, failed: 0 });
   });
 
-  it('waits while too much of it is in the queue, and goes on when there is room', async () => {
-    const inlet = await TestInlet.start(testConfig({ databaseUrl, redisUrl }), { workers: 0 });
-    closers.push(() => inlet.close());
+  test('waits while too much of it is in the queue, and goes on when there is room', async ({
+    config,
+    databaseUrl,
+  }) => {
+    const inlet = await startInlet(config, { workers: 0 });
     const queue = openProvider(inlet.config).openQueue();
-    closers.push(() => queue.close());
+    onTestFinished(() => queue.close());
     const { requestId, upload_url } = await newImport(inlet, 'deep');
     let answered = false;
     const sent = uploaded(upload_url, lines(100_000)).finally(() => {
       answered = true;
     });
-    await eventually(async () => ((await whenConnected(() => depthOf(queue))) >= 64 ? true : undefined));
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await waitFor('the queue to be full', async () => (await whenConnected(() => depthOf(queue))) >= 64);
+    await delay(500);
     expect(await depthOf(queue)).toBeLessThanOrEqual(66);
     expect(answered).toBe(false);
     await inlet.addWorker();
     await sent;
-    expect(await done(requestId)).toEqual({ status: 'succeeded', objects: 100_000, failed: 0 });
+    expect(await done(databaseUrl, requestId)).toEqual({ status: 'succeeded', objects: 100_000, failed: 0 });
   });
 
-  it('does not hold up single writes that are sent meanwhile', async () => {
-    const config = testConfig({ databaseUrl, redisUrl }, { workerConcurrency: 1 });
-    const inlet = await TestInlet.start(config, { workers: 0 });
-    closers.push(() => inlet.close());
+  test('does not hold up single writes that are sent meanwhile', async ({ config, databaseUrl }) => {
+    const inlet = await startInlet({ ...config, workerConcurrency: 1 }, { workers: 0 });
     const { requestId, upload_url } = await newImport(inlet, 'bulk');
     await uploaded(upload_url, lines(50_000));
     const single = await inlet.write('single', '{"data":{"id":"a"}}');
     await inlet.addWorker();
     await inlet.done('single', single);
-    expect((await row(requestId)).objects).toBeLessThan(25_000);
-    expect(await done(requestId)).toEqual({ status: 'succeeded', objects: 50_000, failed: 0 });
+    expect((await row(databaseUrl, requestId)).objects).toBeLessThan(25_000);
+    expect(await done(databaseUrl, requestId)).toEqual({ status: 'succeeded', objects: 50_000, failed: 0 });
   });
 });
