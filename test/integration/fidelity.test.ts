@@ -1,27 +1,12 @@
 /** Objects of one id, many objects, and ids that differ in little. What values and ids come back exactly is in the corpus. */
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import type { ProblemAnswer } from '../support/inlet.ts';
-import { TestInlet, testConfig } from '../support/inlet.ts';
-import { createTestDatabase } from '../support/postgres.ts';
+import { describe, expect } from 'vitest';
+import { inletTest } from '../support/fixtures.ts';
+import type { ProblemAnswer, TestInlet } from '../support/inlet.ts';
 
-let inlet: TestInlet;
-let drop: () => Promise<void>;
+const test = inletTest();
 
-beforeAll(async () => {
-  const database = await createTestDatabase();
-  drop = database.drop;
-  inlet = await TestInlet.start(
-    testConfig({ databaseUrl: database.url, redisUrl: inject('redisUrl') ?? undefined }),
-  );
-});
-
-afterAll(async () => {
-  await inlet?.close();
-  await drop?.();
-});
-
-async function refused(body: string | Uint8Array<ArrayBuffer>, status = 400): Promise<ProblemAnswer> {
+async function refused(inlet: TestInlet, body: string, status: number): Promise<ProblemAnswer> {
   const response = await inlet.post('fidelity', body);
   expect(response.status).toBe(status);
   expect(response.headers.get('content-type')).toContain('application/problem+json');
@@ -29,7 +14,7 @@ async function refused(body: string | Uint8Array<ArrayBuffer>, status = 400): Pr
 }
 
 describe('lists', () => {
-  it('of one id twice in a list the last wins', async () => {
+  test('of one id twice in a list the last wins', async ({ inlet }) => {
     const id = randomUUID();
     const requestId = await inlet.write(
       'fidelity',
@@ -43,10 +28,10 @@ describe('lists', () => {
     expect(stored?.revision).toBe(1);
   });
 
-  it('10,000 objects are taken, and 10,001 are refused as a whole', async () => {
+  test('10,000 objects are taken, and 10,001 are refused as a whole', async ({ inlet }) => {
     const namespace = `many-${randomUUID()}`;
     const objects = Array.from({ length: 10_001 }, (_, i) => ({ id: `o${i}` }));
-    expect((await refused(JSON.stringify({ data: objects }), 413)).detail).toContain('10000');
+    expect((await refused(inlet, JSON.stringify({ data: objects }), 413)).detail).toContain('10000');
     const requestId = await inlet.write(namespace, JSON.stringify({ data: objects.slice(0, 10_000) }));
     const answer = await inlet.done(namespace, requestId);
     expect(answer.counts).toEqual({ objects: 10_000, stored: 10_000, failed: 0 });
@@ -56,7 +41,7 @@ describe('lists', () => {
 });
 
 describe('ids', () => {
-  it('differ where their case differs', async () => {
+  test('differ where their case differs', async ({ inlet }) => {
     await inlet.done('ids', await inlet.write('ids', '{"data":[{"id":"Case","n":1},{"id":"case","n":2}]}'));
     expect((await inlet.object('ids', 'Case'))?.data['n']).toBe(1);
     expect((await inlet.object('ids', 'case'))?.data['n']).toBe(2);

@@ -1,11 +1,13 @@
 /** What protects the server and its clients from others: headers for browsers, proxies, requests that are ambiguous. */
-import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest';
+import { describe, expect, onTestFinished } from 'vitest';
 import type { Config } from '../../src/config.ts';
+import type { RuntimeConfig } from '../../src/runtime.ts';
+import { inletTest, startInlet } from '../support/fixtures.ts';
 import { largeDownload, newImport, upload, uploaded } from '../support/imports.ts';
-import { eventually, TestInlet, testConfig } from '../support/inlet.ts';
+import type { TestInlet } from '../support/inlet.ts';
 import { keptLog } from '../support/log.ts';
-import { createTestDatabase } from '../support/postgres.ts';
 import { RawClient } from '../support/raw-client.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 const HEADERS = {
   'x-content-type-options': 'nosniff',
@@ -16,32 +18,21 @@ const HEADERS = {
   'cache-control': 'no-store',
 };
 
-let databaseUrl: string;
-let drop: () => Promise<void>;
-let inlet: TestInlet | undefined;
 const kept = keptLog();
+const options = { apiLog: kept.log, parts: { limits: { headersMs: 300, headersCheckMs: 50 } } };
 
-beforeAll(async () => {
-  const created = await createTestDatabase();
-  databaseUrl = created.url;
-  drop = created.drop;
-});
+const test = inletTest(options);
 
-afterEach(async () => {
-  await inlet?.close();
-  inlet = undefined;
-});
+/** Starts an Inlet with other settings. */
+function start(config: RuntimeConfig, changes: Partial<Config>, workers = 0): Promise<TestInlet> {
+  const { databaseUrl } = config;
+  return startInlet({ ...config, ...changes, databaseUrl }, { ...options, workers });
+}
 
-afterAll(() => drop?.());
-
-async function start(config: Partial<Config> = {}): Promise<TestInlet> {
-  kept.lines.length = 0;
-  const services = { databaseUrl, redisUrl: inject('redisUrl') ?? undefined };
-  inlet = await TestInlet.start(testConfig(services, config), {
-    apiLog: kept.log,
-    parts: { limits: { headersMs: 300, headersCheckMs: 50 } },
-  });
-  return inlet;
+function rawClient({ url }: TestInlet, from?: string): RawClient {
+  const client = new RawClient(url, from);
+  onTestFinished(() => client.close());
+  return client;
 }
 
 /** The headers of an answer that came over a bare socket. */
@@ -65,8 +56,8 @@ describe('every answer has the headers that keep browsers from making anything o
     expect(headers.get('x-request-id'), what).toMatch(/^req_/);
   }
 
-  it('whatever its status', async () => {
-    const server = await start({ bodyLimit: 1024 });
+  test('whatever its status', async ({ config }) => {
+    const server = await start(config, { bodyLimit: 1024 }, 1);
     const { requestId, upload_url } = await newImport(server, 'safe');
     await uploaded(upload_url, '{"id":"a"}\n');
     await server.done('safe', requestId);
@@ -101,32 +92,30 @@ describe('every answer has the headers that keep browsers from making anything o
     }
   });
 
-  it.each([
+  test.for([
     ['400', 'nonsense\r\n\r\n'],
     ['408', 'GET /healthz HTTP/1.1\r\nhost: x\r\n'],
     ['431', `GET /healthz HTTP/1.1\r\nhost: x\r\nx: ${'x'.repeat(20_000)}\r\n\r\n`],
-  ])('also %s on the bare socket', async (status, sent) => {
-    const server = await start();
-    const answer = await new RawClient(server.url).send(sent).closed();
+  ] as const)('also %s on the bare socket', async ([status, sent], { inlet }) => {
+    const answer = await rawClient(inlet).send(sent).closed();
     expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
     expectHeaders(headersOf(answer), status);
   });
 
-  it('but the pages have their own', async () => {
-    const server = await start();
-    const { headers } = await fetch(`${server.url}/docs/`);
+  test('but the pages have their own', async ({ inlet }) => {
+    const { headers } = await fetch(`${inlet.url}/docs/`);
     expect(headers.get('content-security-policy')).toContain("script-src 'self'");
     expect(headers.get('x-content-type-options')).toBe('nosniff');
     expect(headers.get('x-frame-options')).toBe('DENY');
   });
 
-  it('and Strict-Transport-Security where clients come by https', async () => {
-    const server = await start({ publicUrl: 'https://inlet.example.com' });
+  test('and Strict-Transport-Security where clients come by https', async ({ config }) => {
+    const server = await start(config, { publicUrl: 'https://inlet.example.com' });
     for (const path of ['/healthz', '/nothing']) {
       const { headers } = await fetch(server.url + path);
       expect(headers.get('strict-transport-security')).toBe('max-age=31536000');
     }
-    const answer = await new RawClient(server.url).send('nonsense\r\n\r\n').closed();
+    const answer = await rawClient(server).send('nonsense\r\n\r\n').closed();
     expect(headersOf(answer).get('strict-transport-security')).toBe('max-age=31536000');
   });
 });
@@ -135,37 +124,40 @@ describe('X-Forwarded-For', () => {
   /** The address that the log has of a request with that header. */
   async function clientOf(server: TestInlet, forwarded: string, from: string): Promise<unknown> {
     kept.lines.length = 0;
-    const client = new RawClient(server.url, from);
+    const client = rawClient(server, from);
     client.request('GET /v1/data/safe/requests', { 'x-forwarded-for': forwarded }).send('\r\n');
-    const line = await eventually(async () => kept.lines.find(({ msg }) => msg === 'request'));
-    client.close();
+    const line = await waitFor('the line about the request', () =>
+      kept.lines.find(({ msg, route }) => msg === 'request' && String(route).endsWith('/requests')),
+    );
     return line['client'];
   }
 
   // Only Linux has all of 127.0.0.0/8 without being told.
   const others = process.platform === 'linux';
 
-  it('is believed from nobody by default', async () => {
-    const server = await start();
-    expect(await clientOf(server, '203.0.113.9', '127.0.0.1')).toBe('127.0.0.1');
+  test('is believed from nobody by default', async ({ inlet }) => {
+    expect(await clientOf(inlet, '203.0.113.9', '127.0.0.1')).toBe('127.0.0.1');
   });
 
-  it.runIf(others)('is believed from the proxies that are named, and from nobody else', async () => {
-    const server = await start({ trustProxy: ['127.0.0.2', '127.1.0.0/16'] });
-    expect(await clientOf(server, '203.0.113.9', '127.0.0.2')).toBe('203.0.113.9');
-    expect(await clientOf(server, '203.0.113.9', '127.1.2.3')).toBe('203.0.113.9');
-    expect(await clientOf(server, '203.0.113.9', '127.0.0.1')).toBe('127.0.0.1');
-    expect(await clientOf(server, '203.0.113.9', '127.2.0.1')).toBe('127.2.0.1');
-  });
+  test.runIf(others)(
+    'is believed from the proxies that are named, and from nobody else',
+    async ({ config }) => {
+      const server = await start(config, { trustProxy: ['127.0.0.2', '127.1.0.0/16'] });
+      expect(await clientOf(server, '203.0.113.9', '127.0.0.2')).toBe('203.0.113.9');
+      expect(await clientOf(server, '203.0.113.9', '127.1.2.3')).toBe('203.0.113.9');
+      expect(await clientOf(server, '203.0.113.9', '127.0.0.1')).toBe('127.0.0.1');
+      expect(await clientOf(server, '203.0.113.9', '127.2.0.1')).toBe('127.2.0.1');
+    },
+  );
 
-  it.runIf(others)('is believed only as far as proxies have written it', async () => {
-    const server = await start({ trustProxy: ['127.0.0.2', '10.0.0.0/8'] });
+  test.runIf(others)('is believed only as far as proxies have written it', async ({ config }) => {
+    const server = await start(config, { trustProxy: ['127.0.0.2', '10.0.0.0/8'] });
     // The first is what the client has made up.
     expect(await clientOf(server, '1.1.1.1, 203.0.113.9, 10.0.0.5', '127.0.0.2')).toBe('203.0.113.9');
   });
 
-  it('may be believed from a named range', async () => {
-    const server = await start({ trustProxy: ['loopback'] });
+  test('may be believed from a named range', async ({ config }) => {
+    const server = await start(config, { trustProxy: ['loopback'] });
     expect(await clientOf(server, '203.0.113.9', '127.0.0.1')).toBe('203.0.113.9');
   });
 });
@@ -173,7 +165,7 @@ describe('X-Forwarded-For', () => {
 describe('a request that a proxy could read otherwise is refused', () => {
   const smuggled = `GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n`;
 
-  it.each([
+  test.for([
     ['two lengths', 'content-length: 5\r\ncontent-length: 6\r\n', 'hello'],
     ['a length and chunks', `content-length: 5\r\ntransfer-encoding: chunked\r\n`, `0\r\n\r\n${smuggled}`],
     ['chunks and a length', `transfer-encoding: chunked\r\ncontent-length: 5\r\n`, `0\r\n\r\n${smuggled}`],
@@ -184,9 +176,8 @@ describe('a request that a proxy could read otherwise is refused', () => {
     ['a line that goes on', 'x: 1\r\n content-length: 5\r\n', smuggled],
     ['a null byte in a header', 'x: \0\r\n', ''],
     ['a chunk size that is none', 'transfer-encoding: chunked\r\n', `0x5\r\nhello\r\n0\r\n\r\n${smuggled}`],
-  ])('%s', async (_, headers, body) => {
-    const server = await start();
-    const answer = await new RawClient(server.url)
+  ] as const)('%s', async ([_, headers, body], { inlet }) => {
+    const answer = await rawClient(inlet)
       .request('POST /v1/data/safe', { 'content-type': 'application/json' })
       .send(`${headers}\r\n${body}`)
       .closed();
@@ -196,14 +187,14 @@ describe('a request that a proxy could read otherwise is refused', () => {
     expect(answer).toMatch(/\r\nconnection: close\r\n/i);
   });
 
-  it('also behind another one, and its answer does not get into that of the other', async () => {
-    const server = await start();
-    const path = await largeDownload(server, 10);
-    const client = new RawClient(server.url).request(`GET ${path}`).send('\r\n');
-    await eventually(async () => (client.text !== '' ? true : undefined));
+  test('also behind another one, and its answer does not get into that of the other', async ({ inlet }) => {
+    kept.lines.length = 0;
+    const path = await largeDownload(inlet, 10);
+    const client = rawClient(inlet).request(`GET ${path}`).send('\r\n');
+    await waitFor('the answer', () => client.text !== '');
     client.socket.pause();
     client.send('nonsense\r\n\r\n');
-    await eventually(async () => (kept.lines.some(({ aborted }) => aborted) ? true : undefined));
+    await waitFor('the download to be broken off', () => kept.lines.some(({ aborted }) => aborted));
     client.socket.resume();
     expect((await client.closed()).match(/HTTP\/1\.1 /g)).toHaveLength(1);
   });

@@ -1,13 +1,13 @@
 /** One bad object never fails its neighbours: it is kept with its text and the reason, and they are stored. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, onTestFinished } from 'vitest';
 import { requestIdAt } from '../../src/domain/request-id.ts';
 import { storeBatch } from '../../src/ingest/store-batch.ts';
 import type { Database } from '../../src/store/database.ts';
 import { handMadeBatch, object } from '../support/batches.ts';
-import { TestInlet, testConfig } from '../support/inlet.ts';
-import { createTestDatabase } from '../support/postgres.ts';
-import { describeOnBothQueues, openProvider, whenConnected } from '../support/queues.ts';
-import { openTestStore } from '../support/store.ts';
+import { describeOnBothQueues, inletTest } from '../support/fixtures.ts';
+import { openProvider, whenConnected } from '../support/queues.ts';
+
+const test = inletTest();
 
 /** Objects that the API would never accept, and the SQLSTATE with which Postgres refuses them. */
 const REFUSED = [
@@ -19,20 +19,7 @@ const REFUSED = [
 ] as const;
 
 describe('a batch with objects that Postgres refuses', () => {
-  let database: Database;
-  let drop: () => Promise<void>;
-
-  beforeAll(async () => {
-    const store = await openTestStore();
-    drop = store.close;
-    database = store.database;
-  });
-
-  afterAll(async () => {
-    await drop?.();
-  });
-
-  async function storedIds(namespace: string): Promise<string[]> {
+  async function storedIds(database: Database, namespace: string): Promise<string[]> {
     const rows = await database.query<{ id: string }>({
       text: 'SELECT id FROM inlet.objects WHERE namespace = $1 ORDER BY id',
       values: [namespace],
@@ -40,40 +27,43 @@ describe('a batch with objects that Postgres refuses', () => {
     return rows.map(({ id }) => id);
   }
 
-  it.each(REFUSED)('keeps %s and stores the others', async (what, text, sqlState) => {
-    const namespace = `refused-${sqlState}-${what.length}`;
-    const batch = handMadeBatch(1_000_000, [
-      { namespace, objects: [object('a'), ['bad', text], object('b')] },
-      { namespace, objects: [object('c')] },
-    ]);
-    expect(await storeBatch(database, batch)).toEqual({
-      ...{ requests: 2, objects: 4, stored: 3, overtaken: 0, failed: 1 },
-    });
-    expect(await storedIds(namespace)).toEqual(['a', 'b', 'c']);
-    const failed = await database.query({
-      text: 'SELECT request_id, index, id, object, sqlstate FROM inlet.failed_objects WHERE namespace = $1',
-      values: [namespace],
-    });
-    expect(failed).toEqual([
-      { request_id: requestIdAt(batch.id, 0), index: 1, id: 'bad', object: text, sqlstate: sqlState },
-    ]);
-    const requests = await database.query({
-      text: 'SELECT status FROM inlet.requests WHERE namespace = $1 ORDER BY request_id',
-      values: [namespace],
-    });
-    expect(requests).toEqual([{ status: 'failed' }, { status: 'succeeded' }]);
-  });
+  test.for(REFUSED)(
+    'keeps %s and stores the others',
+    async ([what, text, sqlState], { store: { database } }) => {
+      const namespace = `refused-${sqlState}-${what.length}`;
+      const batch = handMadeBatch(1_000_000, [
+        { namespace, objects: [object('a'), ['bad', text], object('b')] },
+        { namespace, objects: [object('c')] },
+      ]);
+      expect(await storeBatch(database, batch)).toEqual({
+        ...{ requests: 2, objects: 4, stored: 3, overtaken: 0, failed: 1 },
+      });
+      expect(await storedIds(database, namespace)).toEqual(['a', 'b', 'c']);
+      const failed = await database.query({
+        text: 'SELECT request_id, index, id, object, sqlstate FROM inlet.failed_objects WHERE namespace = $1',
+        values: [namespace],
+      });
+      expect(failed).toEqual([
+        { request_id: requestIdAt(batch.id, 0), index: 1, id: 'bad', object: text, sqlstate: sqlState },
+      ]);
+      const requests = await database.query({
+        text: 'SELECT status FROM inlet.requests WHERE namespace = $1 ORDER BY request_id',
+        values: [namespace],
+      });
+      expect(requests).toEqual([{ status: 'failed' }, { status: 'succeeded' }]);
+    },
+  );
 
-  it('keeps several of them apart, wherever they stand', async () => {
+  test('keeps several of them apart, wherever they stand', async ({ store: { database } }) => {
     const objects = Array.from({ length: 200 }, (_, i): readonly [string, string] =>
       i % 50 === 7 ? [`o${i}`, `{"id": "o${i}", "v": "\\u0000"}`] : object(`o${i}`),
     );
     const batch = handMadeBatch(1_000_000, [{ namespace: 'several', objects }]);
     expect(await storeBatch(database, batch)).toMatchObject({ objects: 200, stored: 196, failed: 4 });
-    expect(await storedIds('several')).toHaveLength(196);
+    expect(await storedIds(database, 'several')).toHaveLength(196);
   });
 
-  it('stores the write before where the last one of an id is refused', async () => {
+  test('stores the write before where the last one of an id is refused', async ({ store: { database } }) => {
     const batch = handMadeBatch(1_000_000, [
       { namespace: 'before', objects: [object('x', { n: 1 }), object('y', { n: 1 })] },
       { namespace: 'before', objects: [object('x', { n: 2 })] },
@@ -89,7 +79,9 @@ describe('a batch with objects that Postgres refuses', () => {
     ]);
   });
 
-  it('stays failed when the batch comes a second time and could be stored by then', async () => {
+  test('stays failed when the batch comes a second time and could be stored by then', async ({
+    store: { database },
+  }) => {
     const constraint = "CHECK (namespace <> 'mended' OR id <> 'bad')";
     await database.query({ text: `ALTER TABLE inlet.objects ADD CONSTRAINT mended ${constraint}` });
     const batch = handMadeBatch(1_000_000, [{ namespace: 'mended', objects: [object('a'), object('bad')] }]);
@@ -99,15 +91,17 @@ describe('a batch with objects that Postgres refuses', () => {
       requests: 0,
       objects: 0,
     });
-    expect(await storedIds('mended')).toEqual(['a']);
+    expect(await storedIds(database, 'mended')).toEqual(['a']);
   });
 
-  it('is stored when the batch comes a second time, and was not stored the first', async () => {
+  test('is stored when the batch comes a second time, and was not stored the first', async ({
+    store: { database },
+  }) => {
     const batch = handMadeBatch(1_000_000, [{ namespace: 'first', objects: [object('a')] }]);
     expect(await storeBatch(database, { ...batch, isRetried: true })).toMatchObject({ stored: 1 });
   });
 
-  it('changes nothing when it is stored a second time', async () => {
+  test('changes nothing when it is stored a second time', async ({ store: { database } }) => {
     const batch = handMadeBatch(1_000_000, [
       { namespace: 'repeat', objects: [object('a'), ['bad', '{"id": "bad", "v": "\\u0000"}']] },
     ]);
@@ -120,7 +114,9 @@ describe('a batch with objects that Postgres refuses', () => {
     expect(row).toEqual({ failed: 1, revision: 1 });
   });
 
-  it('keeps objects that a constraint refuses which is checked only at the commit', async () => {
+  test('keeps objects that a constraint refuses which is checked only at the commit', async ({
+    store: { database },
+  }) => {
     await database.query({
       text: `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
              BEGIN RAISE EXCEPTION 'refused' USING ERRCODE = '23514'; END $$`,
@@ -133,10 +129,10 @@ describe('a batch with objects that Postgres refuses', () => {
       { namespace: 'late', objects: [object('a'), object('b', { secret: 1 }), object('c')] },
     ]);
     expect(await storeBatch(database, batch)).toMatchObject({ failed: 1 });
-    expect(await storedIds('late')).toEqual(['a', 'c']);
+    expect(await storedIds(database, 'late')).toEqual(['a', 'c']);
   });
 
-  it("keeps objects that an operator's own constraint refuses", async () => {
+  test("keeps objects that an operator's own constraint refuses", async ({ store: { database } }) => {
     await database.query({
       text: `ALTER TABLE inlet.objects ADD CONSTRAINT no_secrets CHECK (namespace <> 'strict' OR NOT data ? 'secret')`,
     });
@@ -144,47 +140,33 @@ describe('a batch with objects that Postgres refuses', () => {
       { namespace: 'strict', objects: [object('a'), object('b', { secret: 1 })] },
     ]);
     expect(await storeBatch(database, batch)).toMatchObject({ failed: 1 });
-    expect(await storedIds('strict')).toEqual(['a']);
+    expect(await storedIds(database, 'strict')).toEqual(['a']);
   });
 });
 
-describeOnBothQueues('an object that gets behind the checks', ({ redisUrl }) => {
-  let inlet: TestInlet;
-  let drop: () => Promise<void>;
-
-  beforeAll(async () => {
-    const created = await createTestDatabase();
-    drop = created.drop;
-    inlet = await TestInlet.start(testConfig({ databaseUrl: created.url, redisUrl }));
-  });
-
-  afterAll(async () => {
-    await inlet?.close();
-    await drop?.();
-  });
-
-  it('fails its request with index, id and reason, and its neighbours are stored', async () => {
-    const queue = openProvider(inlet.config).openQueue();
-    try {
-      const batch = handMadeBatch(0, [
-        { namespace: 'behind', objects: [object('good'), ['bad', '{"id": "bad", "v": "\\u0000"}']] },
-        { namespace: 'behind', objects: [object('neighbour')] },
-      ]);
-      await whenConnected(() => queue.add(batch));
-      const failed = await inlet.done('behind', requestIdAt(batch.id, 0));
-      expect(failed).toMatchObject({
-        status: 'failed',
-        counts: { objects: 2, stored: 1, failed: 1 },
-        errors: [{ index: 1, id: 'bad', message: expect.stringContaining('Unicode') }],
-      });
-      expect(failed.data.map(({ id }) => id)).toEqual(['good']);
-      const neighbour = await inlet.done('behind', requestIdAt(batch.id, 1));
-      expect(neighbour.status).toBe('succeeded');
-      expect(await inlet.object('behind', 'good')).toBeDefined();
-      expect(await inlet.object('behind', 'neighbour')).toBeDefined();
-      expect(await inlet.objectText('behind', 'bad')).toBeUndefined();
-    } finally {
-      await queue.close();
-    }
+describeOnBothQueues('an object that gets behind the checks', (test) => {
+  test('fails its request with index, id and reason, and its neighbours are stored', async ({
+    config,
+    inlet,
+  }) => {
+    const queue = openProvider(config).openQueue();
+    onTestFinished(() => queue.close());
+    const batch = handMadeBatch(0, [
+      { namespace: 'behind', objects: [object('good'), ['bad', '{"id": "bad", "v": "\\u0000"}']] },
+      { namespace: 'behind', objects: [object('neighbour')] },
+    ]);
+    await whenConnected(() => queue.add(batch));
+    const failed = await inlet.done('behind', requestIdAt(batch.id, 0));
+    expect(failed).toMatchObject({
+      status: 'failed',
+      counts: { objects: 2, stored: 1, failed: 1 },
+      errors: [{ index: 1, id: 'bad', message: expect.stringContaining('Unicode') }],
+    });
+    expect(failed.data.map(({ id }) => id)).toEqual(['good']);
+    const neighbour = await inlet.done('behind', requestIdAt(batch.id, 1));
+    expect(neighbour.status).toBe('succeeded');
+    expect(await inlet.object('behind', 'good')).toBeDefined();
+    expect(await inlet.object('behind', 'neighbour')).toBeDefined();
+    expect(await inlet.objectText('behind', 'bad')).toBeUndefined();
   });
 });

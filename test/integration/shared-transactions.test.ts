@@ -1,6 +1,5 @@
 /** Batches that a worker stores in one transaction end as they would one by one. */
-import pg from 'pg';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect } from 'vitest';
 import type { Batch } from '../../src/domain/batch.ts';
 import { requestIds } from '../../src/domain/batch.ts';
 import { canShare, storeBatch, storeTogether } from '../../src/ingest/store-batch.ts';
@@ -10,28 +9,15 @@ import { findObject } from '../../src/store/objects.ts';
 import { findRequest } from '../../src/store/requests.ts';
 import type { HandMadeRequest } from '../support/batches.ts';
 import { handMadeBatch, object, seededRandom, shuffled } from '../support/batches.ts';
-import { TestInlet, testConfig } from '../support/inlet.ts';
-import { createTestDatabase } from '../support/postgres.ts';
-import { describeOnBothQueues } from '../support/queues.ts';
-import { openTestStore } from '../support/store.ts';
+import { describeOnBothQueues, inletTest } from '../support/fixtures.ts';
+import { query } from '../support/postgres.ts';
 import { deliveryRows, insertEndpointRow } from '../support/webhooks.ts';
 
 const NS = 'ns';
 
-let database: Database;
-let drop: () => Promise<void>;
+const test = inletTest();
 
-beforeAll(async () => {
-  const store = await openTestStore();
-  drop = store.close;
-  database = store.database;
-});
-
-afterAll(async () => {
-  await drop?.();
-});
-
-beforeEach(async () => {
+test.beforeEach(async ({ store: { database } }) => {
   for (const table of ['webhook_deliveries', 'webhook_endpoints', 'objects', 'requests', 'revisions']) {
     await database.query({ text: `DELETE FROM inlet.${table}` });
   }
@@ -41,7 +27,7 @@ function one(acceptedAt: number, ...objects: HandMadeRequest['objects']): Batch 
   return handMadeBatch(acceptedAt, [{ namespace: NS, objects }]);
 }
 
-async function stored(id: string) {
+async function stored(database: Queryable, id: string) {
   const found = await findObject(database, NS, id);
   if (!found) throw new Error(`${id} is not stored`);
   const { n } = JSON.parse(found.data) as { n: number };
@@ -49,7 +35,9 @@ async function stored(id: string) {
 }
 
 describe('batches stored together', () => {
-  it('are told apart: what each has stored, and what of it was overtaken', async () => {
+  test('are told apart: what each has stored, and what of it was overtaken', async ({
+    store: { database },
+  }) => {
     await storeBatch(database, one(9_000_000, object('old', { n: 9 })));
     const outcomes = await storeTogether(database, [
       one(1_000_001, object('a', { n: 1 }), object('b', { n: 1 }), object('c', { n: 1 })),
@@ -61,28 +49,32 @@ describe('batches stored together', () => {
       { requests: 1, objects: 2, stored: 1, overtaken: 1, failed: 0 },
       { requests: 1, objects: 1, stored: 0, overtaken: 1, failed: 0 },
     ]);
-    expect((await stored('old')).n).toBe(9);
+    expect((await stored(database, 'old')).n).toBe(9);
   });
 
-  it('are in the order in which they were accepted, whatever order they come in', async () => {
+  test('are in the order in which they were accepted, whatever order they come in', async ({
+    store: { database },
+  }) => {
     const [first, second, third] = [1, 2, 3].map((n) => one(2_000_000 + n, object('x', { n })));
     if (!first || !second || !third) throw new Error('there are three');
     const outcomes = await storeTogether(database, [third, first, second]);
     expect(outcomes.map(({ stored }) => stored)).toEqual([1, 0, 0]);
-    expect(await stored('x')).toEqual({
+    expect(await stored(database, 'x')).toEqual({
       ...{ n: 3, revision: 1, acceptedAt: 2_000_003 },
       requestId: requestIds(third)[0],
     });
   });
 
-  it('are in the order of their ids where they were accepted in the same microsecond', async () => {
+  test('are in the order of their ids where they were accepted in the same microsecond', async ({
+    store: { database },
+  }) => {
     const [first, second] = [1, 2].map((n) => one(3_000_000, object('x', { n })));
     if (!first || !second) throw new Error('there are two');
     await storeTogether(database, [second, first]);
-    expect((await stored('x')).n).toBe(2);
+    expect((await stored(database, 'x')).n).toBe(2);
   });
 
-  it('have their requests recorded, each with its own time', async () => {
+  test('have their requests recorded, each with its own time', async ({ store: { database } }) => {
     const batches = [one(4_000_001, object('a')), one(4_000_007, object('a'), object('b'))];
     await storeTogether(database, batches);
     const found = await Promise.all(
@@ -94,7 +86,7 @@ describe('batches stored together', () => {
     ]);
   });
 
-  it('change nothing when they come a second time, in other company', async () => {
+  test('change nothing when they come a second time, in other company', async ({ store: { database } }) => {
     const batches = [1, 2, 3].map((n) => one(5_000_000 + n, object(`x${n}`, { n })));
     const before = await storeTogether(database, batches.slice(0, 2));
     const rows = await database.query({ text: 'SELECT * FROM inlet.objects ORDER BY id' });
@@ -105,7 +97,9 @@ describe('batches stored together', () => {
     expect(after).toEqual(rows);
   });
 
-  it('are stored all or none: one that Postgres refuses is to be stored alone', async () => {
+  test('are stored all or none: one that Postgres refuses is to be stored alone', async ({
+    store: { database },
+  }) => {
     const bad = one(6_000_002, ['bad', '{"id":"bad","text":"\\u0000"}']);
     const batches = [one(6_000_001, object('a')), bad, one(6_000_003, object('b'))];
     const error: unknown = await storeTogether(database, batches).catch((thrown: unknown) => thrown);
@@ -114,7 +108,7 @@ describe('batches stored together', () => {
     expect(await database.query({ text: 'SELECT 1 FROM inlet.requests' })).toEqual([]);
   });
 
-  it('give the events of each, and say once whom to wake', async () => {
+  test('give the events of each, and say once whom to wake', async ({ store: { database } }) => {
     await insertEndpointRow(database, 'ep_1', { namespaces: [NS] });
     const told: string[] = [];
     const batches = [one(7_000_001, object('a')), one(7_000_002, object('a'), object('b'))];
@@ -127,7 +121,7 @@ describe('batches stored together', () => {
     expect(told).toEqual(['ep_1']);
   });
 
-  it('wait for their evaluation each on its own', async () => {
+  test('wait for their evaluation each on its own', async ({ store: { database } }) => {
     const waiting: string[] = [];
     const batches = [one(8_000_001, object('a')), one(8_000_002, ['b', '"b"']), one(8_000_003, object('c'))];
     await storeTogether(database, batches, { onWaiting: (id) => waiting.push(id) });
@@ -138,7 +132,9 @@ describe('batches stored together', () => {
     expect(rows.map(({ status }) => status)).toEqual(['ingesting', 'succeeded', 'ingesting']);
   });
 
-  it('tell of progress at least after every fourth statement, however many they are', async () => {
+  test('tell of progress at least after every fourth statement, however many they are', async ({
+    store: { database },
+  }) => {
     await insertEndpointRow(database, 'ep_2', { namespaces: [NS], events: ['workflow.succeeded'] });
     let atOnce = 0;
     let most = 0;
@@ -177,7 +173,7 @@ describe('batches stored together', () => {
     expect(most).toBeLessThanOrEqual(4);
   });
 
-  it('are neither chunks of imports nor replays, bring no schema and come for the first time', () => {
+  test('are neither chunks of imports nor replays, bring no schema and come for the first time', () => {
     const plain = one(1, object('a'));
     const [request] = plain.requests;
     if (!request) throw new Error('there is one');
@@ -190,7 +186,9 @@ describe('batches stored together', () => {
     expect(canShare({ ...plain, isRetried: true })).toBe(false);
   });
 
-  it('end with the last of each id, whoever they share their transactions with', async () => {
+  test('end with the last of each id, whoever they share their transactions with', async ({
+    store: { database },
+  }) => {
     const seed = Date.now();
     const random = seededRandom(seed);
     const ids = Array.from({ length: 20 }, (_, i) => `id${i}`);
@@ -210,18 +208,18 @@ describe('batches stored together', () => {
     await Promise.all(Array.from({ length: 6 }, worker));
     for (const id of ids) {
       const last = batches.findLastIndex(({ requests }) => requests[0]?.ids.includes(id));
-      expect(last < 0 ? last : (await stored(id)).n, `${id}, seed ${seed}`).toBe(last);
+      expect(last < 0 ? last : (await stored(database, id)).n, `${id}, seed ${seed}`).toBe(last);
     }
   });
 });
 
-describeOnBothQueues('a worker that is behind', ({ redisUrl }) => {
-  it('stores what waits in few transactions, and answers for each request', async () => {
-    const created = await createTestDatabase();
-    const inlet = await TestInlet.start(testConfig({ databaseUrl: created.url, redisUrl }), { workers: 0 });
-    const client = new pg.Client({ connectionString: created.url });
-    try {
-      await client.connect();
+describeOnBothQueues(
+  'a worker that is behind',
+  (test) => {
+    test('stores what waits in few transactions, and answers for each request', async ({
+      databaseUrl,
+      inlet,
+    }) => {
       const requests: string[] = [];
       // One after the other: each is a job of its own.
       for (let n = 0; n < 24; n += 1) {
@@ -232,12 +230,12 @@ describeOnBothQueues('a worker that is behind', ({ redisUrl }) => {
         expect(await inlet.done(NS, requestId)).toMatchObject({ status: 'succeeded' });
       }
       // Rows of one transaction have the same xmin.
-      const { rows } = await client.query('SELECT count(DISTINCT xmin::text)::int AS n FROM inlet.objects');
-      expect(rows[0].n).toBeLessThan(24);
-    } finally {
-      await client.end();
-      await inlet.close();
-      await created.drop();
-    }
-  });
-});
+      const [row] = await query(
+        databaseUrl,
+        'SELECT count(DISTINCT xmin::text)::int AS n FROM inlet.objects',
+      );
+      expect(row?.['n']).toBeLessThan(24);
+    });
+  },
+  { workers: 0 },
+);

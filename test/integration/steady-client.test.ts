@@ -1,18 +1,11 @@
 /** Connections to a Postgres that ends. */
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect } from 'vitest';
 import { SteadyClient } from '../../src/store/steady-client.ts';
-import { createTestDatabase } from '../support/postgres.ts';
+import { inletTest } from '../support/fixtures.ts';
 
-let url: string;
-let drop: () => Promise<void>;
+const test = inletTest();
 
-beforeAll(async () => {
-  ({ url, drop } = await createTestDatabase());
-});
-
-afterAll(() => drop?.());
-
-async function connect(): Promise<{ client: SteadyClient; backend: number; errors: string[] }> {
+async function connect(url: string): Promise<{ client: SteadyClient; backend: number; errors: string[] }> {
   const client = new SteadyClient({ connectionString: url });
   const errors: string[] = [];
   client.on('error', ({ message }) => errors.push(message));
@@ -21,16 +14,18 @@ async function connect(): Promise<{ client: SteadyClient; backend: number; error
   return { client, backend: rows[0]?.pid ?? 0, errors };
 }
 
-it('a connection tells that its server has ended it', async () => {
-  const { client, backend, errors } = await connect();
+test('a connection tells that its server has ended it', async ({ databaseUrl }) => {
+  const { client, backend, errors } = await connect(databaseUrl);
   const ended = new Promise((resolve) => client.once('end', resolve));
   process.kill(backend, 'SIGTERM');
   await ended;
   expect(errors[0]).toContain('terminating connection due to administrator command');
 });
 
-it('but not where it was being closed anyway, and the server ends before it has heard of that', async () => {
-  const { client, backend, errors } = await connect();
+test('but not where it was being closed anyway, and the server ends before it has heard of that', async ({
+  databaseUrl,
+}) => {
+  const { client, backend, errors } = await connect(databaseUrl);
   process.kill(backend, 'SIGSTOP');
   const ended = client.end();
   process.kill(backend, 'SIGTERM');

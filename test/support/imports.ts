@@ -1,6 +1,8 @@
 /** Imports in tests: asking for a URL, sending a file. */
+import { expect } from 'vitest';
 import type { TestInlet } from './inlet.ts';
-import { eventually } from './inlet.ts';
+import { query } from './postgres.ts';
+import { waitFor } from './wait-for.ts';
 
 export interface ImportAnswer {
   readonly requestId: string;
@@ -59,21 +61,37 @@ export function lines(count: number, prefix = 'o', from = 0): string {
   return Array.from({ length: count }, (_, i) => `{"id":"${prefix}${from + i}","n":${from + i}}\n`).join('');
 }
 
-/** Imports a file whose results are so many megabytes. @returns the path of their download, with its signature */
+/** Imports a file, whose results are so many megabytes then. @returns the path of their download, with its signature */
 export async function largeDownload(server: TestInlet, megabytes: number): Promise<string> {
   const schema = JSON.stringify({ schema: { v: { content_type: 'metadata' } } });
   await server.fetch('/v1/data/large/settings', { method: 'PUT', body: schema });
-  const { requestId, upload_url } = await newImport(server, 'large');
-  const file = Array.from(
-    { length: 100 * megabytes },
-    (_, i) => `{"id":"o${i}","v":"${'y'.repeat(10_000)}"}\n`,
+  const requestId = await importFile(server, 'large', lines(100 * megabytes));
+  await server.done('large', requestId);
+  // It isn't the way in that is to be large.
+  await query(
+    server.config.databaseUrl,
+    `UPDATE inlet.objects SET data = data || jsonb_build_object('v', repeat('y', 10000)) WHERE namespace = 'large'`,
   );
-  await uploaded(upload_url, file.join(''));
-  await eventually(async () => {
-    const response = await server.fetch(`/v1/data/large/requests/${requestId}?results=false`);
-    return ((await response.json()) as { status: string }).status === 'succeeded' ? true : undefined;
-  });
   const response = await server.fetch(`/v1/data/large/requests/${requestId}/results/download-url`);
   const { data_url } = (await response.json()) as { data_url: string };
   return data_url.slice(server.url.length);
+}
+
+/** Imports a file of so many lines, and looks at it all the time: neither its status nor its counts ever go back. */
+export async function expectStepsForward(inlet: TestInlet, count: number): Promise<void> {
+  const { requestId, upload_url } = await newImport(inlet, 'steps');
+  const seen: string[] = [];
+  const counted: number[] = [];
+  const sent = uploaded(upload_url, lines(count));
+  await waitFor('the import to succeed', async () => {
+    const { status, counts } = await inlet.status('steps', requestId);
+    counted.push(counts.objects);
+    if (seen.at(-1) !== status) seen.push(status);
+    return status === 'succeeded';
+  });
+  await sent;
+  const order = ['queued', 'uploading', 'ingesting', 'succeeded'];
+  expect(seen).toEqual(order.filter((status) => seen.includes(status)));
+  expect(counted).toEqual(counted.toSorted((a, b) => a - b));
+  expect(counted.at(-1)).toBe(count);
 }
