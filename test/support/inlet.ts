@@ -201,19 +201,6 @@ export interface ProblemAnswer {
   readonly more_errors?: number;
 }
 
-/** TO BE REMOVED: use `waitFor`, which says what it waited for. */
-export async function eventually<T>(ask: () => Promise<T | undefined>, timeoutMs = 25_000): Promise<T> {
-  const deadline = Date.now() + timeoutMs;
-  for (;;) {
-    const answer = await ask();
-    if (answer !== undefined) return answer;
-    if (Date.now() > deadline) throw new Error(`nothing after ${timeoutMs} ms`);
-    await new Promise((resolve) => {
-      setTimeout(resolve, 20);
-    });
-  }
-}
-
 /** Migrates a database for tests that start their own. */
 export async function prepare(config: RuntimeConfig): Promise<RuntimeConfig> {
   await runMigrations(config, log);

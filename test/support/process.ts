@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { checkAnswersOf } from './answers.ts';
-import { eventually } from './inlet.ts';
+import { waitFor } from './wait-for.ts';
 
 /** The built command; `npm test` builds it first. */
 const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
@@ -58,14 +58,20 @@ export class InletProcess {
 
   /** Waits until the log holds a line with this message, and returns that line. */
   async logged(message: string): Promise<Record<string, unknown>> {
-    return eventually(async () => {
-      if (this.#child.exitCode !== null) throw new Error(`ended early:\n${this.#stdout}${this.#stderr}`);
-      const lines = this.#stdout.split('\n').filter((line) => line.startsWith('{'));
-      return lines
-        .slice(0, this.#stdout.endsWith('\n') ? undefined : -1)
-        .map((line) => JSON.parse(line) as Record<string, unknown>)
-        .find((line) => String(line['msg']).includes(message));
-    });
+    const found = await waitFor(
+      `the log to say "${message}"`,
+      () => this.#lineWith(message) ?? (this.#child.exitCode !== null && 'ended'),
+    );
+    if (found === 'ended') throw new Error(`ended early:\n${this.#stdout}${this.#stderr}`);
+    return found;
+  }
+
+  #lineWith(message: string): Record<string, unknown> | undefined {
+    const whole = this.#stdout.slice(0, this.#stdout.lastIndexOf('\n') + 1).split('\n');
+    return whole
+      .filter((line) => line.startsWith('{'))
+      .map((line) => JSON.parse(line) as Record<string, unknown>)
+      .find((line) => String(line['msg']).includes(message));
   }
 
   /** The URL at which the API listens, once it does. */

@@ -1,28 +1,11 @@
-/** Runs a suite once for each queue that Inlet can use. */
-import { describe, inject } from 'vitest';
+/** The queue as tests see it behind the API. */
 import type { Backend } from '../../src/queue/backend.ts';
 import { bullmqProvider } from '../../src/queue/bullmq.ts';
 import { postgresBackend } from '../../src/queue/postgres.ts';
 import type { BatchQueue, QueueProvider } from '../../src/queue/queue.ts';
 import { redisBackend } from '../../src/queue/redis.ts';
 import type { RuntimeConfig } from '../../src/runtime.ts';
-import { eventually } from './inlet.ts';
-
-export interface QueueUnderTest {
-  /** The suite's Redis; undefined for the queue in Postgres. */
-  readonly redisUrl: string | undefined;
-}
-
-/** Declares `suite` for both queues. Without a Redis its half is shown as skipped (in CI the whole suite fails then). */
-export function describeOnBothQueues(name: string, suite: (queue: QueueUnderTest) => void): void {
-  const redisUrl = inject('redisUrl') ?? undefined;
-  describe.skipIf(redisUrl === undefined)(`${name} (queue in Redis)`, () => {
-    suite({ redisUrl });
-  });
-  describe(`${name} (queue in Postgres)`, () => {
-    suite({ redisUrl: undefined });
-  });
-}
+import { waitFor } from './wait-for.ts';
 
 const onError = (): void => undefined;
 
@@ -49,11 +32,6 @@ export async function depthOf(queue: BatchQueue): Promise<number> {
 
 /** Makes a call until it succeeds: a producer that was just made isn't connected yet, and fails at once. */
 export async function whenConnected<T>(call: () => Promise<T>): Promise<T> {
-  const { value } = await eventually(() =>
-    call().then(
-      (result) => ({ value: result }),
-      () => undefined,
-    ),
-  );
+  const { value } = await waitFor('the queue to answer', async () => ({ value: await call() }));
   return value;
 }

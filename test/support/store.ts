@@ -1,7 +1,6 @@
 /** A database of its own for tests that store batches without a queue. */
 import { Database } from '../../src/store/database.ts';
 import type { ListPage } from '../../src/store/object-lists.ts';
-import { createTestDatabase } from './postgres.ts';
 import { waitFor } from './wait-for.ts';
 
 export interface TestStore {
@@ -34,13 +33,6 @@ export function connectStore(url: string): TestStore {
       for (const database of opened) await database.close();
     },
   };
-}
-
-/** TO BE REMOVED: a store on a database of its own; use the fixture `store`. */
-export async function openTestStore(): Promise<TestStore> {
-  const { url, drop } = await createTestDatabase();
-  const store = connectStore(url);
-  return { ...store, close: () => store.close().then(drop) };
 }
 
 /** Walks through all pages of a list. @param read gets the last item of the page before */

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
 /**
- * Asks until the answer is neither undefined nor false, and returns it. An error of `ask` is a "not yet" too: it
- * becomes the cause of the failure when time is up.
+ * Asks until the answer is neither undefined nor false, and returns it. An error of `ask` is a "not yet" too, and the
+ * cause of the failure when time is up; but not that of an `expect`, which holds at each look or fails the test.
  *
  * @param what for the message, like `Redis to answer`
  * @param timeout in milliseconds
@@ -19,6 +19,7 @@ export async function waitFor<T>(
       if (answer !== undefined && answer !== false) return answer;
       cause = undefined;
     } catch (error) {
+      if ((error as Error).name === 'AssertionError') throw error;
       cause = error;
     }
   }
