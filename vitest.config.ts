@@ -23,8 +23,8 @@ export default defineConfig({
   test: {
     testTimeout: 30_000,
     hookTimeout: 60_000,
-    // One more than the two cores that this is planned for, since tests of services wait more than they compute.
-    maxWorkers: 3,
+    // Twice as many as the cores that this is planned for: tests of services wait more than they compute.
+    maxWorkers: 4,
     projects: [
       {
         extends: true,
