@@ -70,21 +70,31 @@ async function requireNothingLeft(folder: string): Promise<void> {
     const found = await processesOf(folder);
     return found.length === 0 ? found : undefined;
   }).catch(() => processesOf(folder));
+  for (const { pid } of processes) killHard(pid);
   await rm(folder, { recursive: true, force: true });
   if (files.length + processes.length === 0) return;
   process.exitCode = 1; // vitest only prints what a teardown throws
-  throw new Error(`tests have left behind: ${[...files, ...processes].join(', ')}`);
+  const left = [...files, ...processes.map(({ pid, command }) => `${pid} ${command}`)];
+  throw new Error(`tests have left behind: ${left.join(', ')}`);
 }
 
-/** Process id and command of those that have the folder in their environment or their arguments; on Linux only. */
-async function processesOf(folder: string): Promise<string[]> {
+function killHard(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended meanwhile.
+  }
+}
+
+/** Processes that have the folder in their environment or their arguments; on Linux only. */
+async function processesOf(folder: string): Promise<{ pid: number; command: string }[]> {
   const pids = process.platform === 'linux' ? await readdir('/proc') : [];
   const found = pids.map(async (pid) => {
     if (!/^\d+$/.test(pid) || Number(pid) === process.pid) return [];
     const read = (name: string) => readFile(`/proc/${pid}/${name}`, 'utf8').catch(() => '');
     const command = await read('cmdline');
     const isOurs = command.includes(folder) || (await read('environ')).includes(folder);
-    return isOurs ? [`${pid} ${command.replaceAll('\0', ' ').slice(0, 200)}`] : [];
+    return isOurs ? [{ pid: Number(pid), command: command.replaceAll('\0', ' ').slice(0, 200) }] : [];
   });
   return (await Promise.all(found)).flat();
 }
