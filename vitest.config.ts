@@ -1,10 +1,11 @@
 import { defineConfig } from 'vitest/config';
 
 /** Of tests that use services: each run starts its own, and what is left open at the end fails it. */
+const RUNNER = 'test/support/runner.ts';
 const onServices = {
   setupFiles: ['test/support/check-answers.ts'],
   globalSetup: ['test/support/global-setup.ts'],
-  runner: 'test/support/runner.ts',
+  runner: RUNNER,
 };
 
 /** Measure memory and need a core for themselves, so they come after the others. */
@@ -28,7 +29,7 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: 'unit', include: ['test/unit/**/*.test.ts'], isolate: false },
+        test: { name: 'unit', include: ['test/unit/**/*.test.ts'], isolate: false, runner: RUNNER },
       },
       {
         extends: true,
@@ -55,6 +56,7 @@ export default defineConfig({
           name: 'deep-random',
           include: RANDOM,
           isolate: false,
+          runner: RUNNER,
           env: { TEST_ROUNDS: process.env['TEST_ROUNDS'] ?? '20' },
         },
       },

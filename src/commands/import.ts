@@ -49,15 +49,17 @@ interface UploadUrl {
 export async function importFile(
   client: ClientOptions,
   { file, namespace, json }: ImportOptions,
-  { stdin, stdout, stderr }: { readonly stdin: Readable; readonly stdout: Screen; readonly stderr: Screen },
+  terminal: { readonly stdin: Readable; readonly stdout: Screen; readonly stderr: Screen },
 ): Promise<boolean> {
   const totalBytes = file === '-' ? undefined : await fileSize(file);
   const base = `/v1/data/${encodeURIComponent(namespace)}`;
   const { requestId, upload_url: url } = await call<UploadUrl>(client, 'POST', `${base}/requests/upload-url`);
+  const { stdout, stderr } = terminal;
   const report = new ProgressReport(stderr);
   const path = requestPath(namespace, requestId);
   try {
-    const open = (): Readable => (file === '-' ? stdin : createReadStream(file));
+    // Being looked at is enough for standard input to be opened, which others may be reading.
+    const open = (): Readable => (file === '-' ? terminal.stdin : createReadStream(file));
     await send({ file, open }, url, totalBytes, report);
     const answer = await follow(client, path, report);
     report.end();

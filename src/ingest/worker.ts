@@ -3,6 +3,7 @@ import type { Batch } from '../domain/batch.ts';
 import { laneOf } from '../queue/lane.ts';
 import type { BatchHandler } from '../queue/queue.ts';
 import { HandedBackError } from '../queue/queue.ts';
+import type { Sleep } from '../queue/wait-out.ts';
 import { isStopping, retryWaitMs } from '../queue/wait-out.ts';
 import { faultKind } from '../store/faults.ts';
 import type { Log } from '../telemetry.ts';
@@ -28,11 +29,13 @@ export interface BatchObserver {
  * which tries the job again later and lets others pass meanwhile.
  *
  * @param store stores one batch, and says so when a part of it, or of what it waits for, is done
+ * @param sleep how it waits between attempts
  */
 export function batchHandler(
   store: (batch: Batch, onProgress: () => void) => Promise<StoreOutcome>,
   log: Log,
   { onStored, onFault, onProgress }: BatchObserver = {},
+  sleep?: Sleep,
 ): BatchHandler {
   return async (batch, stopping) => {
     const taken = performance.now();
@@ -62,7 +65,7 @@ export function batchHandler(
         onFault?.('unavailable');
         const waitMs = retryWaitMs(attempt);
         log.warn({ batch: batch.id, attempt, waitMs, err }, 'could not store a batch yet');
-        if (await isStopping(waitMs, stopping)) {
+        if (await isStopping(waitMs, stopping, sleep)) {
           log.info(line('handed back'), 'gave a batch back: another worker takes it');
           throw new HandedBackError('the worker stops', { cause: err });
         }

@@ -60,6 +60,9 @@ test('import takes standard input', async ({ inlet }) => {
   expect(stdout).toMatch(/succeeded: 2 of 2 objects stored in input, 0 failed\n$/);
   expect(code).toBe(0);
   expect(await inlet.object('input', 'b')).toBeDefined();
+
+  const withBadLine = await runInlet(['import', '-', '-n', 'input'], environment, '{"id":"c"}\nbad\n');
+  expect(withBadLine).toMatchObject({ code: 1, stdout: expect.stringContaining('1 of 2 objects stored') });
 });
 
 /** Keeps every write of objects waiting until it is released. */

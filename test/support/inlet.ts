@@ -1,7 +1,7 @@
 /** A running Inlet for tests: API and worker in this process, on services that the suite has started. */
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
-import { inject } from 'vitest';
+import { expect, inject } from 'vitest';
 import { type Config, readConfig } from '../../src/config.ts';
 import type { ApiParts, RunningApi } from '../../src/roles/api.ts';
 import { startApi } from '../../src/roles/api.ts';
@@ -143,7 +143,7 @@ export class TestInlet {
   async status(namespace: string, requestId: string): Promise<RequestAnswer> {
     const response = await this.fetch(`/v1/data/${namespace}/requests/${requestId}`);
     const answer = await response.text();
-    if (response.status !== 200) throw new Error(`expected 200, got ${response.status}: ${answer}`);
+    expect(response.status, answer).toBe(200);
     return JSON.parse(answer) as RequestAnswer;
   }
 
@@ -159,7 +159,7 @@ export class TestInlet {
   async objectText(namespace: string, id: string): Promise<string | undefined> {
     const response = await this.fetch(`/v1/data/${namespace}/objects/${encodeURIComponent(id)}`);
     if (response.status === 404) return undefined;
-    if (response.status !== 200) throw new Error(`expected 200, got ${response.status}`);
+    expect(response.status).toBe(200);
     return response.text();
   }
 

@@ -1,16 +1,19 @@
 /** Runs the tests, and fails the run where a file of tests leaves something open behind it. */
 import type { RunnerTestFile } from 'vitest';
-import { TestRunner } from 'vitest';
+import { TestRunner, vi } from 'vitest';
 import { waitFor } from './wait-for.ts';
 
-/** What keeps a process from ending, by the names of Node.js: servers, connections, child processes, threads. */
+/** What keeps a process from ending, by the names of Node.js: servers, connections, child processes, pipes to them. */
 const WATCHED = ['TCPServerWrap', 'TCPSocketWrap', 'PipeWrap', 'ProcessWrap', 'MessagePort'];
 
 /** How long connections that were closed may take to be gone, in milliseconds. */
 const PATIENCE_MS = 6_000;
 
-/** What was open before the first file of this process: the ways to vitest itself. */
-let allowed: readonly string[] | undefined;
+/** Of which a file must not leave listeners behind. */
+const EVENTS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'uncaughtException'] as const;
+
+/** What there was before the first file of this process: the ways to vitest itself. */
+let allowed: ReadonlyMap<string, number> | undefined;
 
 export default class LeakChecking extends TestRunner {
   #file = '';
@@ -18,21 +21,33 @@ export default class LeakChecking extends TestRunner {
   override onCollectStart(file: RunnerTestFile): void {
     super.onCollectStart(file);
     this.#file = file.name;
-    allowed ??= openResources();
+    allowed ??= inUse();
   }
 
   override async onAfterRunFiles(): Promise<void> {
     super.onAfterRunFiles();
-    const isClosed = (): boolean => openResources().length <= (allowed?.length ?? 0);
-    await waitFor('everything to be closed', isClosed, PATIENCE_MS).catch(() => {
-      const before = allowed?.join(', ');
+    await waitFor('everything to be closed', () => leaks().length === 0, PATIENCE_MS).catch(() => {
+      const left = leaks().join(', ');
       // The next file is not to blame.
-      allowed = openResources();
-      throw new Error(`${this.#file} has left open: ${allowed.join(', ')} (before: ${before})`);
+      allowed = inUse();
+      throw new Error(`${this.#file} has left behind: ${left}`);
     });
+    if (vi.isFakeTimers()) throw new Error(`${this.#file} has left fake timers behind`);
   }
 }
 
-function openResources(): readonly string[] {
-  return process.getActiveResourcesInfo().filter((name) => WATCHED.includes(name));
+function leaks(): readonly string[] {
+  return [...inUse()]
+    .map(([name, count]) => [name, count - (allowed?.get(name) ?? 0)] as const)
+    .filter(([, more]) => more > 0)
+    .map(([name, more]) => `${more} ${name}`);
+}
+
+function inUse(): ReadonlyMap<string, number> {
+  const found = new Map<string, number>(
+    EVENTS.map((name) => [`${name} listeners`, process.listenerCount(name)]),
+  );
+  for (const name of process.getActiveResourcesInfo().filter((one) => WATCHED.includes(one)))
+    found.set(name, (found.get(name) ?? 0) + 1);
+  return found;
 }

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { pino } from 'pino';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
@@ -5,18 +6,15 @@ import type { Batch } from '../../src/domain/batch.ts';
 import type { StoreOutcome } from '../../src/ingest/store-outcome.ts';
 import { batchHandler } from '../../src/ingest/worker.ts';
 import { HandedBackError } from '../../src/queue/queue.ts';
+import type { Sleep } from '../../src/queue/wait-out.ts';
 import { StoreUnavailableError } from '../../src/store/faults.ts';
 
 /** The waits that were asked for, in milliseconds; each is cut short, or, where `held`, lasts until it is aborted. */
-const clock = vi.hoisted(() => ({ waits: [] as number[], held: false }));
-vi.mock('node:timers/promises', async (importOriginal) => {
-  const { setTimeout: delay } = await importOriginal<typeof import('node:timers/promises')>();
-  const shortened: typeof delay = (ms = 0, value, options) => {
-    clock.waits.push(ms);
-    return delay(clock.held ? 600_000 : 0, value, options);
-  };
-  return { setTimeout: shortened };
-});
+const clock = { waits: [] as number[], held: false };
+const sleep: Sleep = (ms = 0, value, options) => {
+  clock.waits.push(ms);
+  return delay(clock.held ? 600_000 : 0, value, options);
+};
 
 const BATCH: Batch = {
   id: '01h2m7qdmdjckc30e1mnq6x000',
@@ -46,12 +44,17 @@ function setUp(script: readonly (Error | StoreOutcome)[] = []) {
   const lines: Line[] = [];
   const log = pino({ level: 'debug' }, { write: (line) => lines.push(JSON.parse(line) as Line) });
   const stopping = new AbortController();
-  const handle = batchHandler(async (batch) => {
-    const step = script[attempts.length] ?? STORED;
-    attempts.push(batch);
-    if (step instanceof Error) throw step;
-    return step;
-  }, log);
+  const handle = batchHandler(
+    async (batch) => {
+      const step = script[attempts.length] ?? STORED;
+      attempts.push(batch);
+      if (step instanceof Error) throw step;
+      return step;
+    },
+    log,
+    {},
+    sleep,
+  );
   const logged = (level: string) => lines.filter((line) => line.level === log.levels.values[level]);
   return { attempts, lines, logged, stopping, run: () => handle(BATCH, stopping.signal) };
 }

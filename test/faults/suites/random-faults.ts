@@ -1,5 +1,5 @@
 /**
- * Random faults, alone and in pairs, under load, and then the checker. A short run is part of all tests;
+ * Random faults, alone and in pairs, under load, and then the checker: two minutes of them with the deep tests;
  * `npm run test:faults` runs as long as it is told, with a seed where it is to be the same again.
  */
 import { expect, it, onTestFinished } from 'vitest';
