@@ -17,8 +17,11 @@ function named(row: string, cell: number, folder: string): string[] {
 
 function exists(name: string): boolean {
   if (name.endsWith('.ts')) return tests.includes(name);
-  const pattern = new RegExp(`^${name.replaceAll('*', '[^/]*')}\\.test\\.ts$`);
-  return tests.some((path) => pattern.test(path));
+  return tests.some((path) => patternOf(name).test(path));
+}
+
+function patternOf(name: string): RegExp {
+  return new RegExp(`^${name.replaceAll('*', '[^/]*')}\\.test\\.ts$`);
 }
 
 it.each(promises.map((row) => [row.split('|')[1]?.trim(), row] as const))(
@@ -29,8 +32,13 @@ it.each(promises.map((row) => [row.split('|')[1]?.trim(), row] as const))(
   },
 );
 
-it('names tests for each part of the promise', () => {
-  expect(promises.length).toBeGreaterThan(20);
+it('names every file of integration and deep tests', () => {
+  const patterns = promises
+    .flatMap((row) => [...named(row, 2, 'test'), ...named(row, 3, 'deep')])
+    .map(patternOf);
+  const files = tests.filter((path) => /^(?:integration|deep)\/.*\.test\.ts$/.test(path));
+  expect(files.length).toBeGreaterThan(50);
+  expect(files.filter((file) => !patterns.some((pattern) => pattern.test(file)))).toEqual([]);
 });
 
 it('names only scripts that there are', () => {
