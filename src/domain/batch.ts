@@ -2,6 +2,7 @@
  * A batch: what one job of the queue carries. Many small requests share one, so that the queue's cost for
  * each job (round trips, fsync, locks) is paid once for all of them.
  */
+import { splitList } from './json-text.ts';
 import type { BatchId } from './request-id.ts';
 import { requestIdAt } from './request-id.ts';
 
@@ -91,6 +92,10 @@ export interface Batch extends BatchPayload {
   readonly id: BatchId;
   /** A worker has had it before, and may have stored it. */
   readonly isRetried?: true;
+  /** How often Postgres has refused objects of it that may be stored later; 0 where it is left out. */
+  readonly refusals?: number;
+  /** Where it is a part of its job (see {@link partOf}): the positions there of its requests. */
+  readonly positions?: readonly number[];
 }
 
 /** An object's place in its batch. */
@@ -126,8 +131,29 @@ export function readPayload(id: BatchId, data: unknown): Batch {
 /** The ids of a batch's requests, by position. */
 export function requestIds(batch: Batch): string[] {
   return batch.requests.map(
-    (request, position) => request.import?.requestId ?? requestIdAt(batch.id, position),
+    (request, i) => request.import?.requestId ?? requestIdAt(batch.id, batch.positions?.[i] ?? i),
   );
+}
+
+/** A batch of some of its requests, which keep their ids. @param keeps told the position of each in the batch */
+export function partOf(batch: Batch, keeps: (position: number) => boolean): Batch {
+  const texts = splitList(batch.objects);
+  const positions: number[] = [];
+  const objects: string[] = [];
+  let from = 0;
+  batch.requests.forEach(({ ids }, position) => {
+    if (keeps(position)) {
+      positions.push(position);
+      objects.push(...texts.slice(from, from + ids.length));
+    }
+    from += ids.length;
+  });
+  return {
+    ...batch,
+    requests: positions.flatMap((position) => batch.requests[position] ?? []),
+    objects: objects.join(','),
+    positions: positions.map((position) => batch.positions?.[position] ?? position),
+  };
 }
 
 /** The place of each object of a batch, in the order of {@link BatchPayload.objects}. */

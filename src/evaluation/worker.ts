@@ -3,13 +3,13 @@ import type { BatchId } from '../domain/request-id.ts';
 import type { TaskHandler } from '../queue/queue.ts';
 import { HandedBackError } from '../queue/queue.ts';
 import { isStopping, retryWaitMs } from '../queue/wait-out.ts';
-import { faultKind } from '../store/faults.ts';
+import { isConnectionFault } from '../store/faults.ts';
 import type { Log } from '../telemetry.ts';
 import type { EvaluationOutcome } from './evaluate-batch.ts';
 
 /**
- * Makes the handler of tasks, each of which is the id of a batch. Faults of the infrastructure are waited out with the
- * task in hand; whatever else goes wrong is left to the queue, which tries it again later.
+ * Makes the handler of tasks, each of which is the id of a batch. Outages of Postgres are waited out with the task in
+ * hand; whatever else goes wrong is left to the queue, which tries it again later.
  * @param evaluate evaluates what of a batch waits
  */
 export function evaluationHandler(
@@ -34,7 +34,7 @@ export function evaluationHandler(
             ? err
             : new HandedBackError('the worker stops', { cause: err });
         }
-        if (faultKind(err) !== 'infrastructure') {
+        if (!isConnectionFault(err)) {
           log.error({ batch, err }, 'could not evaluate a batch: it is tried again');
           throw err;
         }

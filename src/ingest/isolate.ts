@@ -1,6 +1,6 @@
 /**
- * Isolation: where a batch is refused because of its data, finds the writes that are to blame, so that their
- * neighbours can be stored. Halving needs about log₂ n statements for each culprit instead of n for all.
+ * Isolation: where a batch is refused, finds the writes that are to blame, so that their neighbours can be stored. Halving
+ * needs about log₂ n statements for each culprit instead of n for all.
  */
 
 /** Tries to store some writes together; resolves to the reason where they are refused, and then none is stored. */
@@ -11,32 +11,49 @@ export interface Failure<Write, Reason> {
   readonly reason: Reason;
 }
 
+/** What was not stored. */
+export interface Isolated<Write, Reason> {
+  /** The writes that were refused for good, each alone. */
+  readonly failed: readonly Failure<Write, Reason>[];
+  /** The writes of each key whose latest one may be stored later. */
+  readonly waiting: readonly Write[];
+}
+
 /**
  * Stores all that can be stored.
  *
- * Of several writes of one key only the last counts; but where that one is refused it hasn't overtaken
- * anything, and the one before it is tried.
+ * Of several writes of one key only the last counts; but where that one is refused for good it hasn't overtaken
+ * anything, and the one before it is tried. Where it is to be tried again, those before it wait with it.
  *
  * @param groups the writes of each key, oldest first; groups in the order in which rows are to be locked
- * @returns the writes that were refused, each alone
+ * @param isFinal whether a write that was refused alone is not to be tried again
  */
 export async function isolate<Write, Reason>(
   groups: readonly (readonly Write[])[],
   attempt: Attempt<Write, Reason>,
-): Promise<Failure<Write, Reason>[]> {
-  const failures: Failure<Write, Reason>[] = [];
+  isFinal: (reason: Reason) => boolean | Promise<boolean> = () => true,
+): Promise<Isolated<Write, Reason>> {
+  const failed: Failure<Write, Reason>[] = [];
+  const waiting: Write[] = [];
   let remaining = groups.filter((group) => group.length > 0);
   while (remaining.length > 0) {
     const latest = remaining.flatMap((group) => group.slice(-1));
-    const refused = await halve(latest, attempt);
-    failures.push(...refused);
-    const culprits = new Set(refused.map(({ write }) => write));
-    remaining = remaining
-      .filter((group) => group.slice(-1).some((write) => culprits.has(write)))
-      .map((group) => group.slice(0, -1))
-      .filter((group) => group.length > 0);
+    const refused = new Map<Write, Failure<Write, Reason>>();
+    for (const failure of await halve(latest, attempt)) refused.set(failure.write, failure);
+    const next: (readonly Write[])[] = [];
+    for (const group of remaining) {
+      const failure = group.slice(-1).map((write) => refused.get(write))[0];
+      if (!failure) continue;
+      if (await isFinal(failure.reason)) {
+        failed.push(failure);
+        if (group.length > 1) next.push(group.slice(0, -1));
+      } else {
+        waiting.push(...group);
+      }
+    }
+    remaining = next;
   }
-  return failures;
+  return { failed, waiting };
 }
 
 async function halve<Write, Reason>(

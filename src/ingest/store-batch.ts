@@ -1,8 +1,8 @@
 /** Stores batches: everything that comes of one is in one transaction, and several may share it. */
 import type { Batch, ObjectPlace } from '../domain/batch.ts';
-import { objectPlaces } from '../domain/batch.ts';
+import { objectPlaces, partOf } from '../domain/batch.ts';
 import type { Database, Queryable } from '../store/database.ts';
-import { faultKind } from '../store/faults.ts';
+import { isRefusal, sqlState } from '../store/faults.ts';
 import { finishImport, StaleChunkError } from '../store/imports.ts';
 import type { WriteRequest } from '../store/objects.ts';
 import { upsertAndTell, upsertObjects } from '../store/objects.ts';
@@ -11,12 +11,10 @@ import { writeEvents } from './batch-events.ts';
 import type { Stored } from './record-batch.ts';
 import { recordBatches, writeRequests } from './record-batch.ts';
 import { storeIsolated } from './store-isolated.ts';
-import type { StoreObserver, StoreOutcome } from './store-outcome.ts';
+import type { Refused, StoreObserver, StoreOutcome } from './store-outcome.ts';
+import { mergeRefused, NOTHING, ObjectsRefusedError, sumOf } from './store-outcome.ts';
 import { isReplay, storeReplay } from './store-replay.ts';
-import { wasStored } from './stored-before.ts';
-
-/** Of a batch that was stored before, and of a chunk that doesn't count any more. */
-const NOTHING: StoreOutcome = { requests: 0, objects: 0, stored: 0, overtaken: 0, failed: 0 };
+import { notYetStored } from './stored-before.ts';
 
 interface StoreOptions {
   readonly onProgress: () => void;
@@ -26,8 +24,8 @@ interface StoreOptions {
 /**
  * Stores the objects of a batch and records its requests as done, or replays what the batch says. Doing it again
  * changes nothing.
- * @throws pg.DatabaseError or StoreUnavailableError where nothing of the batch was stored; `faultKind` tells
- *   what to do
+ * @throws StoreUnavailableError where Postgres can't be reached: nothing is known of the batch. ObjectsRefusedError where
+ *   objects of it were refused for a reason that may pass; the others are stored
  */
 export async function storeBatch(
   database: Database,
@@ -37,10 +35,11 @@ export async function storeBatch(
   if (isReplay(batch)) return storeReplay(database, batch, observer);
   try {
     // What of it has failed then may have been stored or discarded since: that is for a replay to say.
-    const outcome =
-      batch.isRetried && (await wasStored(database, batch))
-        ? NOTHING
-        : await storeOne(database, batch, observer);
+    const rest = batch.isRetried ? await notYetStored(database, batch) : batch;
+    const { outcome, refused, cause } = rest
+      ? await storePart(database, rest, observer)
+      : { outcome: NOTHING };
+    if (refused) throw new ObjectsRefusedError(refused, outcome, (batch.refusals ?? 0) + 1, cause);
     // Also where the chunk was stored before: the worker may have died in between.
     for (const { import: chunk } of batch.requests) {
       if (chunk) await finishImport(database, chunk.requestId);
@@ -52,14 +51,69 @@ export async function storeBatch(
   }
 }
 
-async function storeOne(database: Database, batch: Batch, observer: StoreObserver): Promise<StoreOutcome> {
+/** What came of a batch, or a part of it. */
+interface Part {
+  readonly outcome: StoreOutcome;
+  readonly refused?: Refused | undefined;
+  /** The first answer with which Postgres has refused something. */
+  readonly cause?: unknown;
+}
+
+/** Stores requests together if that can be, and otherwise what can be stored of them. */
+async function storePart(database: Database, batch: Batch, observer: StoreObserver): Promise<Part> {
   const options = storeOptions(observer);
-  const stored = await storeWhole(database, [batch], options).catch(async (error: unknown) => {
-    if (faultKind(error) !== 'data') throw error;
-    options.onProgress();
-    return [await storeIsolated(database, batch, objectPlaces(batch), options)];
-  });
-  return tell([batch], stored, observer)[0] ?? NOTHING;
+  let cause: unknown;
+  try {
+    const stored = await storeWhole(database, [batch], options);
+    return { outcome: tell([batch], stored, observer)[0] ?? NOTHING };
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    cause = error;
+  }
+  options.onProgress();
+  try {
+    const { settled, stored, refused } = await storeIsolated(database, batch, options);
+    return { outcome: tell([settled], [stored], observer)[0] ?? NOTHING, refused, cause };
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    cause = error;
+  }
+  // What was refused is no object, but what is recorded of requests.
+  options.onProgress();
+  return storeHalves(database, batch, observer, cause);
+}
+
+async function storeHalves(
+  database: Database,
+  batch: Batch,
+  observer: StoreObserver,
+  cause: unknown,
+): Promise<Part> {
+  const { length } = batch.requests;
+  if (length === 1) {
+    const refused = {
+      objects: objectPlaces(batch).length,
+      sqlStates: [sqlState(cause) ?? ''],
+      isBroken: false,
+    };
+    return { outcome: NOTHING, refused, cause };
+  }
+  const middle = Math.ceil(length / 2);
+  const first = await storePart(
+    database,
+    partOf(batch, (position) => position < middle),
+    observer,
+  );
+  const second = await storePart(
+    database,
+    partOf(batch, (position) => position >= middle),
+    observer,
+  );
+  return {
+    outcome: sumOf(first.outcome, second.outcome),
+    refused: mergeRefused(first.refused, second.refused),
+    cause: first.cause ?? second.cause,
+  };
 }
 
 /**
@@ -74,7 +128,8 @@ export function canShare(batch: Batch): boolean {
 /**
  * As {@link storeBatch}, for batches that {@link canShare}, in one transaction.
  * @returns what became of each
- * @throws as {@link storeBatch}, and pg.DatabaseError of kind `data`: then each has to be stored on its own
+ * @throws StoreUnavailableError, and pg.DatabaseError where Postgres refuses anything of them: then each has to be stored
+ *   on its own
  */
 export async function storeTogether(
   database: Database,

@@ -1,29 +1,44 @@
-/** Stores a batch that Postgres has refused for its data: all of it but the objects that it is about. */
+/** Stores a batch that Postgres has refused: all of it but the objects that it is about. */
 import type { Batch, ObjectPlace } from '../domain/batch.ts';
+import { objectPlaces, partOf } from '../domain/batch.ts';
 import { splitList } from '../domain/json-text.ts';
 import { storableText } from '../domain/storable.ts';
-import { attemptWrite } from '../store/attempt-write.ts';
 import type { Database } from '../store/database.ts';
 import type { FailedObject } from '../store/failed-objects.ts';
 import { keepFailedObjects } from '../store/failed-objects.ts';
-import { upsertObjects } from '../store/objects.ts';
+import { upsertAndTell } from '../store/objects.ts';
 import { storing } from '../store/webhook-outbox.ts';
 import { writeEvents } from './batch-events.ts';
-import { groupByKey, isolate } from './isolate.ts';
+import { isolateWrites } from './isolate-writes.ts';
 import type { Stored } from './record-batch.ts';
 import { recordBatches, writeRequests } from './record-batch.ts';
+import type { Refused } from './store-outcome.ts';
+import { refusedOf } from './store-outcome.ts';
 
 interface ObjectWrite extends ObjectPlace {
   readonly text: string;
 }
 
-/** Stores what can be stored of a batch that was refused for its data, and keeps the rest as failed. */
+/** What of a batch is done. */
+export interface IsolatedBatch {
+  /** Its requests all of whose objects are stored or kept as failed. */
+  readonly settled: Batch;
+  readonly stored: Stored;
+  /** What is to be tried again; undefined where everything is done. */
+  readonly refused: Refused | undefined;
+}
+
+/**
+ * Stores what can be stored of a batch, and records the requests of which nothing is left to be tried again. Of the other
+ * requests objects are stored, and nothing is recorded yet.
+ * @throws as `storeBatch`, also pg.DatabaseError where what is recorded of its requests is refused
+ */
 export async function storeIsolated(
   database: Database,
   batch: Batch,
-  places: readonly ObjectPlace[],
   { onProgress, evaluates }: { readonly onProgress: () => void; readonly evaluates: boolean },
-): Promise<Stored> {
+): Promise<IsolatedBatch> {
+  const places = objectPlaces(batch);
   const texts = splitList(batch.objects);
   if (texts.length !== places.length) {
     throw new Error(`batch ${batch.id} names ${places.length} objects and holds ${texts.length}`);
@@ -31,36 +46,48 @@ export async function storeIsolated(
   const writes = places.map((place, i): ObjectWrite => ({ ...place, text: texts[i] ?? '' }));
   const requests = writeRequests(batch);
   return storing(database, async (transaction, subscriptions) => {
-    let stored = 0;
-    const failures = await isolate(groupByKey(writes), async (some) => {
-      const { written, refusal } = await attemptWrite(transaction, () =>
-        upsertObjects(transaction, {
+    const isolated = await isolateWrites(transaction, writes, {
+      write: (some) =>
+        upsertAndTell(transaction, {
           requests,
           requestOf: some.map(({ request }) => request),
           objects: some.map(({ text }) => text).join(','),
         }),
-      );
-      stored += written;
-      onProgress();
-      return refusal;
+      refusals: batch.refusals ?? 0,
+      onProgress,
     });
-    const failed = failures.map(
-      ({ write, reason }): FailedObject => ({
-        requestId: requests[write.request]?.id ?? '',
-        index: write.index,
-        namespace: write.namespace,
-        id: storableText(write.id),
-        object: storableText(write.text),
+    const { results, failed } = isolated;
+    const open = new Set(isolated.waiting.map(({ request }) => request));
+    const settled = open.size > 0 ? partOf(batch, (position) => !open.has(position)) : batch;
+    const requestIds = requests.map(({ id }) => id).filter((_, position) => !open.has(position));
+    const failures = failed
+      .filter(({ write }) => !open.has(write.request))
+      .map(({ write, reason }) => ({
+        ...write,
+        request: requestIds.indexOf(requests[write.request]?.id ?? ''),
         ...reason,
+      }));
+    const [recorded] = await recordBatches(transaction, [{ batch: settled, failed: failures }], evaluates);
+    onProgress();
+    const kept = failures.map(
+      ({ request, index, namespace, id, text, sqlState, message }): FailedObject => ({
+        requestId: requestIds[request] ?? '',
+        ...{ index, namespace, id: storableText(id), object: storableText(text), sqlState, message },
       }),
     );
-    const failedPlaces = failures.map(({ write, reason }) => ({ ...write, message: reason.message }));
-    const [recorded] = await recordBatches(transaction, [{ batch, failed: failedPlaces }], evaluates);
-    onProgress();
     // Of a batch that comes a second time, what had failed may have been stored or discarded since.
-    const keep = failed.filter(({ requestId }) => recorded?.fresh.has(requestId));
-    await keepFailedObjects(transaction, batch.acceptedAt, keep);
-    const endpointIds = await writeEvents(transaction, subscriptions, batch, places, failedPlaces, evaluates);
-    return { stored, failed: failed.length, waits: recorded?.waits ?? false, endpointIds };
+    const keep = kept.filter(({ requestId }) => recorded?.fresh.has(requestId));
+    if (keep.length > 0) await keepFailedObjects(transaction, batch.acceptedAt, keep);
+    const endpointIds = await writeEvents(
+      transaction,
+      subscriptions,
+      settled,
+      objectPlaces(settled),
+      failures,
+      evaluates,
+    );
+    const written = results.flat().filter((requestId) => requestIds.includes(requestId)).length;
+    const stored = { stored: written, failed: kept.length, waits: recorded?.waits ?? false, endpointIds };
+    return { settled, stored, refused: refusedOf(isolated) };
   });
 }

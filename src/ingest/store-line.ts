@@ -4,7 +4,7 @@
  * milliseconds, and pays for its round trips and its commit once for many.
  */
 import type { Batch } from '../domain/batch.ts';
-import { faultKind } from '../store/faults.ts';
+import { isConnectionFault } from '../store/faults.ts';
 import type { StoreOutcome } from './store-outcome.ts';
 
 /** Most that a transaction stores of several batches, in characters of their objects: as much as one batch may hold. */
@@ -16,7 +16,7 @@ const MAX_SHARED_LENGTH = 1024 * 1024;
  */
 const LINGER_MS = 8;
 
-/** How batches are stored. They tell of progress, and throw what `faultKind` knows. */
+/** How batches are stored. They tell of progress, and throw as `storeBatch` and `storeTogether`. */
 export interface Stores {
   readonly alone: (batch: Batch, onProgress: () => void) => Promise<StoreOutcome>;
   /** All or none of several batches. */
@@ -133,7 +133,7 @@ export class StoreLine {
       });
     } catch (error) {
       // What is about one of them must not be the others' trouble.
-      if (waiters.length > 1 && faultKind(error) !== 'infrastructure') this.#separate(waiters);
+      if (waiters.length > 1 && !isConnectionFault(error)) this.#separate(waiters);
       else for (const { reject } of waiters) reject(error);
     } finally {
       this.#running -= 1;

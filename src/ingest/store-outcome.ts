@@ -1,5 +1,6 @@
 /** What storing a batch comes to, and what is told on the way. */
 import type { BatchId } from '../domain/request-id.ts';
+import { RefusedError } from '../queue/queue.ts';
 
 /** What became of a batch's objects: each of them was stored, overtaken or kept as failed. */
 export interface StoreOutcome {
@@ -10,6 +11,68 @@ export interface StoreOutcome {
   readonly overtaken: number;
   /** Refused by Postgres, or lines of an import that hold no object. */
   readonly failed: number;
+}
+
+/** What has become of nothing: of a batch that was stored before, and of a chunk that doesn't count any more. */
+export const NOTHING: StoreOutcome = { requests: 0, objects: 0, stored: 0, overtaken: 0, failed: 0 };
+
+export function sumOf(a: StoreOutcome, b: StoreOutcome): StoreOutcome {
+  return {
+    requests: a.requests + b.requests,
+    objects: a.objects + b.objects,
+    stored: a.stored + b.stored,
+    overtaken: a.overtaken + b.overtaken,
+    failed: a.failed + b.failed,
+  };
+}
+
+/** What of a batch is to be tried again later. */
+export interface Refused {
+  readonly objects: number;
+  /** Why they were refused. */
+  readonly sqlStates: readonly string[];
+  /** Whether the table takes no writes at all, as far as can be told. */
+  readonly isBroken: boolean;
+}
+
+/** What an isolation leaves to be tried again; undefined where that is nothing. */
+export function refusedOf({
+  waiting,
+  sqlStates,
+  isBroken,
+}: {
+  readonly waiting: readonly unknown[];
+  readonly sqlStates: readonly string[];
+  readonly isBroken: boolean;
+}): Refused | undefined {
+  return waiting.length > 0 ? { objects: waiting.length, sqlStates, isBroken } : undefined;
+}
+
+/** What two parts of a batch leave. */
+export function mergeRefused(one: Refused | undefined, other: Refused | undefined): Refused | undefined {
+  if (!one || !other) return one ?? other;
+  return {
+    objects: one.objects + other.objects,
+    sqlStates: [...new Set([...one.sqlStates, ...other.sqlStates])],
+    isBroken: one.isBroken && other.isBroken,
+  };
+}
+
+/** Postgres has refused objects of a batch for a reason that may pass; the rest of the batch is done. */
+export class ObjectsRefusedError extends RefusedError {
+  override readonly name = 'ObjectsRefusedError';
+  readonly refused: Refused;
+  /** What became of the rest. */
+  readonly outcome: StoreOutcome;
+
+  /** @param refusals how often that has happened to the batch, this time included */
+  constructor(refused: Refused, outcome: StoreOutcome, refusals: number, cause?: unknown) {
+    super(`Postgres refused ${refused.objects} objects (${refused.sqlStates.join(', ')})`, refusals, {
+      cause,
+    });
+    this.refused = refused;
+    this.outcome = outcome;
+  }
 }
 
 /** Told of what happens while a batch is stored. */

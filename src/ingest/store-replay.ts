@@ -5,7 +5,6 @@
 import type { Batch, Replay } from '../domain/batch.ts';
 import type { BatchId } from '../domain/request-id.ts';
 import type { Refusal } from '../store/attempt-write.ts';
-import { attemptWrite } from '../store/attempt-write.ts';
 import type { Database, Queryable } from '../store/database.ts';
 import { upsertReplayed } from '../store/objects.ts';
 import { deleteOutputs } from '../store/outputs.ts';
@@ -23,9 +22,10 @@ import {
 import type { OutboxEvent, Subscription } from '../store/webhook-outbox.ts';
 import { recordEventsByTime, storing } from '../store/webhook-outbox.ts';
 import type { Failure } from './isolate.ts';
-import { groupByKey, isolate } from './isolate.ts';
+import { isolateWrites } from './isolate-writes.ts';
 import type { Stored } from './record-batch.ts';
-import type { StoreObserver, StoreOutcome } from './store-outcome.ts';
+import type { Refused, StoreObserver, StoreOutcome } from './store-outcome.ts';
+import { mergeRefused, ObjectsRefusedError, refusedOf } from './store-outcome.ts';
 
 /** How often a transaction is made anew because somebody else was at the same objects; then the queue tries again. */
 const MAX_RACES = 10;
@@ -42,36 +42,44 @@ class RacedError extends Error {
  */
 export async function storeReplay(
   database: Database,
-  { id, acceptedAt, replay }: Batch & { readonly replay: Replay },
-  { onProgress, onEvents, onWaiting }: StoreObserver = {},
+  { id, acceptedAt, replay, refusals = 0 }: Batch & { readonly replay: Replay },
+  { onProgress = () => undefined, onEvents, onWaiting }: StoreObserver = {},
 ): Promise<StoreOutcome> {
   const { namespace, requestId, index, failedBefore, order } = replay;
   const scope = { namespace, requestId, index, failedBefore, replayable: true };
   const requests = new Set<string>();
   const total = { objects: 0, stored: 0, overtaken: 0, failed: 0 };
+  let refused: Refused | undefined;
   let after: FailedWrite | undefined;
   for (let races = 0; ; ) {
     const kept = await readFailedWrites(database, scope, after);
-    if (kept.length === 0) return { ...total, requests: requests.size };
+    if (kept.length === 0 || refused?.isBroken) {
+      const outcome = { ...total, requests: requests.size };
+      if (refused) throw new ObjectsRefusedError(refused, outcome, refusals + 1);
+      return outcome;
+    }
     const objects = order === 'now' ? kept.map((write) => ({ ...write, acceptedAt })) : [...kept];
     try {
       const evaluatedAs = onWaiting ? id : undefined;
-      const { stored, failed, waits, endpointIds } = await storing(database, (transaction, subscriptions) =>
-        storePage(transaction, subscriptions, objects.sort(byOrder), evaluatedAs),
+      const page = await storing(database, (transaction, subscriptions) =>
+        storePage(transaction, subscriptions, objects.sort(byOrder), { evaluatedAs, refusals, onProgress }),
       );
+      const { stored, failed, waits, endpointIds } = page;
       if (endpointIds.length > 0) onEvents?.(endpointIds);
       if (waits) onWaiting?.(id);
-      total.objects += kept.length;
+      refused = mergeRefused(refused, page.refused);
+      const done = kept.length - (page.refused?.objects ?? 0);
+      total.objects += done;
       total.stored += stored;
       total.failed += failed;
-      total.overtaken += kept.length - stored - failed;
+      total.overtaken += done - stored - failed;
       for (const write of kept) requests.add(write.requestId);
       after = kept.at(-1);
     } catch (error) {
       races += 1;
       if (!(error instanceof RacedError) || races > MAX_RACES) throw error;
     }
-    onProgress?.();
+    onProgress();
   }
 }
 
@@ -80,24 +88,31 @@ export function isReplay(batch: Batch): batch is Batch & { readonly replay: Repl
   return batch.replay !== undefined;
 }
 
-/** @param evaluatedAs the batch whose evaluation what is stored waits for; undefined where there is no evaluator */
+interface PageOptions {
+  /** The batch whose evaluation what is stored waits for; undefined where there is no evaluator. */
+  readonly evaluatedAs: BatchId | undefined;
+  /** How often objects of this replay were refused before. */
+  readonly refusals: number;
+  readonly onProgress: () => void;
+}
+
+/** @returns what came of it; objects that are to be tried again stay as they are */
 async function storePage(
   transaction: Queryable,
   subscriptions: readonly Subscription[],
   objects: readonly FailedWrite[],
-  evaluatedAs: BatchId | undefined,
-): Promise<Stored> {
-  let written = 0;
-  const failures = await isolate(groupByKey(objects), async (some) => {
-    const attempt = await attemptWrite(transaction, () => upsertReplayed(transaction, some));
-    written += attempt.written;
-    return attempt.refusal;
+  { evaluatedAs, refusals, onProgress }: PageOptions,
+): Promise<Stored & { readonly refused: Refused | undefined }> {
+  const isolated = await isolateWrites(transaction, objects, {
+    ...{ refusals, onProgress },
+    write: (some) => upsertReplayed(transaction, some),
   });
+  const { results, failed: failures } = isolated;
   const imports = await lockImports(transaction, [...new Set(objects.map(({ requestId }) => requestId))]);
   if (!(await lockFailed(transaction, objects))) throw new RacedError('a failed object is not what it was');
 
-  const failed = new Set(failures.map(({ write }) => write));
-  const done = objects.filter((object) => !failed.has(object));
+  const notDone = new Set([...failures.map(({ write }) => write), ...isolated.waiting]);
+  const done = objects.filter((object) => !notDone.has(object));
   await noteFailures(
     transaction,
     failures.map(({ write, reason }) => ({ ...write, ...reason })),
@@ -111,7 +126,10 @@ async function storePage(
   const waits = evaluatedAs !== undefined && (await letWait(transaction, evaluatedAs, done));
   const stored = evaluatedAs === undefined ? done : [];
   const endpointIds = await writeReplayEvents(transaction, subscriptions, stored, failures);
-  return { stored: written, failed: failures.length, waits, endpointIds };
+  return {
+    ...{ stored: sum(results), failed: failures.length, waits, endpointIds },
+    refused: refusedOf(isolated),
+  };
 }
 
 /** Of several writes of one id the last is to count. */
@@ -119,6 +137,10 @@ function byOrder(a: FailedWrite, b: FailedWrite): number {
   if (a.acceptedAt !== b.acceptedAt) return a.acceptedAt - b.acceptedAt;
   if (a.requestId !== b.requestId) return a.requestId < b.requestId ? -1 : 1;
   return a.index - b.index;
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, one) => total + one, 0);
 }
 
 /** The key of an object's event: each try has its own, so that it isn't taken for the first. */

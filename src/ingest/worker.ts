@@ -1,21 +1,33 @@
-/** What a worker does with a batch: stores it, however long Postgres is away in between. */
+/** What a worker does with a batch: stores it, and retries what fails without holding up other batches. */
 import type { Batch } from '../domain/batch.ts';
 import { laneOf } from '../queue/lane.ts';
 import type { BatchHandler } from '../queue/queue.ts';
 import { HandedBackError } from '../queue/queue.ts';
 import type { Sleep } from '../queue/wait-out.ts';
 import { isStopping, retryWaitMs } from '../queue/wait-out.ts';
-import { faultKind } from '../store/faults.ts';
+import { isConnectionFault } from '../store/faults.ts';
 import type { Log } from '../telemetry.ts';
 import type { StoreOutcome } from './store-outcome.ts';
+import { ObjectsRefusedError } from './store-outcome.ts';
 
-/** Whether a batch that could not be stored is waited with, or left to the queue. */
-export type AttemptFault = 'unavailable' | 'unexpected';
+/** Why an attempt is made again: Postgres can't be reached, it has refused objects, or anything else. */
+export type AttemptFault = 'unavailable' | 'refused' | 'unexpected';
+
+/**
+ * How often a batch is tried with Postgres away until it goes back to the queue. An outage that is over soon costs the queue
+ * nothing; a batch whose storing ends the connection each time must not keep its place for ever.
+ */
+const TRIES_IN_HAND = 6;
+
+/** How long a batch stays in hand where the table takes no writes at all, so that the queue isn't gone through in vain, in milliseconds. */
+const BROKEN_WAIT_MS = 1_000;
 
 /** Told of what becomes of batches. Times are milliseconds. */
 export interface BatchObserver {
   /** @param storeMs how long the attempt took that stored it, its wait for a transaction included */
   readonly onStored?: (batch: Batch, outcome: StoreOutcome, storeMs: number) => void;
+  /** A part of the batch is done, the rest is tried again later. */
+  readonly onPart?: (outcome: StoreOutcome) => void;
   readonly onFault?: (fault: AttemptFault) => void;
   /** An attempt has ended, or a part of one: the batch is being worked on. */
   readonly onProgress?: (batch: Batch) => void;
@@ -24,9 +36,8 @@ export interface BatchObserver {
 /**
  * Makes the handler of a worker.
  *
- * Faults of the infrastructure are waited out here, with the job in hand: it uses up no attempts, and the
- * worker takes no further jobs that would fail just the same. Whatever else goes wrong is left to the queue,
- * which tries the job again later and lets others pass meanwhile.
+ * Short outages of Postgres are waited out here, with the job in hand: further jobs would fail just the same. Whatever else
+ * goes wrong is left to the queue, which tries the job again later: what waits holds no place that others need.
  *
  * @param store stores one batch, and says so when a part of it, or of what it waits for, is done
  * @param sleep how it waits between attempts
@@ -34,7 +45,7 @@ export interface BatchObserver {
 export function batchHandler(
   store: (batch: Batch, onProgress: () => void) => Promise<StoreOutcome>,
   log: Log,
-  { onStored, onFault, onProgress }: BatchObserver = {},
+  { onStored, onPart, onFault, onProgress }: BatchObserver = {},
   sleep?: Sleep,
 ): BatchHandler {
   return async (batch, stopping) => {
@@ -57,12 +68,28 @@ export function batchHandler(
         outcome = await store(batch, () => onProgress?.(batch));
       } catch (err) {
         onProgress?.(batch);
-        if (faultKind(err) !== 'infrastructure') {
+        if (err instanceof ObjectsRefusedError) {
+          const { outcome: done, refused, refusals } = err;
+          onFault?.('refused');
+          onPart?.(done);
+          const { objects, sqlStates } = refused;
+          log.warn(
+            { ...line('refused', done), refusedObjects: objects, sqlStates, refusals, err: err.cause },
+            'Postgres refused objects of a batch, retrying them later',
+          );
+          if (refused.isBroken) await isStopping(BROKEN_WAIT_MS, stopping, sleep);
+          throw err;
+        }
+        if (!isConnectionFault(err)) {
           onFault?.('unexpected');
           log.error({ ...line('kept'), err }, 'could not store a batch: the queue keeps it');
           throw err;
         }
         onFault?.('unavailable');
+        if (attempt === TRIES_IN_HAND) {
+          log.warn({ ...line('kept'), err }, 'Postgres is unavailable: the batch goes back to the queue');
+          throw err;
+        }
         const waitMs = retryWaitMs(attempt);
         log.warn({ batch: batch.id, attempt, waitMs, err }, 'could not store a batch yet');
         if (await isStopping(waitMs, stopping, sleep)) {

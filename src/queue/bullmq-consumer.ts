@@ -2,10 +2,11 @@
 import { setMaxListeners } from 'node:events';
 import type { Job, Worker } from 'bullmq';
 import { isNotConnectionError } from 'bullmq';
+import { UnavailableError } from '../errors.ts';
 import type { Backend } from './backend.ts';
 import type { Lane } from './lane.ts';
 import type { BatchConsumer } from './queue.ts';
-import { HandedBackError } from './queue.ts';
+import { HandedBackError, RefusedError } from './queue.ts';
 
 /**
  * As good as for ever, and the most that both backends can count to: a batch leaves the queue when it is
@@ -91,7 +92,8 @@ export class BullmqConsumer implements BatchConsumer {
       if (isNotConnectionError(error)) this.#pause(worker);
     });
     worker.on('failed', (_job, error) => {
-      if (!(error instanceof HandedBackError)) this.#onError(error);
+      // Of the others the handler has told already.
+      if (!(error instanceof HandedBackError || error instanceof RefusedError)) this.#onError(error);
     });
     worker.waitUntilReady().catch((error: Error) => this.#restart(worker, error));
     return worker;
@@ -122,8 +124,14 @@ export class BullmqConsumer implements BatchConsumer {
   }
 }
 
-/** Waits 1 s after a batch's first failure and twice as long after each further one, up to a minute. */
+/** Longest waits for a server that is away, which many batches wait for, and for what is about a batch, in milliseconds. */
+const LONGEST_WAIT_FOR_SERVER_MS = 10_000;
+const LONGEST_WAIT_MS = 60_000;
+
+/** Waits 1 s after a batch's first failure and twice as long after each further one. */
 function retryDelay(attemptsMade: number, _type?: string, error?: Error): number {
   if (error instanceof HandedBackError) return 0;
-  return Math.min(1_000 * 2 ** Math.min(attemptsMade - 1, 10), 60_000);
+  const failures = error instanceof RefusedError ? error.refusals : attemptsMade;
+  const longest = error instanceof UnavailableError ? LONGEST_WAIT_FOR_SERVER_MS : LONGEST_WAIT_MS;
+  return Math.min(1_000 * 2 ** Math.min(failures - 1, 10), longest);
 }

@@ -20,7 +20,7 @@ import type {
   QueueProvider,
   UnstampedBatch,
 } from './queue.ts';
-import { QueueUnavailableError } from './queue.ts';
+import { QueueUnavailableError, RefusedError } from './queue.ts';
 import { consumeTasks, openTasks } from './tasks.ts';
 
 const JOB_NAME = 'batch';
@@ -30,7 +30,11 @@ export function bullmqProvider(backend: Backend, onError: OnQueueError): QueuePr
   return {
     openQueue: () => new BullmqQueue(backend.openProducer(), onError),
     consume(handler, { concurrency, importConcurrency }) {
-      const run: RunJob = (job, stopping) => handler(batchOf(job), stopping);
+      const run: RunJob = (job, stopping) =>
+        handler(batchOf(job), stopping).catch(async (error: unknown) => {
+          if (error instanceof RefusedError) await job.updateProgress(error.refusals);
+          throw error;
+        });
       const consumers = [
         new BullmqConsumer({ backend, lane: 'writes', run, concurrency, onError }),
         new BullmqConsumer({ backend, lane: 'imports', run, concurrency: importConcurrency, onError }),
@@ -164,5 +168,7 @@ function batchIdsOf(jobIds: readonly string[]): BatchId[] {
 
 function batchOf(job: Job): Batch {
   const batch = readPayload((job.id ?? '').slice(JOB_ID_PREFIX.length), job.data);
-  return job.attemptsStarted > 1 ? { ...batch, isRetried: true } : batch;
+  if (job.attemptsStarted <= 1) return batch;
+  // A job's progress is where BullMQ lets a worker keep a number with it.
+  return { ...batch, isRetried: true, refusals: typeof job.progress === 'number' ? job.progress : 0 };
 }

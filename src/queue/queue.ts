@@ -67,6 +67,21 @@ export class HandedBackError extends Error {
   override readonly name = 'HandedBackError';
 }
 
+/**
+ * Thrown by a handler a part of whose batch can't be stored for a reason that may pass. How often that has happened is kept
+ * with the job, whichever workers have had it.
+ */
+export class RefusedError extends Error {
+  override readonly name: string = 'RefusedError';
+  /** How often, this time included. */
+  readonly refusals: number;
+
+  constructor(message: string, refusals: number, options?: ErrorOptions) {
+    super(message, options);
+    this.refusals = refusals;
+  }
+}
+
 /** The producer's side. Every call fails within a few seconds rather than wait for a queue that is away. */
 export interface BatchQueue {
   /**

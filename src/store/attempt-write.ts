@@ -1,37 +1,72 @@
-/** Writes that Postgres may refuse for their data, inside a transaction that goes on in either case. */
+/** Writes that Postgres may refuse, inside a transaction that goes on in either case. */
 import { storableText } from '../domain/storable.ts';
 import type { Queryable } from './database.ts';
+import type { FaultKind } from './faults.ts';
 import { faultKind, sqlState } from './faults.ts';
 
-/** Why Postgres has refused data. */
+/** Why Postgres has refused a write. */
 export interface Refusal {
+  readonly kind: FaultKind;
   readonly sqlState: string;
   readonly message: string;
+  /** Whether somebody else's lock was waited for in vain. (Triggers can raise the same code, but at once.) */
+  readonly isLocked: boolean;
+}
+
+/** How long an attempt waits for a lock, in milliseconds: its neighbours wait along. */
+export const PATIENCE_MS = 200;
+const LOCK_NOT_AVAILABLE = '55P03';
+
+/** Sets how long the statements of a transaction wait for a lock. @param ms in milliseconds */
+export async function waitForLocks(transaction: Queryable, ms: number): Promise<void> {
+  await transaction.query({ text: `SET LOCAL lock_timeout = ${ms}` });
 }
 
 /**
  * Tries a write behind a savepoint.
- * @returns how many rows it has written, or why it was refused for its data: then nothing of it is left
- * @throws what `write` throws for another reason
+ * @returns what `write` has resolved to, or why it was refused: then nothing of it is left
+ * @throws what `write` throws where that is no answer of Postgres; StoreUnavailableError where the connection is gone
  */
-export async function attemptWrite(
+export async function attemptWrite<T>(
   transaction: Queryable,
-  write: () => Promise<number>,
-): Promise<{ readonly written: number; readonly refusal: Refusal | undefined }> {
+  write: () => Promise<T>,
+): Promise<
+  | { readonly result: T; readonly refusal: undefined }
+  | { readonly result: undefined; readonly refusal: Refusal }
+> {
   await transaction.query({ text: 'SAVEPOINT attempt' });
+  const begun = performance.now();
   try {
-    const written = await write();
+    const result = await write();
     // Constraints that would wait for the commit would fail it as a whole.
     await transaction.query({ text: 'SET CONSTRAINTS ALL IMMEDIATE' });
     await transaction.query({ text: 'RELEASE SAVEPOINT attempt' });
-    return { written, refusal: undefined };
+    return { result, refusal: undefined };
   } catch (error) {
     const state = sqlState(error);
-    if (state === undefined || faultKind(error) !== 'data') throw error;
+    if (state === undefined) throw error;
+    const isLocked = state === LOCK_NOT_AVAILABLE && performance.now() - begun >= PATIENCE_MS;
     await transaction.query({ text: 'ROLLBACK TO SAVEPOINT attempt' });
-    return {
-      written: 0,
-      refusal: { sqlState: state, message: storableText((error as Error).message) },
-    };
+    const message = storableText((error as Error).message);
+    return { result: undefined, refusal: { kind: faultKind(error), sqlState: state, message, isLocked } };
   }
+}
+
+/**
+ * Whether the table of objects takes writes: an object that is stored is written once more, to no effect. Where that
+ * passes, what was refused was refused for itself.
+ * @returns false also where nothing is stored yet
+ */
+export async function takesWrites(transaction: Queryable): Promise<boolean> {
+  await transaction.query({ text: 'SAVEPOINT probe' });
+  const { refusal } = await attemptWrite(transaction, () =>
+    transaction.query({
+      text: `INSERT INTO inlet.objects AS stored (namespace, id, data, accepted_at, request_id)
+             SELECT namespace, id, data, accepted_at, request_id FROM inlet.objects ORDER BY namespace, id LIMIT 1
+             ON CONFLICT (namespace, id) DO UPDATE SET updated_at = stored.updated_at WHERE false`,
+    }),
+  );
+  await transaction.query({ text: 'ROLLBACK TO SAVEPOINT probe' });
+  if (refusal) return false;
+  return (await transaction.query({ text: 'SELECT 1 FROM inlet.objects LIMIT 1' })).length > 0;
 }

@@ -1,6 +1,6 @@
 /** The connections to Postgres, and the one place where a broken connection gets its name. */
 import pg from 'pg';
-import { StoreUnavailableError } from './faults.ts';
+import { isConnectionFault, StoreUnavailableError } from './faults.ts';
 import { SteadyClient } from './steady-client.ts';
 
 /**
@@ -10,6 +10,15 @@ import { SteadyClient } from './steady-client.ts';
  * stopped for so long tries its batch again. Longer than anything that is waited for within a transaction.
  */
 const IDLE_IN_TRANSACTION_MS = 5_000;
+
+/** How long a statement of a transaction waits for a lock, in milliseconds; then what it is about is isolated or tried again. */
+export const LOCK_TIMEOUT_MS = 5_000;
+
+/**
+ * The part of the client's patience that a statement of a transaction may take. The server gives up first, so that the
+ * connection can go on, and nothing runs on for a client that has gone.
+ */
+const STATEMENT_TIMEOUT_PART = 0.9;
 
 export interface DatabaseOptions {
   readonly url: string;
@@ -53,13 +62,21 @@ export class Database implements Queryable {
   readonly #pool: pg.Pool;
   readonly #poolSize: number;
   readonly #begin: string;
+  readonly #queryTimeoutMs: number;
 
   constructor({ url, poolSize, queryTimeoutMs, historyLimit, onError }: DatabaseOptions) {
     // For each transaction and in one message with its begin: a setting of the connection would not get through
     // every pooler, and would lose against options in the URL.
-    const settings = [`idle_in_transaction_session_timeout = ${IDLE_IN_TRANSACTION_MS}`];
+    const settings = [
+      `idle_in_transaction_session_timeout = ${IDLE_IN_TRANSACTION_MS}`,
+      `lock_timeout = ${LOCK_TIMEOUT_MS}`,
+      statementTimeout(queryTimeoutMs),
+    ];
     if (historyLimit !== undefined) settings.push(`inlet.history_limit = ${historyLimit}`);
-    this.#begin = ['BEGIN', ...settings.map((each) => `SET LOCAL ${each}`)].join('; ');
+    // A role or database may have another default for the level, under which workers would fail one another's transactions.
+    const begin = 'BEGIN ISOLATION LEVEL READ COMMITTED';
+    this.#begin = [begin, ...settings.map((each) => `SET LOCAL ${each}`)].join('; ');
+    this.#queryTimeoutMs = queryTimeoutMs;
     this.#poolSize = poolSize;
     this.#pool = new pg.Pool({
       Client: SteadyClient,
@@ -106,21 +123,19 @@ export class Database implements Queryable {
     read: string,
     use: (transaction: Queryable, rows: readonly Row[]) => Promise<T>,
   ): Promise<T> {
-    const client = await this.#pool.connect().catch(unavailable);
+    const client = await this.#pool.connect().catch(unreachable);
     let broken = false;
     try {
       const begun = await run<Row>(client, { text: `${this.#begin}; ${read}` });
       // pg answers several statements with a list of results, which its types don't tell.
       const rows = [begun].flat().at(-1)?.rows ?? [];
-      const result = await use(queryableOn(client), rows);
+      const result = await use(queryableOn(client, this.#queryTimeoutMs), rows);
       await run(client, { text: 'COMMIT' });
       return result;
     } catch (error) {
-      // A connection that can't even roll back is not to be used again; closing it rolls back.
-      broken = await run(client, { text: 'ROLLBACK' }).then(
-        () => false,
-        () => true,
-      );
+      // Nothing more is said on a connection that doesn't answer: that would be waited for as well. Closing it rolls back.
+      broken = isConnectionFault(error) || !(await canRollBack(client));
+      if (broken) unreachable(error);
       throw error;
     } finally {
       client.release(broken);
@@ -141,13 +156,34 @@ export class Database implements Queryable {
   }
 }
 
-/** Statements on a connection that is somebody's own. @throws as those of {@link Database.query} */
-export function queryableOn(client: pg.ClientBase): Queryable {
-  return {
-    query: async <Row extends pg.QueryResultRow>(statement: Statement) =>
-      (await run<Row>(client, statement)).rows,
-    write: async (statement) => (await run(client, statement)).rowCount ?? 0,
+/**
+ * Statements on a connection that is somebody's own.
+ * @param transactionMs in a transaction of {@link Database}: how long its statements may take by default, in milliseconds
+ * @throws as those of {@link Database.query}
+ */
+export function queryableOn(client: pg.ClientBase, transactionMs?: number): Queryable {
+  const result = async <Row extends pg.QueryResultRow>(statement: Statement) => {
+    if (transactionMs === undefined || statement.timeoutMs === undefined) return run<Row>(client, statement);
+    await run(client, { text: `SET LOCAL ${statementTimeout(statement.timeoutMs)}` });
+    const done = await run<Row>(client, statement);
+    await run(client, { text: `SET LOCAL ${statementTimeout(transactionMs)}` });
+    return done;
   };
+  return {
+    query: async <Row extends pg.QueryResultRow>(statement: Statement) => (await result<Row>(statement)).rows,
+    write: async (statement) => (await result(statement)).rowCount ?? 0,
+  };
+}
+
+function statementTimeout(clientMs: number): string {
+  return `statement_timeout = ${Math.round(clientMs * STATEMENT_TIMEOUT_PART)}`;
+}
+
+async function canRollBack(client: pg.ClientBase): Promise<boolean> {
+  return run(client, { text: 'ROLLBACK' }).then(
+    () => true,
+    () => false,
+  );
 }
 
 async function run<Row extends pg.QueryResultRow>(
@@ -159,6 +195,17 @@ async function run<Row extends pg.QueryResultRow>(
 }
 
 function unavailable(error: unknown): never {
-  if (error instanceof pg.DatabaseError && error.code) throw error;
+  if (error instanceof pg.DatabaseError && error.code && !endsConnection(error)) throw error;
+  unreachable(error);
+}
+
+/** Servers may translate the severity; within a transaction the rollback tells as well. */
+function endsConnection({ severity }: pg.DatabaseError): boolean {
+  return severity === 'FATAL' || severity === 'PANIC';
+}
+
+/** For what went wrong with the connection, also where the server has said why: it shuts down, or has no room for another. */
+function unreachable(error: unknown): never {
+  if (isConnectionFault(error)) throw error;
   throw new StoreUnavailableError(error instanceof Error ? error.message : String(error), { cause: error });
 }

@@ -1,5 +1,6 @@
 /**
- * What a failed statement means, by its code and never by its text.
+ * What a failed statement means, by its code and never by its text. The code says how long to wait before the next try. It
+ * never says whether a batch is isolated: a trigger or policy of the operator's may raise any code for a single object.
  * Codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
 import pg from 'pg';
@@ -46,6 +47,19 @@ export function faultKind(error: unknown): FaultKind {
   const code = sqlState(error);
   if (code !== undefined) return CODES[code] ?? CLASSES[code.slice(0, 2)] ?? 'unexpected';
   return error instanceof StoreUnavailableError ? 'infrastructure' : 'unexpected';
+}
+
+/** Whether Postgres can't be reached: nothing is known of what was sent. */
+export function isConnectionFault(error: unknown): boolean {
+  return error instanceof StoreUnavailableError;
+}
+
+/**
+ * Whether Postgres has answered with an error. In a transaction of `Database` that came over a connection that works, so it
+ * may be about a single object, whatever its code.
+ */
+export function isRefusal(error: unknown): boolean {
+  return sqlState(error) !== undefined;
 }
 
 /** The SQLSTATE of an error that Postgres has answered with. */

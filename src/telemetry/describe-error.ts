@@ -32,11 +32,16 @@ export function describeError(error: unknown): Record<string, unknown> {
 /** Whether an error's message could hold what users have sent. */
 function quotesData(error: Error): boolean {
   const state = sqlState(error);
-  if (state !== undefined) return !SPEAK_OF_THE_SERVER.has(state.slice(0, 2));
+  // With a context it was raised inside of a function, which an operator's trigger may do with any code.
+  if (state !== undefined) return !SPEAK_OF_THE_SERVER.has(state.slice(0, 2)) || hasContext(error);
   // JSON.parse quotes what it was given.
   if (error instanceof SyntaxError) return true;
   // What wraps another often says the same.
   return error.cause instanceof Error && quotesData(error.cause);
+}
+
+function hasContext(error: Error): boolean {
+  return 'where' in error && error.where !== undefined;
 }
 
 /** These are explained by their code or message; where they were thrown says nothing. */

@@ -1,4 +1,5 @@
 /** What is measured of a worker: batches on their way out of the queue, and what becomes of their objects. */
+import type { StoreOutcome } from '../ingest/store-outcome.ts';
 import type { AttemptFault, BatchObserver } from '../ingest/worker.ts';
 import type { Lane } from '../queue/lane.ts';
 import { LANES, laneOf } from '../queue/lane.ts';
@@ -30,10 +31,15 @@ export function storeMetrics(registry: Registry): BatchObserver {
   registry.counter('inlet_objects_total', 'Objects that workers are done with, by what became of them.', () =>
     Object.entries(objects).map(([outcome, count]) => [count, { outcome }]),
   );
-  const faults: Record<AttemptFault, number> = { unavailable: 0, unexpected: 0 };
+  const count = (outcome: StoreOutcome): void => {
+    objects.stored += outcome.stored;
+    objects.overtaken += outcome.overtaken;
+    objects.failed += outcome.failed;
+  };
+  const faults: Record<AttemptFault, number> = { unavailable: 0, refused: 0, unexpected: 0 };
   registry.counter(
     'inlet_store_retries_total',
-    'Attempts to store a batch that failed and are made again, by whether Postgres was away.',
+    'Attempts to store a batch that failed and are retried, by reason.',
     () => Object.entries(faults).map(([reason, count]) => [count, { reason }]),
   );
   return {
@@ -42,10 +48,9 @@ export function storeMetrics(registry: Registry): BatchObserver {
       store[lane].record(storeMs / 1_000);
       const waitedMs = Math.max(0, Date.now() - batch.acceptedAt / 1_000);
       wait[lane].record(waitedMs / 1_000, batch.requests.length);
-      objects.stored += outcome.stored;
-      objects.overtaken += outcome.overtaken;
-      objects.failed += outcome.failed;
+      count(outcome);
     },
+    onPart: count,
     onFault(fault) {
       faults[fault] += 1;
     },

@@ -2,7 +2,7 @@
  * Keeps outcomes, those of all endpoints together: while one statement is in flight the next ones gather. They stand for
  * webhooks that were sent, so they are kept however long Postgres is away, as long as the process runs.
  */
-import { faultKind } from '../store/faults.ts';
+import { isConnectionFault } from '../store/faults.ts';
 import type { DeliveryOutcome } from '../store/webhook-outcomes.ts';
 import type { Log } from '../telemetry.ts';
 import { waitOut } from './wait-out.ts';
@@ -70,7 +70,7 @@ export class OutcomeWriter {
       for (const { resolve } of group) resolve();
     } catch (error) {
       // One that can't be kept is not to have all others sent once more.
-      if (group.length > 1 && faultKind(error) !== 'infrastructure') {
+      if (group.length > 1 && !isConnectionFault(error)) {
         for (const waiting of group) await this.#write([waiting]);
       } else {
         for (const { reject } of group) reject(error);

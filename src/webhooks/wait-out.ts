@@ -1,13 +1,13 @@
-/** Faults of Postgres are waited out: what is in hand would fail anywhere else just the same. */
+/** Outages of Postgres are waited out: what is in hand would fail anywhere else just the same. */
 import { isStopping, retryWaitMs } from '../queue/wait-out.ts';
-import { faultKind } from '../store/faults.ts';
+import { isConnectionFault } from '../store/faults.ts';
 import type { Log } from '../telemetry.ts';
 
 /**
  * Runs something, again and again while Postgres is away.
  * @param what could not be done yet, for the log
  * @param stopping ends the wait
- * @throws what `run` throws: what is no fault of the infrastructure, or the last fault when it is to stop
+ * @throws what `run` throws: what is no fault of the connection, or the last fault when it is to stop
  */
 export async function waitOut<T>(
   run: () => Promise<T>,
@@ -19,7 +19,7 @@ export async function waitOut<T>(
     try {
       return await run();
     } catch (err) {
-      if (faultKind(err) !== 'infrastructure' || stopping.aborted) throw err;
+      if (!isConnectionFault(err) || stopping.aborted) throw err;
       const waitMs = retryWaitMs(attempt);
       log.warn({ attempt, waitMs, err }, `could not ${what} yet`);
       await isStopping(waitMs, stopping);

@@ -31,8 +31,19 @@ describe('errors of Postgres', () => {
   it.each(['57P03', '53300', '28P01', '40P01', '3D000', '42P01', '08006'])(
     'of code %s, which speak of the server, are told with their message, and without their further members',
     (code) => {
-      const told = describeError(databaseError(code, 'something about the server'));
+      const error = Object.assign(databaseError(code, 'something about the server'), { where: undefined });
+      const told = describeError(error);
       expect(told).toMatchObject({ code, message: 'something about the server' });
+      expect(JSON.stringify(told)).not.toContain(SECRET);
+    },
+  );
+
+  it.each(['57P03', '55000', '42501'])(
+    'of code %s, raised by a trigger, are told by their code alone',
+    (code) => {
+      const where = 'PL/pgSQL function refuse() line 1 at RAISE';
+      const told = describeError(Object.assign(databaseError(code), { where }));
+      expect(told).toMatchObject({ code, message: 'not shown: it could quote data' });
       expect(JSON.stringify(told)).not.toContain(SECRET);
     },
   );

@@ -4,6 +4,7 @@ import { pino } from 'pino';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Batch } from '../../src/domain/batch.ts';
 import type { StoreOutcome } from '../../src/ingest/store-outcome.ts';
+import { ObjectsRefusedError } from '../../src/ingest/store-outcome.ts';
 import { batchHandler } from '../../src/ingest/worker.ts';
 import { HandedBackError } from '../../src/queue/queue.ts';
 import type { Sleep } from '../../src/queue/wait-out.ts';
@@ -23,6 +24,7 @@ const BATCH: Batch = {
   requests: [{ namespace: 'ns', ids: ['a'] }],
   objects: '{"id":"a"}',
 };
+const AWAY = new StoreUnavailableError('connection refused');
 const STORED: StoreOutcome = { requests: 1, objects: 1, stored: 1, overtaken: 0, failed: 0 };
 
 function databaseError(code: string): pg.DatabaseError {
@@ -89,10 +91,7 @@ describe('batchHandler', () => {
   });
 
   it('tries the same batch until it is stored', async () => {
-    const { run, attempts, logged } = setUp([
-      new StoreUnavailableError('connection refused'),
-      databaseError('57P01'),
-    ]);
+    const { run, attempts, logged } = setUp([AWAY, AWAY]);
     await run();
     expect(attempts).toEqual([BATCH, BATCH, BATCH]);
     expect(logged('warn')).toMatchObject([
@@ -103,13 +102,13 @@ describe('batchHandler', () => {
     expect(logged('error')).toEqual([]);
   });
 
-  it('waits twice as long after each attempt, up to 10 seconds, for however many it takes', async () => {
-    const { run, attempts, logged } = setUp(Array(200).fill(new StoreUnavailableError('away')));
-    await run();
-    expect(attempts).toHaveLength(201);
-    const told = logged('warn').map(({ waitMs }) => waitMs ?? 0);
-    expect(told.slice(0, 8)).toEqual([200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000]);
-    expect(new Set(told.slice(6))).toEqual(new Set([10_000]));
+  it('waits twice as long after each attempt, and lets go of the batch where Postgres stays away', async () => {
+    const { run, attempts, logged } = setUp(Array(200).fill(AWAY));
+    await expect(run()).rejects.toBe(AWAY);
+    expect(attempts).toHaveLength(6);
+    const told = logged('warn').flatMap(({ waitMs }) => waitMs ?? []);
+    expect(told).toEqual([200, 400, 800, 1_600, 3_200]);
+    expect(logged('warn').at(-1)).toMatchObject({ batch: BATCH.id, attempts: 6, outcome: 'kept' });
     expect(clock.waits).toHaveLength(told.length);
     for (const [i, ms] of clock.waits.entries()) {
       expect(ms).toBeGreaterThanOrEqual((told[i] ?? 0) / 2);
@@ -117,35 +116,32 @@ describe('batchHandler', () => {
     }
   });
 
-  it('does not come back at the same moment as other workers', async () => {
-    const fault = new StoreUnavailableError('away');
-    await Promise.all(Array.from({ length: 20 }, () => setUp([fault]).run()));
-    expect(new Set(clock.waits).size).toBeGreaterThan(10);
+  it.each([
+    ['at once', false, []],
+    ['after a moment where nothing can be stored at all', true, [expect.any(Number)]],
+  ])('gives back what is refused, %s', async (_, isBroken, waits) => {
+    const done: StoreOutcome = { requests: 2, objects: 3, stored: 3, overtaken: 0, failed: 0 };
+    const refused = { objects: 1, sqlStates: ['55000'], isBroken };
+    const error = new ObjectsRefusedError(refused, done, 3, databaseError('55000'));
+    const { run, attempts, logged } = setUp([error]);
+    await expect(run()).rejects.toBe(error);
+    expect(attempts).toHaveLength(1);
+    expect(clock.waits).toEqual(waits);
+    expect(logged('warn')).toMatchObject([
+      { ...done, requests: 1, batch: BATCH.id, outcome: 'refused', refusedObjects: 1, sqlStates: ['55000'], refusals: 3 },
+    ]);
   });
 
-  it.each([
-    '08006',
-    '40001',
-    '40P01',
-    '53100',
-    '53300',
-    '55P03',
-    '57014',
-    '57P03',
-    '25006',
-    '58030',
-    'XX001',
-  ])('tries again after SQLSTATE %s', async (code) => {
-    const { run, attempts } = setUp([databaseError(code)]);
-    await run();
-    expect(attempts).toHaveLength(2);
+  it('does not come back at the same moment as other workers', async () => {
+    await Promise.all(Array.from({ length: 20 }, () => setUp([AWAY]).run()));
+    expect(new Set(clock.waits).size).toBeGreaterThan(10);
   });
 
   it.each([
     ['a bug', new TypeError('undefined is not a function')],
     ['a missing table', databaseError('42P01')],
     ['a missing right', databaseError('42501')],
-    ['data that could not be isolated', databaseError('22P02')],
+    ['an answer about no object', databaseError('55000')],
     ['an error with a code that is not from Postgres', Object.assign(new Error('x'), { code: '57P01' })],
   ])('leaves %s to the queue at once', async (_, error) => {
     const { run, attempts, logged } = setUp([error]);
@@ -156,14 +152,14 @@ describe('batchHandler', () => {
 
   it('leaves the unexpected to the queue also after it has waited', async () => {
     const bug = new TypeError('x');
-    const { run, attempts } = setUp([new StoreUnavailableError('away'), bug]);
+    const { run, attempts } = setUp([AWAY, bug]);
     await expect(run()).rejects.toBe(bug);
     expect(attempts).toHaveLength(2);
   });
 
   it('gives the batch back when the worker stops while it waits', async () => {
     clock.held = true;
-    const { run, attempts, stopping } = setUp([new StoreUnavailableError('away')]);
+    const { run, attempts, stopping } = setUp([AWAY]);
     const handled = run();
     handled.catch(() => undefined);
     await vi.waitFor(() => expect(clock.waits).toHaveLength(1));
@@ -173,7 +169,7 @@ describe('batchHandler', () => {
   });
 
   it('gives the batch back after one attempt when the worker is stopping already', async () => {
-    const { run, attempts, stopping } = setUp([new StoreUnavailableError('away')]);
+    const { run, attempts, stopping } = setUp([AWAY]);
     stopping.abort();
     await expect(run()).rejects.toThrow(HandedBackError);
     expect(attempts).toHaveLength(1);

@@ -1,0 +1,104 @@
+/** Isolation of writes that Postgres has refused together, whatever the code. */
+import type { Refusal } from '../store/attempt-write.ts';
+import { attemptWrite, PATIENCE_MS, takesWrites, waitForLocks } from '../store/attempt-write.ts';
+import type { Queryable } from '../store/database.ts';
+import { LOCK_TIMEOUT_MS } from '../store/database.ts';
+import type { FaultKind } from '../store/faults.ts';
+import type { Failure } from './isolate.ts';
+import { groupByKey, isolate } from './isolate.ts';
+
+/**
+ * How often an object has to be refused alone, while its neighbours are stored, until it is kept as failed. Between the
+ * tries lie 1, 2, 4, … seconds: trying again can help with some codes more than with others.
+ */
+const TRIES: Readonly<Record<FaultKind, number>> = { data: 1, unexpected: 4, infrastructure: 6 };
+
+/** How many writes are tried alone to find out whether any passes. */
+const SAMPLE = 8;
+
+/** How long an isolation takes at most, in milliseconds; what it hasn't tried by then waits. */
+const BUDGET_MS = 30_000;
+
+const NOT_TRIED: Refusal = { kind: 'infrastructure', sqlState: '', message: '', isLocked: true };
+
+interface Options<Write, T> {
+  /** Writes some of them, all or none. */
+  readonly write: (some: readonly Write[]) => Promise<T>;
+  /** How often objects of this batch were refused before. */
+  readonly refusals: number;
+  readonly onProgress: () => void;
+}
+
+export interface IsolatedWrites<Write, T> {
+  /** What the writes that passed have resolved to. */
+  readonly results: readonly T[];
+  readonly failed: readonly Failure<Write, Refusal>[];
+  /** Writes that are to be tried again later. */
+  readonly waiting: readonly Write[];
+  /** The SQLSTATEs for which they wait. */
+  readonly sqlStates: readonly string[];
+  /** Whether nothing shows that the table takes writes at all. */
+  readonly isBroken: boolean;
+}
+
+/**
+ * Stores what passes. Of what is refused alone, an object whose data is at fault has failed; one that is refused for
+ * another reason waits, and has failed when it was refused again and again.
+ * @throws StoreUnavailableError where the connection is gone; pg.DatabaseError only for statements of its own
+ */
+export async function isolateWrites<Write extends { readonly namespace: string; readonly id: string }, T>(
+  transaction: Queryable,
+  writes: readonly Write[],
+  { write, refusals, onProgress }: Options<Write, T>,
+): Promise<IsolatedWrites<Write, T>> {
+  const deadline = performance.now() + BUDGET_MS;
+  const groups = groupByKey(writes);
+  const results: T[] = [];
+  const sqlStates = new Set<string>();
+  let passes: boolean | undefined;
+
+  /** Looked at once, where nothing has passed yet: a broken table would refuse each of a thousand objects alone. */
+  const isBroken = async (): Promise<boolean> => {
+    passes ??= (await takesWrites(transaction)) || (await somePass());
+    return !passes;
+  };
+  const somePass = async (): Promise<boolean> => {
+    await transaction.query({ text: 'SAVEPOINT sample' });
+    let found = false;
+    for (const some of sampleOf(groups.flatMap((group) => group.slice(-1)))) {
+      found ||= (await attemptWrite(transaction, () => write([some]))).refusal === undefined;
+      onProgress();
+    }
+    await transaction.query({ text: 'ROLLBACK TO SAVEPOINT sample' });
+    return found;
+  };
+  const attempt = async (some: readonly Write[]): Promise<Refusal | undefined> => {
+    if (performance.now() > deadline || passes === false) return NOT_TRIED;
+    const { refusal, result } = await attemptWrite(transaction, () => write(some));
+    onProgress();
+    if (refusal === undefined) {
+      passes = true;
+      results.push(result);
+    } else if (refusal.kind !== 'data') {
+      sqlStates.add(refusal.sqlState);
+      if (await isBroken()) return NOT_TRIED;
+    }
+    return refusal;
+  };
+  const isFinal = ({ kind, isLocked }: Refusal): boolean => !isLocked && refusals + 1 >= TRIES[kind];
+
+  await waitForLocks(transaction, PATIENCE_MS);
+  const { failed, waiting } = await isolate(groups, attempt, isFinal);
+  await waitForLocks(transaction, LOCK_TIMEOUT_MS);
+  return { results, failed, waiting, sqlStates: [...sqlStates], isBroken: passes === false };
+}
+
+/** Some of them, chosen at random: those that stand together may all be refused for the same reason. */
+function sampleOf<T>(all: readonly T[]): T[] {
+  const left = [...all];
+  const chosen: T[] = [];
+  while (chosen.length < SAMPLE && left.length > 0) {
+    chosen.push(...left.splice(Math.floor(Math.random() * left.length), 1));
+  }
+  return chosen;
+}

@@ -1,0 +1,377 @@
+/**
+ * Triggers, constraints and policies of an operator's own may refuse an object with any SQLSTATE. Whatever the code, its
+ * neighbours are stored, nothing waits for it, and in the end it is stored or kept as failed.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { describe, expect, onTestFinished } from 'vitest';
+import type { Batch } from '../../src/domain/batch.ts';
+import { requestIds } from '../../src/domain/batch.ts';
+import { storeBatch } from '../../src/ingest/store-batch.ts';
+import { ObjectsRefusedError } from '../../src/ingest/store-outcome.ts';
+import { Database } from '../../src/store/database.ts';
+import { findRequest } from '../../src/store/requests.ts';
+import { handMadeBatch, object } from '../support/batches.ts';
+import { describeOnBothQueues, freshDatabase, inletTest } from '../support/fixtures.ts';
+import { importFile } from '../support/imports.ts';
+import { query } from '../support/postgres.ts';
+import { waitFor } from '../support/wait-for.ts';
+import { insertEndpointRow } from '../support/webhooks.ts';
+
+/** A trigger that refuses an object with the code that it names. */
+const TRIGGER = `
+  CREATE TABLE public.lenient (codes text[] NOT NULL);
+  INSERT INTO public.lenient VALUES ('{}');
+  CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+  BEGIN
+    IF new.data ? 'raise' AND NOT EXISTS (SELECT FROM public.lenient WHERE new.data ->> 'raise' = ANY (codes)) THEN
+      RAISE EXCEPTION 'refused for %', new.data USING ERRCODE = new.data ->> 'raise';
+    END IF;
+    RETURN new;
+  END $$;
+  CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON inlet.objects FOR EACH ROW EXECUTE FUNCTION public.refuse();`;
+
+/** Of every class that a trigger can raise, and of classes that nobody knows. */
+const LATER = [
+  ...[
+    '08006',
+    '0A000',
+    '21000',
+    '25006',
+    '28000',
+    '2F002',
+    '38000',
+    '3D000',
+    '40001',
+    '40P01',
+    '42501',
+    '42P01',
+  ],
+  ...['53100', '53300', '55000', '55P03', '57014', '57P01', '57P03', '58030', 'F0000', 'HV000', 'XX001'],
+  ...['MY001', 'PT402', 'ZZZZZ'],
+];
+const AT_ONCE = ['22000', '22P02', '23505', '23514', '44000', '54000', 'P0001', 'XX000'];
+
+/** More often than any code is tried. */
+const OFTEN = 20;
+
+const test = inletTest({ prepare: (url) => query(url, TRIGGER) });
+
+async function refusal(run: Promise<unknown>): Promise<ObjectsRefusedError> {
+  const error: unknown = await run.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  if (!(error instanceof ObjectsRefusedError)) throw new Error('was not refused', { cause: error });
+  return error;
+}
+
+/** What is there of a namespace. */
+async function state(database: Database, namespace: string) {
+  const column = async (text: string) =>
+    (await database.query<{ value: string }>({ text, values: [namespace] })).map(({ value }) => value);
+  return {
+    ids: await column('SELECT id AS value FROM inlet.objects WHERE namespace = $1 ORDER BY id'),
+    requests: await column(
+      'SELECT status AS value FROM inlet.requests WHERE namespace = $1 ORDER BY request_id',
+    ),
+    failed: await column(
+      `SELECT id || ' ' || sqlstate AS value FROM inlet.failed_objects WHERE namespace = $1 ORDER BY id`,
+    ),
+  };
+}
+
+/** Five requests with 40 objects each, one of which is refused. */
+function batchWith(namespace: string, code: string): Batch {
+  const requests = Array.from({ length: 5 }, (_, r) => ({
+    namespace,
+    objects: Array.from({ length: 40 }, (_unused, i) =>
+      object(`${r}-${i}`, r === 3 && i === 17 ? { raise: code } : { i }),
+    ),
+  }));
+  return handMadeBatch(1_000_000, requests);
+}
+
+describe('an object that is refused', () => {
+  test.for(AT_ONCE)(
+    'with %s has failed at once, and its neighbours are stored',
+    async (code, { store: { database } }) => {
+      const namespace = `once-${code.toLowerCase()}`;
+      const batch = batchWith(namespace, code);
+      expect(await storeBatch(database, batch)).toMatchObject({ objects: 200, stored: 199, failed: 1 });
+      const found = await state(database, namespace);
+      expect(found.ids).toHaveLength(199);
+      expect(found.failed).toEqual([`3-17 ${code}`]);
+    },
+  );
+
+  test.for(LATER)(
+    'with %s waits, and has failed after some tries; its neighbours are stored',
+    async (code, { store: { database } }) => {
+      const namespace = `later-${code.toLowerCase()}`;
+      const batch = batchWith(namespace, code);
+      const first = await refusal(storeBatch(database, batch));
+      expect(first).toMatchObject({
+        refusals: 1,
+        refused: { objects: 1, sqlStates: [code], isBroken: false },
+      });
+      expect(first.outcome).toMatchObject({ requests: 4, objects: 160, stored: 160 });
+      expect(await state(database, namespace)).toMatchObject({
+        ids: { length: 199 },
+        requests: Array(4).fill('succeeded'),
+        failed: [],
+      });
+      const last = await storeBatch(database, { ...batch, isRetried: true, refusals: OFTEN });
+      expect(last).toMatchObject({ requests: 1, objects: 40, failed: 1 });
+      expect(await state(database, namespace)).toMatchObject({
+        requests: ['succeeded', 'succeeded', 'succeeded', 'failed', 'succeeded'],
+        failed: [`3-17 ${code}`],
+      });
+    },
+  );
+
+  test.for(LATER)('alone with %s has failed after some tries', async (code, { store: { database } }) => {
+    const namespace = `alone-${code.toLowerCase()}`;
+    await storeBatch(database, handMadeBatch(1_000_000, [{ namespace: 'known', objects: [object('a')] }]));
+    const batch = handMadeBatch(1_000_000, [{ namespace, objects: [object('bad', { raise: code })] }]);
+    expect((await refusal(storeBatch(database, batch))).refused).toMatchObject({
+      objects: 1,
+      isBroken: false,
+    });
+    expect(await storeBatch(database, { ...batch, isRetried: true, refusals: OFTEN })).toMatchObject({
+      failed: 1,
+    });
+    expect((await state(database, namespace)).failed).toEqual([`bad ${code}`]);
+  });
+
+  test('is stored when it can be, and comes before later writes of its id', async ({
+    databaseUrl,
+    store: { database },
+  }) => {
+    const namespace = 'mended';
+    const objects = [object('x', { n: 1 }), object('y'), object('x', { n: 2, raise: 'MEND1' })];
+    const batch = handMadeBatch(1_000_000, [{ namespace, objects }]);
+    await refusal(storeBatch(database, batch));
+    // The write of the same id and request that stands before it must not take its place.
+    expect((await state(database, namespace)).ids).toEqual(['y']);
+    await query(databaseUrl, `UPDATE public.lenient SET codes = codes || '{MEND1}'`);
+    await storeBatch(database, handMadeBatch(2_000_000, [{ namespace, objects: [object('y', { n: 3 })] }]));
+    expect(await storeBatch(database, { ...batch, isRetried: true, refusals: 1 })).toMatchObject({
+      failed: 0,
+    });
+    const rows = await database.query({
+      text: `SELECT id, data ->> 'n' AS n FROM inlet.objects WHERE namespace = $1 ORDER BY id`,
+      values: [namespace],
+    });
+    expect(rows).toEqual([
+      { id: 'x', n: '2' },
+      { id: 'y', n: '3' },
+    ]);
+    expect((await state(database, namespace)).requests).toEqual(['succeeded', 'succeeded']);
+  });
+
+  test('leaves what is done of its batch alone when it is tried again', async ({ store: { database } }) => {
+    const namespace = 'done';
+    await insertEndpointRow(database, 'ep_done', { namespaces: [namespace] });
+    const batch = handMadeBatch(1_000_000, [
+      { namespace, objects: [object('a'), object('b', { raise: 'P0001' })] },
+      { namespace, objects: [object('c'), object('d', { raise: 'MY001' })] },
+    ]);
+    await refusal(storeBatch(database, batch));
+    await database.query({ text: `DELETE FROM inlet.failed_objects WHERE namespace = 'done'` });
+    const events = () =>
+      database.query({
+        text: `SELECT object_id, type FROM inlet.webhook_deliveries WHERE endpoint_id = 'ep_done' ORDER BY object_id`,
+      });
+    const first = [
+      { object_id: 'a', type: 'workflow.succeeded' },
+      { object_id: 'b', type: 'workflow.failed' },
+    ];
+    expect(await events()).toEqual(first);
+    await storeBatch(database, { ...batch, isRetried: true, refusals: OFTEN });
+    // What was discarded meanwhile doesn't come back.
+    expect((await state(database, namespace)).failed).toEqual(['d MY001']);
+    expect(await events()).toEqual([
+      ...first,
+      { object_id: 'c', type: 'workflow.succeeded' },
+      { object_id: 'd', type: 'workflow.failed' },
+    ]);
+  });
+
+  test('is found among a thousand that are refused for the same reason', async ({ store: { database } }) => {
+    const namespace = 'crowd';
+    const objects = Array.from({ length: 1_000 }, (_, i) =>
+      object(`o${String(i).padStart(3, '0')}`, i % 100 === 99 ? {} : { raise: '42501' }),
+    );
+    const batch = handMadeBatch(1_000_000, [{ namespace, objects }]);
+    expect((await refusal(storeBatch(database, batch))).refused.objects).toBe(990);
+    expect((await state(database, namespace)).ids).toHaveLength(10);
+  });
+
+  test('behind a row that somebody has locked waits for as long as that takes, and nothing else does', async ({
+    databaseUrl,
+    store: { database },
+  }) => {
+    const namespace = 'locked';
+    const objects = Array.from({ length: 50 }, (_, i) => object(`o${i}`, { n: 1 }));
+    await storeBatch(database, handMadeBatch(1_000_000, [{ namespace, objects }]));
+    const holder = new Database({
+      url: databaseUrl,
+      poolSize: 1,
+      queryTimeoutMs: 60_000,
+      onError: () => undefined,
+    });
+    onTestFinished(() => holder.close());
+    const later = handMadeBatch(2_000_000, [
+      { namespace, objects: objects.map(([id]) => object(id, { n: 2 })) },
+    ]);
+    await holder.transaction(async (transaction) => {
+      await transaction.query({ text: 'SET LOCAL idle_in_transaction_session_timeout = 0' });
+      await transaction.query({
+        text: `SELECT FROM inlet.objects WHERE namespace = 'locked' AND id = 'o7' FOR UPDATE`,
+      });
+      const { refused } = await refusal(storeBatch(database, { ...later, refusals: OFTEN }));
+      expect(refused).toEqual({ objects: 1, sqlStates: ['55P03'], isBroken: false });
+    });
+    const old = await database.query({
+      text: `SELECT id FROM inlet.objects WHERE namespace = 'locked' AND data ->> 'n' = '1'`,
+    });
+    expect(old).toEqual([{ id: 'o7' }]);
+    expect(await storeBatch(database, { ...later, isRetried: true, refusals: OFTEN })).toMatchObject({
+      stored: 1,
+      failed: 0,
+    });
+  });
+});
+
+describe('a row-level policy', () => {
+  test('refuses its objects alone', async () => {
+    const url = await freshDatabase();
+    const role = `tenant_${process.pid}`;
+    await query(
+      url,
+      `CREATE ROLE ${role} LOGIN PASSWORD 'x' ;
+       GRANT USAGE ON SCHEMA inlet TO ${role}; GRANT ALL ON ALL TABLES IN SCHEMA inlet TO ${role};
+       ALTER TABLE inlet.objects ENABLE ROW LEVEL SECURITY;
+       CREATE POLICY own ON inlet.objects USING (true) WITH CHECK (namespace <> 'foreign')`,
+    );
+    const as = new URL(url);
+    as.username = role;
+    as.password = 'x';
+    const database = new Database({
+      url: as.href,
+      poolSize: 2,
+      queryTimeoutMs: 10_000,
+      onError: () => undefined,
+    });
+    onTestFinished(async () => {
+      await database.close();
+      await query(url, `DROP OWNED BY ${role}; DROP ROLE ${role}`);
+    });
+    const batch = handMadeBatch(1_000_000, [
+      { namespace: 'own', objects: [object('a')] },
+      { namespace: 'foreign', objects: [object('a')] },
+      { namespace: 'own', objects: [object('b')] },
+    ]);
+    expect((await refusal(storeBatch(database, batch))).refused).toMatchObject({
+      objects: 1,
+      sqlStates: ['42501'],
+    });
+    expect((await state(database, 'own')).ids).toEqual(['a', 'b']);
+    await storeBatch(database, { ...batch, isRetried: true, refusals: OFTEN });
+    expect((await state(database, 'foreign')).failed).toEqual(['a 42501']);
+  });
+});
+
+describe('a table that takes nothing', () => {
+  test('keeps everything waiting, however often it is tried, and tries little', async () => {
+    const url = await freshDatabase();
+    const database = new Database({ url, poolSize: 2, queryTimeoutMs: 10_000, onError: () => undefined });
+    onTestFinished(() => database.close());
+    await storeBatch(database, handMadeBatch(1_000_000, [{ namespace: 'before', objects: [object('a')] }]));
+    await query(
+      url,
+      `CREATE SEQUENCE public.tries;
+       CREATE FUNCTION public.no() RETURNS trigger LANGUAGE plpgsql AS $$
+       BEGIN PERFORM nextval('public.tries'); RAISE EXCEPTION 'no' USING ERRCODE = '42501'; END $$;
+       CREATE TRIGGER no BEFORE INSERT ON inlet.objects FOR EACH ROW EXECUTE FUNCTION public.no()`,
+    );
+    const objects = Array.from({ length: 500 }, (_, i) => object(`o${i}`));
+    const batch = handMadeBatch(1_000_000, [{ namespace: 'broken', objects }]);
+    const { refused } = await refusal(storeBatch(database, { ...batch, refusals: OFTEN }));
+    expect(refused).toEqual({ objects: 500, sqlStates: ['42501'], isBroken: true });
+    const [{ tries } = { tries: 0 }] = await query(url, 'SELECT last_value::int AS tries FROM public.tries');
+    expect(tries).toBeLessThan(20);
+    await query(url, 'DROP TRIGGER no ON inlet.objects');
+    expect(await storeBatch(database, { ...batch, isRetried: true, refusals: OFTEN })).toMatchObject({
+      stored: 500,
+    });
+  });
+
+  test('also keeps requests waiting where their record is refused, and records the others', async () => {
+    const url = await freshDatabase();
+    const database = new Database({ url, poolSize: 2, queryTimeoutMs: 10_000, onError: () => undefined });
+    onTestFinished(() => database.close());
+    await query(url, `ALTER TABLE inlet.requests ADD CONSTRAINT mine CHECK (namespace <> 'unwanted')`);
+    const batch = handMadeBatch(1_000_000, [
+      { namespace: 'ns', objects: [object('a')] },
+      { namespace: 'unwanted', objects: [object('a')] },
+      { namespace: 'ns', objects: [object('b')] },
+    ]);
+    const { refused, outcome } = await refusal(storeBatch(database, batch));
+    expect(refused).toMatchObject({ objects: 1, sqlStates: ['23514'] });
+    expect(outcome).toMatchObject({ requests: 2, stored: 2 });
+    const [first, second] = requestIds(batch);
+    expect(await findRequest(database, 'ns', first ?? '')).toMatchObject({ status: 'succeeded' });
+    expect(await findRequest(database, 'unwanted', second ?? '')).toBeUndefined();
+    await query(url, 'ALTER TABLE inlet.requests DROP CONSTRAINT mine');
+    expect(await storeBatch(database, { ...batch, isRetried: true })).toMatchObject({
+      requests: 1,
+      stored: 1,
+    });
+  });
+});
+
+describeOnBothQueues(
+  'objects that are refused with a code of the infrastructure',
+  (test) => {
+    test('hold up nobody: more of them than a worker takes at once, and an array and a file with one each', async ({
+      databaseUrl,
+      inlet,
+    }) => {
+      const codes = ['55000', '55P03', '57014', '40001', '53100', 'MY001'];
+      const bad = (i: number) => JSON.stringify({ id: `bad${i}`, raise: codes[i % codes.length] });
+      const refused = await Promise.all(
+        Array.from({ length: 40 }, (_, i) => inlet.write('single', `{"data":${bad(i)}}`)),
+      );
+      const array = Array.from({ length: 200 }, (_, i) =>
+        i === 99 ? bad(0) : JSON.stringify({ id: `a${i}` }),
+      );
+      const arrayId = await inlet.write('array', `{"data":[${array.join()}]}`);
+      const file = Array.from({ length: 2_500 }, (_, i) =>
+        i === 1_200 ? bad(1) : JSON.stringify({ id: `f${i}` }),
+      );
+      const importId = await importFile(inlet, 'file', `${file.join('\n')}\n`);
+      for (let i = 0; i < 5; i += 1) {
+        const id = await inlet.write('single', JSON.stringify({ data: { id: `good${i}` } }));
+        expect((await inlet.done('single', id)).status).toBe('succeeded');
+        await delay(50);
+      }
+      const stored = async (namespace: string, count: number) =>
+        waitFor(`${count} objects of ${namespace} to be stored`, async () => {
+          const [row] = await query(
+            databaseUrl,
+            `SELECT count(*)::int AS n FROM inlet.objects WHERE namespace = '${namespace}'`,
+          );
+          return row?.['n'] === count;
+        });
+      await stored('array', 199);
+      await stored('file', 2_499);
+      // None of them is lost: when nothing refuses them any more they are stored.
+      await query(databaseUrl, 'DROP TRIGGER refuse ON inlet.objects');
+      for (const id of refused) expect((await inlet.done('single', id)).status).toBe('succeeded');
+      expect((await inlet.done('array', arrayId)).status).toBe('succeeded');
+      expect((await inlet.done('file', importId)).status).toBe('succeeded');
+    });
+  },
+  { prepare: (url) => query(url, TRIGGER), settings: { workerConcurrency: 2 } },
+);
