@@ -3,6 +3,8 @@ import { storableText } from '../domain/storable.ts';
 import type { Queryable } from './database.ts';
 import type { FaultKind } from './faults.ts';
 import { faultKind, sqlState } from './faults.ts';
+import type { ObjectRow } from './objects.ts';
+import { OBJECT_FIELDS, storedObject, upsertAndTell } from './objects.ts';
 
 /** Why Postgres has refused a write. */
 export interface Refusal {
@@ -53,20 +55,23 @@ export async function attemptWrite<T>(
 }
 
 /**
- * Whether the table of objects takes writes: an object that is stored is written once more, to no effect. Where that
- * passes, what was refused was refused for itself.
+ * Whether the table of objects takes writes: an object that is stored is written once more, to no effect, with the
+ * statement that stores all others. Where that passes, what was refused was refused for itself.
  * @returns false also where nothing is stored yet
  */
 export async function takesWrites(transaction: Queryable): Promise<boolean> {
   await transaction.query({ text: 'SAVEPOINT probe' });
-  const { refusal } = await attemptWrite(transaction, () =>
-    transaction.query({
-      text: `INSERT INTO inlet.objects AS stored (namespace, id, data, accepted_at, request_id)
-             SELECT namespace, id, data, accepted_at, request_id FROM inlet.objects ORDER BY namespace, id LIMIT 1
-             ON CONFLICT (namespace, id) DO UPDATE SET updated_at = stored.updated_at WHERE false`,
-    }),
-  );
+  const { refusal, result } = await attemptWrite(transaction, async () => {
+    const [known] = await transaction.query<ObjectRow & { namespace: string }>({
+      text: `SELECT namespace, ${OBJECT_FIELDS}, data::text AS data
+             FROM inlet.objects WHERE data IS NOT NULL ORDER BY namespace, id LIMIT 1`,
+    });
+    if (!known) return false;
+    const { namespace, requestId, acceptedAt, data } = storedObject(known.namespace, known);
+    const request = { id: requestId, namespace, acceptedAt };
+    await upsertAndTell(transaction, { requests: [request], requestOf: [0], objects: data });
+    return true;
+  });
   await transaction.query({ text: 'ROLLBACK TO SAVEPOINT probe' });
-  if (refusal) return false;
-  return (await transaction.query({ text: 'SELECT 1 FROM inlet.objects LIMIT 1' })).length > 0;
+  return refusal === undefined && result;
 }

@@ -14,21 +14,9 @@ import { handMadeBatch, object } from '../support/batches.ts';
 import { describeOnBothQueues, freshDatabase, inletTest } from '../support/fixtures.ts';
 import { importFile } from '../support/imports.ts';
 import { query } from '../support/postgres.ts';
+import { REFUSING_TRIGGER } from '../support/refusing-trigger.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { insertEndpointRow } from '../support/webhooks.ts';
-
-/** A trigger that refuses an object with the code that it names. */
-const TRIGGER = `
-  CREATE TABLE public.lenient (codes text[] NOT NULL);
-  INSERT INTO public.lenient VALUES ('{}');
-  CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
-  BEGIN
-    IF new.data ? 'raise' AND NOT EXISTS (SELECT FROM public.lenient WHERE new.data ->> 'raise' = ANY (codes)) THEN
-      RAISE EXCEPTION 'refused for %', new.data USING ERRCODE = new.data ->> 'raise';
-    END IF;
-    RETURN new;
-  END $$;
-  CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON inlet.objects FOR EACH ROW EXECUTE FUNCTION public.refuse();`;
 
 /** Of every class that a trigger can raise, and of classes that nobody knows. */
 const LATER = [
@@ -54,7 +42,7 @@ const AT_ONCE = ['22000', '22P02', '23505', '23514', '44000', '54000', 'P0001', 
 /** More often than any code is tried. */
 const OFTEN = 20;
 
-const test = inletTest({ prepare: (url) => query(url, TRIGGER) });
+const test = inletTest({ prepare: (url) => query(url, REFUSING_TRIGGER) });
 
 async function refusal(run: Promise<unknown>): Promise<ObjectsRefusedError> {
   const error: unknown = await run.then(
@@ -373,5 +361,5 @@ describeOnBothQueues(
       expect((await inlet.done('file', importId)).status).toBe('succeeded');
     });
   },
-  { prepare: (url) => query(url, TRIGGER), settings: { workerConcurrency: 2 } },
+  { prepare: (url) => query(url, REFUSING_TRIGGER), settings: { workerConcurrency: 2 } },
 );

@@ -128,7 +128,15 @@ describe('batchHandler', () => {
     expect(attempts).toHaveLength(1);
     expect(clock.waits).toEqual(waits);
     expect(logged('warn')).toMatchObject([
-      { ...done, requests: 1, batch: BATCH.id, outcome: 'refused', refusedObjects: 1, sqlStates: ['55000'], refusals: 3 },
+      {
+        ...done,
+        requests: 1,
+        batch: BATCH.id,
+        outcome: 'refused',
+        refusedObjects: 1,
+        sqlStates: ['55000'],
+        refusals: 3,
+      },
     ]);
   });
 
