@@ -3,6 +3,7 @@ import { describe, expect } from 'vitest';
 import type { Batch } from '../../src/domain/batch.ts';
 import { requestIds } from '../../src/domain/batch.ts';
 import { storeBatch } from '../../src/ingest/store-batch.ts';
+import { ObjectsRefusedError } from '../../src/ingest/store-outcome.ts';
 import type { Database } from '../../src/store/database.ts';
 import type { HandMadeRequest } from '../support/batches.ts';
 import { handMadeBatch, object } from '../support/batches.ts';
@@ -140,7 +141,7 @@ describe('the outbox', () => {
       text: `CREATE TRIGGER refuse BEFORE INSERT ON inlet.webhook_deliveries FOR EACH ROW EXECUTE FUNCTION refuse()`,
     });
     const batch = batchOf({ namespace: 'rolled', objects: [object('a')] });
-    await expect(storeBatch(database, batch)).rejects.toThrow('no');
+    await expect(storeBatch(database, batch)).rejects.toThrow(ObjectsRefusedError);
     expect(await database.query({ text: `SELECT FROM inlet.objects WHERE namespace = 'rolled'` })).toEqual(
       [],
     );

@@ -78,8 +78,7 @@ export async function sendSecrets(url: string, databaseUrl: string): Promise<str
 export function tellsOfSecrets(lines: readonly Readonly<Record<string, unknown>>[]): boolean {
   const says = (part: string): boolean => lines.some(({ msg }) => String(msg).includes(part));
   return (
-    says('could not store a batch: the queue keeps it') &&
-    says('the queue reports an error') &&
+    says('Postgres refused objects of a batch') &&
     lines.some(({ lane, failed }) => lane === 'imports' && failed === 2)
   );
 }
