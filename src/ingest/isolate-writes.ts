@@ -1,8 +1,7 @@
 /** Isolation of writes that Postgres has refused together, whatever the code. */
 import type { Refusal } from '../store/attempt-write.ts';
-import { attemptWrite, PATIENCE_MS, takesWrites, waitForLocks } from '../store/attempt-write.ts';
+import { attemptWrite, impatiently, takesWrites } from '../store/attempt-write.ts';
 import type { Queryable } from '../store/database.ts';
-import { LOCK_TIMEOUT_MS } from '../store/database.ts';
 import type { FaultKind } from '../store/faults.ts';
 import type { Failure } from './isolate.ts';
 import { groupByKey, isolate } from './isolate.ts';
@@ -17,7 +16,7 @@ const TRIES: Readonly<Record<FaultKind, number>> = { data: 1, unexpected: 4, inf
 const SAMPLE = 8;
 
 /** How long an isolation takes at most, in milliseconds; what it hasn't tried by then waits. */
-const BUDGET_MS = 30_000;
+const BUDGET_MS = 120_000;
 
 const NOT_TRIED: Refusal = { kind: 'infrastructure', sqlState: '', message: '', isLocked: true };
 
@@ -87,9 +86,7 @@ export async function isolateWrites<Write extends { readonly namespace: string; 
   };
   const isFinal = ({ kind, isLocked }: Refusal): boolean => !isLocked && refusals + 1 >= TRIES[kind];
 
-  await waitForLocks(transaction, PATIENCE_MS);
-  const { failed, waiting } = await isolate(groups, attempt, isFinal);
-  await waitForLocks(transaction, LOCK_TIMEOUT_MS);
+  const { failed, waiting } = await impatiently(transaction, () => isolate(groups, attempt, isFinal));
   return { results, failed, waiting, sqlStates: [...sqlStates], isBroken: passes === false };
 }
 

@@ -64,8 +64,11 @@ async function storePart(database: Database, batch: Batch, observer: StoreObserv
   const options = storeOptions(observer);
   let cause: unknown;
   try {
-    const stored = await storeWhole(database, [batch], options);
-    return { outcome: tell([batch], stored, observer)[0] ?? NOTHING };
+    // What was refused before is isolated at once.
+    if (!batch.refusals) {
+      const stored = await storeWhole(database, [batch], options);
+      return { outcome: tell([batch], stored, observer)[0] ?? NOTHING };
+    }
   } catch (error) {
     if (!isRefusal(error)) throw error;
     cause = error;

@@ -32,7 +32,8 @@ export function bullmqProvider(backend: Backend, onError: OnQueueError): QueuePr
     consume(handler, { concurrency, importConcurrency }) {
       const run: RunJob = (job, stopping) =>
         handler(batchOf(job), stopping).catch(async (error: unknown) => {
-          if (error instanceof RefusedError) await job.updateProgress(error.refusals);
+          // Where the queue is away the job is taken again, with the count of before.
+          if (error instanceof RefusedError) await job.updateProgress(error.refusals).catch(() => undefined);
           throw error;
         });
       const consumers = [

@@ -15,13 +15,24 @@ export interface Refusal {
   readonly isLocked: boolean;
 }
 
-/** How long an attempt waits for a lock, in milliseconds: its neighbours wait along. */
-export const PATIENCE_MS = 200;
+/** How long an attempt waits for a lock, and takes at most, in milliseconds: its neighbours wait along. */
+const LOCK_TIMEOUT_MS = 200;
+const STATEMENT_TIMEOUT_MS = 10_000;
 const LOCK_NOT_AVAILABLE = '55P03';
 
-/** Sets how long the statements of a transaction wait for a lock. @param ms in milliseconds */
-export async function waitForLocks(transaction: Queryable, ms: number): Promise<void> {
-  await transaction.query({ text: `SET LOCAL lock_timeout = ${ms}` });
+/** Runs attempts with little patience. @returns what `run` resolves to @throws what it throws */
+export async function impatiently<T>(transaction: Queryable, run: () => Promise<T>): Promise<T> {
+  const [before] = await transaction.query<{ lock: string; statement: string }>({
+    text: `SELECT current_setting('lock_timeout') AS lock, current_setting('statement_timeout') AS statement,
+                  set_config('lock_timeout', '${LOCK_TIMEOUT_MS}', true),
+                  set_config('statement_timeout', '${STATEMENT_TIMEOUT_MS}', true)`,
+  });
+  const result = await run();
+  await transaction.query({
+    text: `SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $2, true)`,
+    values: [before?.lock, before?.statement],
+  });
+  return result;
 }
 
 /**
@@ -47,7 +58,7 @@ export async function attemptWrite<T>(
   } catch (error) {
     const state = sqlState(error);
     if (state === undefined) throw error;
-    const isLocked = state === LOCK_NOT_AVAILABLE && performance.now() - begun >= PATIENCE_MS;
+    const isLocked = state === LOCK_NOT_AVAILABLE && performance.now() - begun >= LOCK_TIMEOUT_MS;
     await transaction.query({ text: 'ROLLBACK TO SAVEPOINT attempt' });
     const message = storableText((error as Error).message);
     return { result: undefined, refusal: { kind: faultKind(error), sqlState: state, message, isLocked } };
@@ -64,7 +75,7 @@ export async function takesWrites(transaction: Queryable): Promise<boolean> {
   const { refusal, result } = await attemptWrite(transaction, async () => {
     const [known] = await transaction.query<ObjectRow & { namespace: string }>({
       text: `SELECT namespace, ${OBJECT_FIELDS}, data::text AS data
-             FROM inlet.objects WHERE data IS NOT NULL ORDER BY namespace, id LIMIT 1`,
+             FROM inlet.objects WHERE data IS NOT NULL ORDER BY namespace, id LIMIT 1 FOR UPDATE SKIP LOCKED`,
     });
     if (!known) return false;
     const { namespace, requestId, acceptedAt, data } = storedObject(known.namespace, known);

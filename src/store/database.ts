@@ -12,7 +12,7 @@ import { SteadyClient } from './steady-client.ts';
 const IDLE_IN_TRANSACTION_MS = 5_000;
 
 /** How long a statement of a transaction waits for a lock, in milliseconds; then what it is about is isolated or tried again. */
-export const LOCK_TIMEOUT_MS = 5_000;
+const LOCK_TIMEOUT_MS = 5_000;
 
 /**
  * The part of the client's patience that a statement of a transaction may take. The server gives up first, so that the
