@@ -14,6 +14,8 @@ const MEMORY = ['test/deep/{body-memory,results}.test.ts'];
 const SOAK = ['test/deep/soak.test.ts'];
 /** Tests of random data, which the deep tests repeat with more of it. */
 const RANDOM = ['test/unit/{json-check,json-outline,json-text,storable,write-schema}.test.ts'];
+const RANDOM_ON_SERVICES = ['test/integration/permutations.test.ts'];
+const MORE_ROUNDS = { TEST_ROUNDS: process.env['TEST_ROUNDS'] ?? '20' };
 
 /**
  * Three tiers, by folder (CONTRIBUTING.md says which test belongs where): `npm test` runs the projects unit and integration,
@@ -44,9 +46,9 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'deep',
-          include: ['test/deep/**/*.test.ts'],
+          include: ['test/deep/**/*.test.ts', ...RANDOM_ON_SERVICES],
           exclude: process.env['FAULTS_SUITE'] === 'soak' ? MEMORY : [...MEMORY, ...SOAK],
-          env: { FAULTS_MINUTES: process.env['FAULTS_MINUTES'] ?? '2' },
+          env: { FAULTS_MINUTES: process.env['FAULTS_MINUTES'] ?? '2', ...MORE_ROUNDS },
           ...onServices,
         },
       },
@@ -57,7 +59,7 @@ export default defineConfig({
           include: RANDOM,
           isolate: false,
           runner: RUNNER,
-          env: { TEST_ROUNDS: process.env['TEST_ROUNDS'] ?? '20' },
+          env: MORE_ROUNDS,
         },
       },
       {

@@ -2,8 +2,7 @@
 import { expect } from 'vitest';
 import { describeOnBothQueues } from '../support/fixtures.ts';
 import { importFile } from '../support/imports.ts';
-import { query } from '../support/postgres.ts';
-import { REFUSING_TRIGGER } from '../support/refusing-trigger.ts';
+import { prepareRefusals } from '../support/refusals.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const CODES = ['0A000', '21000', '42501', '53100', '55000', '55P03', '57014', 'MY001', 'PT402', '08006'];
@@ -17,7 +16,7 @@ describeOnBothQueues(
     test('have failed in the end, with the reason, and everything else is stored', {
       timeout: 2 * PATIENCE_MS,
     }, async ({ inlet }) => {
-      const bad = (i: number) => JSON.stringify({ id: `bad${i}`, raise: CODES[i % CODES.length] });
+      const bad = (i: number) => JSON.stringify({ id: `bad${i}`, refuse: CODES[i % CODES.length] });
       const good = (i: number) => JSON.stringify({ id: `good${i}` });
       const single = await Promise.all(CODES.map((_, i) => inlet.write('single', `{"data":${bad(i)}}`)));
       const array = await inlet.write(
@@ -44,12 +43,12 @@ describeOnBothQueues(
       for (const [i, id] of single.entries()) {
         expect(await ended('single', id)).toMatchObject({
           status: 'failed',
-          errors: [{ id: `bad${i}`, message: expect.stringContaining('refused for') }],
+          errors: [{ id: `bad${i}`, message: expect.stringContaining('refused because of') }],
         });
       }
       expect((await ended('array', array)).counts).toEqual({ objects: 50, stored: 45, failed: 5 });
       expect((await ended('file', file)).counts).toEqual({ objects: 1_500, stored: 1_499, failed: 1 });
     });
   },
-  { prepare: (url) => query(url, REFUSING_TRIGGER), settings: { workerConcurrency: 2 } },
+  { prepare: (url) => prepareRefusals(url, CODES), settings: { workerConcurrency: 2 } },
 );

@@ -14,7 +14,7 @@ import { handMadeBatch, object } from '../support/batches.ts';
 import { describeOnBothQueues, freshDatabase, inletTest } from '../support/fixtures.ts';
 import { importFile } from '../support/imports.ts';
 import { query } from '../support/postgres.ts';
-import { REFUSING_TRIGGER } from '../support/refusing-trigger.ts';
+import { prepareRefusals } from '../support/refusals.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { insertEndpointRow } from '../support/webhooks.ts';
 
@@ -42,7 +42,7 @@ const AT_ONCE = ['22000', '22P02', '23505', '23514', '44000', '54000', 'P0001', 
 /** More often than any code is tried. */
 const OFTEN = 20;
 
-const test = inletTest({ prepare: (url) => query(url, REFUSING_TRIGGER) });
+const test = inletTest({ prepare: (url) => prepareRefusals(url, [...LATER, ...AT_ONCE]) });
 
 async function refusal(run: Promise<unknown>): Promise<ObjectsRefusedError> {
   const error: unknown = await run.then(
@@ -73,7 +73,7 @@ function batchWith(namespace: string, code: string): Batch {
   const requests = Array.from({ length: 5 }, (_, r) => ({
     namespace,
     objects: Array.from({ length: 40 }, (_unused, i) =>
-      object(`${r}-${i}`, r === 3 && i === 17 ? { raise: code } : { i }),
+      object(`${r}-${i}`, r === 3 && i === 17 ? { refuse: code } : { i }),
     ),
   }));
   return handMadeBatch(1_000_000, requests);
@@ -120,7 +120,7 @@ describe('an object that is refused', () => {
   test.for(LATER)('alone with %s has failed after some tries', async (code, { store: { database } }) => {
     const namespace = `alone-${code.toLowerCase()}`;
     await storeBatch(database, handMadeBatch(1_000_000, [{ namespace: 'known', objects: [object('a')] }]));
-    const batch = handMadeBatch(1_000_000, [{ namespace, objects: [object('bad', { raise: code })] }]);
+    const batch = handMadeBatch(1_000_000, [{ namespace, objects: [object('bad', { refuse: code })] }]);
     expect((await refusal(storeBatch(database, batch))).refused).toMatchObject({
       objects: 1,
       isBroken: false,
@@ -136,12 +136,15 @@ describe('an object that is refused', () => {
     store: { database },
   }) => {
     const namespace = 'mended';
-    const objects = [object('x', { n: 1 }), object('y'), object('x', { n: 2, raise: 'MEND1' })];
+    const objects = [object('x', { n: 1 }), object('y'), object('x', { n: 2, refuse: 'F0000' })];
     const batch = handMadeBatch(1_000_000, [{ namespace, objects }]);
     await refusal(storeBatch(database, batch));
     // The write of the same id and request that stands before it must not take its place.
     expect((await state(database, namespace)).ids).toEqual(['y']);
-    await query(databaseUrl, `UPDATE public.lenient SET codes = codes || '{MEND1}'`);
+    await query(databaseUrl, `DELETE FROM public.refused WHERE name = 'F0000'`);
+    onTestFinished(
+      async () => void (await query(databaseUrl, `INSERT INTO public.refused VALUES ('F0000', 'F0000')`)),
+    );
     await storeBatch(database, handMadeBatch(2_000_000, [{ namespace, objects: [object('y', { n: 3 })] }]));
     expect(await storeBatch(database, { ...batch, isRetried: true, refusals: 1 })).toMatchObject({
       failed: 0,
@@ -161,8 +164,8 @@ describe('an object that is refused', () => {
     const namespace = 'done';
     await insertEndpointRow(database, 'ep_done', { namespaces: [namespace] });
     const batch = handMadeBatch(1_000_000, [
-      { namespace, objects: [object('a'), object('b', { raise: 'P0001' })] },
-      { namespace, objects: [object('c'), object('d', { raise: 'MY001' })] },
+      { namespace, objects: [object('a'), object('b', { refuse: 'P0001' })] },
+      { namespace, objects: [object('c'), object('d', { refuse: 'MY001' })] },
     ]);
     await refusal(storeBatch(database, batch));
     await database.query({ text: `DELETE FROM inlet.failed_objects WHERE namespace = 'done'` });
@@ -188,7 +191,7 @@ describe('an object that is refused', () => {
   test('is found among a thousand that are refused for the same reason', async ({ store: { database } }) => {
     const namespace = 'crowd';
     const objects = Array.from({ length: 1_000 }, (_, i) =>
-      object(`o${String(i).padStart(3, '0')}`, i % 100 === 99 ? {} : { raise: '42501' }),
+      object(`o${String(i).padStart(3, '0')}`, i % 100 === 99 ? {} : { refuse: '42501' }),
     );
     const batch = handMadeBatch(1_000_000, [{ namespace, objects }]);
     expect((await refusal(storeBatch(database, batch))).refused.objects).toBe(990);
@@ -327,7 +330,7 @@ describeOnBothQueues(
       inlet,
     }) => {
       const codes = ['55000', '55P03', '57014', '40001', '53100', 'MY001'];
-      const bad = (i: number) => JSON.stringify({ id: `bad${i}`, raise: codes[i % codes.length] });
+      const bad = (i: number) => JSON.stringify({ id: `bad${i}`, refuse: codes[i % codes.length] });
       const refused = await Promise.all(
         Array.from({ length: 40 }, (_, i) => inlet.write('single', `{"data":${bad(i)}}`)),
       );
@@ -361,5 +364,5 @@ describeOnBothQueues(
       expect((await inlet.done('file', importId)).status).toBe('succeeded');
     });
   },
-  { prepare: (url) => query(url, REFUSING_TRIGGER), settings: { workerConcurrency: 2 } },
+  { prepare: (url) => prepareRefusals(url, LATER), settings: { workerConcurrency: 2 } },
 );

@@ -4,8 +4,9 @@ import { query } from './postgres.ts';
 /**
  * Makes the database refuse objects by their member `refuse`, and deletes by `delete-` and the id, while that is among what is
  * refused.
+ * @param codes SQLSTATEs with which objects that name them are refused from now on
  */
-export async function prepareRefusals(databaseUrl: string): Promise<void> {
+export async function prepareRefusals(databaseUrl: string, codes: readonly string[] = []): Promise<void> {
   await query(
     databaseUrl,
     `CREATE TABLE public.refused (name text PRIMARY KEY, sqlstate text NOT NULL);
@@ -22,6 +23,7 @@ export async function prepareRefusals(databaseUrl: string): Promise<void> {
      CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON inlet.objects
        FOR EACH ROW EXECUTE FUNCTION public.refuse()`,
   );
+  await refuse(databaseUrl, ...codes.map((code) => [code, code] as const));
 }
 
 /** From now on these are refused, and no others. The SQLSTATE is that of a check constraint, or the one that is given. */
