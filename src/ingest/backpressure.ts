@@ -4,6 +4,7 @@
  *
  * Writes are refused from a high mark on until a low one is reached, so that service doesn't flap between them.
  */
+import { total } from '../queue/lane.ts';
 import type { QueueLoad } from '../queue/queue.ts';
 
 /**
@@ -86,7 +87,7 @@ export class Backpressure {
   }
 
   #sample({ depth, memory }: QueueLoad): Sample {
-    const batches = depth.writes + depth.imports;
+    const batches = total(depth);
     return {
       at: this.#clock(),
       depth: { value: batches, ...this.#marks },

@@ -6,14 +6,14 @@
  * queue count as a try, and of a queue that can't be asked nothing is concluded.
  */
 import type { Batch } from '../domain/batch.ts';
-import type { Lane } from '../queue/lane.ts';
-import { LANES, laneOf } from '../queue/lane.ts';
+import type { ByLane, Lane } from '../queue/lane.ts';
+import { byLane, LANES, laneOf } from '../queue/lane.ts';
 import type { BatchHandler, BatchQueue } from '../queue/queue.ts';
 
 /** In milliseconds. */
 export interface WatchLimits {
   /** Longest time that nothing is done of a batch in hand. */
-  readonly inHandMs: Readonly<Record<Lane, number>>;
+  readonly inHandMs: ByLane<number>;
   /** Longest time that batches wait though this worker has room for one and takes none. */
   readonly untakenMs: number;
   /** How often it is looked for such batches. */
@@ -22,10 +22,11 @@ export interface WatchLimits {
 
 /**
  * Between two signs of progress stand at most four statements and a rollback, each of which gets 60 s; a batch that
- * stands in line has those of the transactions before it. The last chunk of an import has one that may take 15 minutes.
+ * stands in line has those of the transactions before it. The last chunk of an import, and a replay of objects of one,
+ * have one that may take 15 minutes.
  */
 export const WATCH_LIMITS: WatchLimits = {
-  inHandMs: { writes: 5 * 60_000, imports: 20 * 60_000 },
+  inHandMs: { writes: 5 * 60_000, imports: 20 * 60_000, replays: 20 * 60_000 },
   untakenMs: 2 * 60_000,
   lookEveryMs: 10_000,
 };
@@ -33,7 +34,7 @@ export const WATCH_LIMITS: WatchLimits = {
 export interface WorkerWatchOptions {
   readonly queue: Pick<BatchQueue, 'takeable'>;
   /** Batches of each lane that the worker has in hand at one time. */
-  readonly concurrency: Readonly<Record<Lane, number>>;
+  readonly concurrency: ByLane<number>;
   readonly limits: WatchLimits;
   /** Milliseconds, never going back. */
   readonly now?: () => number;
@@ -50,7 +51,7 @@ export class WorkerWatch {
   readonly #options: WorkerWatchOptions;
   readonly #limits: WatchLimits;
   readonly #now: () => number;
-  readonly #lanes: Readonly<Record<Lane, LaneState>>;
+  readonly #lanes: ByLane<LaneState>;
   readonly #timer: NodeJS.Timeout;
 
   /** It looks at the queue until it is closed. */
@@ -58,8 +59,7 @@ export class WorkerWatch {
     this.#options = options;
     this.#limits = options.limits;
     this.#now = options.now ?? (() => performance.now());
-    const state = (): LaneState => ({ inHand: new Map(), untakenSince: undefined });
-    this.#lanes = { writes: state(), imports: state() };
+    this.#lanes = byLane(() => ({ inHand: new Map(), untakenSince: undefined }));
     this.#timer = setInterval(() => void this.look(), this.#limits.lookEveryMs);
     this.#timer.unref();
   }

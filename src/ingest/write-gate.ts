@@ -3,6 +3,7 @@
  * each request is ready then: it is made once a second, with the sample.
  */
 import { ProblemError } from '../errors.ts';
+import { total } from '../queue/lane.ts';
 import type { BatchQueue, QueueLoad } from '../queue/queue.ts';
 import type { Log } from '../telemetry.ts';
 import type { DepthMarks } from './backpressure.ts';
@@ -75,7 +76,7 @@ export class WriteGate {
   }
 
   #inWords({ depth, memory }: QueueLoad): string {
-    const batches = `batches: ${depth.writes + depth.imports}, the mark is ${this.#marks.high}`;
+    const batches = `batches: ${total(depth)}, the mark is ${this.#marks.high}`;
     if (!memory) return batches;
     const [used, limit] = [memory.usedBytes, memory.limitBytes].map((bytes) => (bytes / MIB).toFixed(1));
     return `${batches}; Redis uses ${used} of ${limit} MiB`;

@@ -10,7 +10,7 @@ import type { OnQueueError, RunJob } from './bullmq-consumer.ts';
 import { BullmqConsumer, JOB_OPTIONS } from './bullmq-consumer.ts';
 import { DurabilityWatch } from './durability.ts';
 import type { Lane } from './lane.ts';
-import { laneOf } from './lane.ts';
+import { byLane, LANES, laneOf } from './lane.ts';
 import { OpenQueues } from './open-queues.ts';
 import type {
   BatchQueue,
@@ -29,17 +29,18 @@ const JOB_NAME = 'batch';
 export function bullmqProvider(backend: Backend, onError: OnQueueError): QueueProvider {
   return {
     openQueue: () => new BullmqQueue(backend.openProducer(), onError),
-    consume(handler, { concurrency, importConcurrency }) {
-      const run: RunJob = (job, stopping) =>
-        handler(batchOf(job), stopping).catch(async (error: unknown) => {
-          // Where the queue is away the job is taken again, with the count of before.
-          if (error instanceof RefusedError) await job.updateProgress(error.refusals).catch(() => undefined);
-          throw error;
-        });
-      const consumers = [
-        new BullmqConsumer({ backend, lane: 'writes', run, concurrency, onError }),
-        new BullmqConsumer({ backend, lane: 'imports', run, concurrency: importConcurrency, onError }),
-      ];
+    consume(handler, { concurrency, queue }) {
+      const runIn =
+        (lane: Lane): RunJob =>
+        async (job, stopping) => {
+          const batch = batchOf(job);
+          if (laneOf(batch) === lane) await countRefusals(job, handler(batch, stopping));
+          else await queue.add({ ...batch, stampedAt: batch.acceptedAt });
+        };
+      const consumers = LANES.map(
+        (lane) =>
+          new BullmqConsumer({ backend, lane, run: runIn(lane), concurrency: concurrency[lane], onError }),
+      );
       return {
         async close(graceMs) {
           await Promise.all(consumers.map((consumer) => consumer.close(graceMs)));
@@ -101,15 +102,14 @@ class BullmqQueue implements BatchQueue {
   async load(): Promise<QueueLoad> {
     const laneLoad = (lane: Lane): Promise<LaneLoad> =>
       this.#queues.call(lane, (queue) => this.#producer.laneLoad(lane, queue));
-    const [writes, imports, memory] = await Promise.all([
-      laneLoad('writes'),
-      laneLoad('imports'),
+    const [memory, ...loads] = await Promise.all([
       this.#queues.call('writes', () => this.#producer.memory()),
+      ...LANES.map(laneLoad),
     ]);
     const now = Date.now();
-    const times = batchIdsOf([...writes.oldest, ...imports.oldest]).map(batchTime);
+    const times = batchIdsOf(loads.flatMap(({ oldest }) => oldest)).map(batchTime);
     return {
-      depth: { writes: writes.count, imports: imports.count },
+      depth: byLane((lane) => loads[LANES.indexOf(lane)]?.count ?? 0),
       // 0 as well where the clock of the machine that made the batch is ahead.
       oldestAgeMs: Math.max(0, now - Math.min(now, ...times)),
       memory,
@@ -172,4 +172,15 @@ function batchOf(job: Job): Batch {
   if (job.attemptsStarted <= 1) return batch;
   // A job's progress is where BullMQ lets a worker keep a number with it.
   return { ...batch, isRetried: true, refusals: typeof job.progress === 'number' ? job.progress : 0 };
+}
+
+/** Keeps with a job how often a part of its batch was refused. */
+async function countRefusals(job: Job, handled: Promise<void>): Promise<void> {
+  try {
+    await handled;
+  } catch (error) {
+    // Where the queue is away the job is taken again, with the count of before.
+    if (error instanceof RefusedError) await job.updateProgress(error.refusals).catch(() => undefined);
+    throw error;
+  }
 }

@@ -2,14 +2,27 @@
 import type { BatchPayload } from '../domain/batch.ts';
 
 /**
- * Chunks of imports have a queue of their own beside that of all other batches, and workers of their own: so
- * single writes find a free worker however large the files are that are being imported.
+ * Chunks of imports and replays have queues of their own beside that of all other batches, and workers of their own: so
+ * single writes find a free worker however large the files are that are being imported, and however many replays wait.
  */
-export const LANES = ['writes', 'imports'] as const;
+export const LANES = ['writes', 'imports', 'replays'] as const;
 export type Lane = (typeof LANES)[number];
 
+/** For each lane something. */
+export type ByLane<T> = Readonly<Record<Lane, T>>;
+
+export function byLane<T>(make: (lane: Lane) => T): ByLane<T> {
+  return Object.fromEntries(LANES.map((lane) => [lane, make(lane)])) as Record<Lane, T>;
+}
+
+/** The sum over all lanes. */
+export function total(counts: ByLane<number>): number {
+  return LANES.reduce((sum, lane) => sum + counts[lane], 0);
+}
+
 /** The lane that a batch goes by. */
-export function laneOf({ requests }: Pick<BatchPayload, 'requests'>): Lane {
+export function laneOf({ requests, replay }: Pick<BatchPayload, 'requests' | 'replay'>): Lane {
+  if (replay) return 'replays';
   return requests.some((request) => request.import) ? 'imports' : 'writes';
 }
 

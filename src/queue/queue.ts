@@ -5,7 +5,7 @@
 import type { Batch, BatchRequest, Replay } from '../domain/batch.ts';
 import type { BatchId } from '../domain/request-id.ts';
 import { UnavailableError } from '../errors.ts';
-import type { Lane } from './lane.ts';
+import type { ByLane, Lane } from './lane.ts';
 
 /** A batch before the queue has stamped it with the time that orders its writes. */
 export interface UnstampedBatch {
@@ -31,8 +31,8 @@ export interface QueuedBatch {
 
 /** How much is in the queue. */
 export interface QueueLoad {
-  /** Batches that wait or are being worked on: of single requests, and chunks of imports. */
-  readonly depth: { readonly writes: number; readonly imports: number };
+  /** Batches that wait or are being worked on. */
+  readonly depth: ByLane<number>;
   /** How long ago the oldest of them was made, in milliseconds; 0 where there is none. */
   readonly oldestAgeMs: number;
   /** The memory that the queue's server takes up and may take up before batches are refused; of Redis with a limit only. */
@@ -87,8 +87,8 @@ export interface BatchQueue {
   /**
    * Reads the clock of the queue's server, stamps the batch with it and adds it as one job. Resolves when
    * the job is on disk. The read comes after the last request has joined, so a write that is sent after
-   * another was acknowledged is always stamped later, whichever API process takes it. Chunks of imports
-   * stand in a line of their own, in which no other batch has to wait.
+   * another was acknowledged is always stamped later, whichever API process takes it. Each lane has a line of
+   * its own, in which no batch of another has to wait.
    * @param isWanted asked right before the job is sent: whether anybody still waits for it
    * @throws QueueUnavailableError
    */
@@ -99,13 +99,13 @@ export interface BatchQueue {
    */
   clock(): Promise<number>;
   /**
-   * Looks a batch up by its id; undefined when it isn't there (done, or never added) or is a chunk of an import.
+   * Looks a batch up by its id; undefined when it isn't there (done, or never added), is a chunk of an import or a replay.
    * @throws QueueUnavailableError
    */
   find(id: BatchId): Promise<QueuedBatch | undefined>;
   /**
-   * The ids of all batches that wait or are being worked on, newest first. A batch that is there from before the
-   * call to after it is among them.
+   * The ids of all batches of the lane `writes` that wait or are being worked on, newest first. A batch that is there
+   * from before the call to after it is among them.
    * @throws QueueUnavailableError
    */
   batchIds(): Promise<readonly BatchId[]>;
@@ -152,9 +152,9 @@ export interface BatchConsumer {
 
 interface ConsumerOptions {
   /** Batches in hand at one time. */
-  readonly concurrency: number;
-  /** Chunks of imports beside them. */
-  readonly importConcurrency: number;
+  readonly concurrency: ByLane<number>;
+  /** Takes a batch that an earlier version has put into another lane than its own: there it may hold others up. */
+  readonly queue: Pick<BatchQueue, 'add'>;
 }
 
 /** A queue of tasks, each of which is nothing but an id. */
@@ -180,5 +180,5 @@ export interface QueueProvider {
   consume(handler: BatchHandler, options: ConsumerOptions): BatchConsumer;
   /** The two sides of a queue of tasks. It needs a name of its own. */
   openTasks(): TaskQueue;
-  consumeTasks(handler: TaskHandler, options: Pick<ConsumerOptions, 'concurrency'>): BatchConsumer;
+  consumeTasks(handler: TaskHandler, options: { readonly concurrency: number }): BatchConsumer;
 }

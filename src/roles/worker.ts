@@ -8,7 +8,6 @@ import { LoadSampler } from '../ingest/load-sampler.ts';
 import { Sampler } from '../ingest/sampler.ts';
 import { canShare, storeBatch, storeTogether } from '../ingest/store-batch.ts';
 import { StoreLine } from '../ingest/store-line.ts';
-import { isReplay } from '../ingest/store-replay.ts';
 import { batchHandler } from '../ingest/worker.ts';
 import type { WatchLimits } from '../ingest/worker-watch.ts';
 import { WATCH_LIMITS, WorkerWatch } from '../ingest/worker-watch.ts';
@@ -66,15 +65,20 @@ export async function startWorker(
 ): Promise<RunningWorker> {
   const closing = new Closing(log);
   // Files leave half of what a worker can do to single writes, and use it up themselves when there are none.
-  const importConcurrency = Math.ceil(config.workerConcurrency / 2);
-  const writesInHand = config.workerConcurrency * BATCHES_IN_HAND;
+  const imports = Math.ceil(config.workerConcurrency / 2);
+  // A replay goes through its objects one transaction after the other.
+  const inHand = { writes: config.workerConcurrency * BATCHES_IN_HAND, imports, replays: 1 };
   try {
     const metrics = parts.metrics ?? (await createMetrics());
     if (!parts.metrics) closing.add('metrics', () => metrics.close());
     const database = openDatabase(config, log, {
-      // One more for a replay, one for how it is, and one for retention.
+      // One for how it is, and one for retention.
       poolSize:
-        config.workerConcurrency + importConcurrency + 3 + (config.evaluator ? EVALUATIONS_AT_ONCE : 0),
+        config.workerConcurrency +
+        inHand.imports +
+        inHand.replays +
+        2 +
+        (config.evaluator ? EVALUATIONS_AT_ONCE : 0),
       queryTimeoutMs: 60_000,
     });
     closing.add('database', () => database.close());
@@ -83,7 +87,7 @@ export async function startWorker(
 
     const watch = new WorkerWatch({
       queue: { takeable: (lane) => queue.takeable(lane) },
-      concurrency: { writes: writesInHand, imports: importConcurrency },
+      concurrency: inHand,
       limits: parts.limits ?? WATCH_LIMITS,
     });
     closing.add('watch', async () => watch.close());
@@ -113,22 +117,15 @@ export async function startWorker(
         storeTogether(database, batches, { onProgress, ...told }),
       canShare,
     };
-    const writes = new StoreLine(stores, config.workerConcurrency, writesInHand);
-    // One takes as long as it does; writes that this worker has in hand are not to wait for it.
-    const replays = new StoreLine(stores, 1, writesInHand);
+    const writes = new StoreLine(stores, config.workerConcurrency, inHand.writes);
     const handler = batchHandler(
-      (batch, onProgress) => {
-        // Chunks are large enough, and have connections of their own.
-        if (laneOf(batch) === 'imports') return alone(batch, onProgress);
-        return (isReplay(batch) ? replays : writes).store(batch, onProgress);
-      },
+      // Chunks and replays are large enough, and have connections of their own.
+      (batch, onProgress) =>
+        laneOf(batch) === 'writes' ? writes.store(batch, onProgress) : alone(batch, onProgress),
       log,
       { ...observer, onProgress: (batch) => watch.onProgress(batch) },
     );
-    const consumer = provider.consume(watch.handler(handler), {
-      concurrency: writesInHand,
-      importConcurrency,
-    });
+    const consumer = provider.consume(watch.handler(handler), { concurrency: inHand, queue });
     const stop = () => Promise.all([consumer.close(WORKER_GRACE_MS), webhooks.close()]);
     closing.add('worker', stop, WORKER_GRACE_MS + 2_000);
 

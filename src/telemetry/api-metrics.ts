@@ -1,8 +1,8 @@
 /** What is measured of the API: requests, and how they get into the queue. */
 import type { AnsweredRequest, OnAnswered } from '../http/request-log.ts';
 import type { EnqueueObserver } from '../ingest/observed-queue.ts';
-import type { Lane } from '../queue/lane.ts';
-import { LANES } from '../queue/lane.ts';
+import type { ByLane, Lane } from '../queue/lane.ts';
+import { byLane, LANES } from '../queue/lane.ts';
 import type { Histogram, Series } from './histogram.ts';
 import type { Registry } from './registry.ts';
 
@@ -20,13 +20,6 @@ const METHODS: ReadonlySet<string> = new Set([
 ]);
 
 const READS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
-
-/** For each lane something. */
-export type ByLane<T> = Readonly<Record<Lane, T>>;
-
-export function byLane<T>(make: (lane: Lane) => T): ByLane<T> {
-  return Object.fromEntries(LANES.map((lane) => [lane, make(lane)])) as Record<Lane, T>;
-}
 
 /** Makes the metrics of requests. */
 export function requestMetrics(registry: Registry): OnAnswered {
@@ -90,7 +83,7 @@ export function enqueueMetrics(registry: Registry): EnqueueObserver {
   const requests = histogram('inlet_batch_requests', 'Requests that a batch carries.', COUNTS);
   const objects = histogram('inlet_batch_objects', 'Objects that a batch carries.', COUNTS);
   const bytes = histogram('inlet_batch_bytes', "Size of the text of a batch's objects.", BYTES);
-  const failures = { writes: 0, imports: 0 };
+  const failures: Record<Lane, number> = { ...byLane(() => 0) };
   registry.counter('inlet_enqueue_failures_total', 'Batches that did not get into the queue.', () =>
     LANES.map((lane) => [failures[lane], { lane }]),
   );

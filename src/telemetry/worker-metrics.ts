@@ -2,8 +2,7 @@
 import type { StoreOutcome } from '../ingest/store-outcome.ts';
 import type { AttemptFault, BatchObserver } from '../ingest/worker.ts';
 import type { Lane } from '../queue/lane.ts';
-import { LANES, laneOf } from '../queue/lane.ts';
-import { byLane } from './api-metrics.ts';
+import { byLane, LANES, laneOf } from '../queue/lane.ts';
 import type { Registry } from './registry.ts';
 
 /** In seconds. */

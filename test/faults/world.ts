@@ -12,7 +12,7 @@ import type { TestPostgres } from '../support/postgres.ts';
 import { query, startPostgres } from '../support/postgres.ts';
 import type { TestProxy } from '../support/proxy.ts';
 import { startProxy } from '../support/proxy.ts';
-import { openProvider, whenConnected } from '../support/queues.ts';
+import { depthOf, openProvider, whenConnected } from '../support/queues.ts';
 import type { TestRedis } from '../support/redis.ts';
 import { startRedis } from '../support/redis.ts';
 import type { StandIns } from './member.ts';
@@ -171,10 +171,7 @@ async function open(
   closers.push(() => batches.close());
   return {
     ...{ queue: options.queue, redis, postgres, disk, apis, workers, links },
-    async leftInQueue() {
-      const { depth } = await whenConnected(() => batches.load());
-      return depth.writes + depth.imports;
-    },
+    leftInQueue: () => whenConnected(() => depthOf(batches)),
     complaints: () => members.flatMap((member) => member.complaints()),
   };
 }

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import { Redis } from 'ioredis';
 import { describe, expect, inject, onTestFinished } from 'vitest';
+import { byLane } from '../../src/queue/lane.ts';
 import type { BatchQueue } from '../../src/queue/queue.ts';
 import { handMadeBatch, object } from '../support/batches.ts';
 import { describeOnBothQueues, freshDatabase, inletTest, startInlet } from '../support/fixtures.ts';
@@ -162,7 +163,7 @@ test('between the marks leaves things as they were', async () => {
       await waitFor('leave to store a batch', () => allowance > 0);
       allowance -= 1;
     },
-    { concurrency: 1, importConcurrency: 1 },
+    { concurrency: byLane(() => 1), queue },
   );
   onTestFinished(() => {
     allowance = 1_000;

@@ -2,7 +2,9 @@
 import { randomUUID } from 'node:crypto';
 import { expect } from 'vitest';
 import type { Batch } from '../../src/domain/batch.ts';
+import { REPLAY_VERSION } from '../../src/domain/batch.ts';
 import { createBatchIds } from '../../src/domain/request-id.ts';
+import { byLane } from '../../src/queue/lane.ts';
 import type { BatchConsumer, BatchHandler } from '../../src/queue/queue.ts';
 import { HandedBackError } from '../../src/queue/queue.ts';
 import type { RuntimeConfig } from '../../src/runtime.ts';
@@ -21,7 +23,7 @@ async function openOwnQueue(config: RuntimeConfig) {
     provider,
     queue,
     consume(handler: BatchHandler, concurrency = 2): void {
-      consumers.push(provider.consume(handler, { concurrency, importConcurrency: concurrency }));
+      consumers.push(provider.consume(handler, { concurrency: byLane(() => concurrency), queue }));
     },
     emptied: () => waitFor('the queue to be empty', async () => (await depthOf(queue)) === 0),
     async close(): Promise<void> {
@@ -35,6 +37,12 @@ const chunkOf = (batch: Batch, chunk: number): Batch => {
   const part = { requestId: 'req_1', upload: 1, chunk, lines: [1], rejected: [] };
   return { ...batch, requests: batch.requests.map((request) => ({ ...request, import: part })) };
 };
+
+const replayOf = (batch: Batch): Batch => ({
+  ...batch,
+  ...{ version: REPLAY_VERSION, requests: [], objects: '' },
+  replay: { namespace: 'n', order: 'original', failedBefore: 1 },
+});
 
 const sample = (): Batch => handMadeBatch(0, [{ namespace: 'n', objects: [object('a')] }]);
 
@@ -134,7 +142,7 @@ describeOnBothQueues('the queue', (plain, queueName) => {
     own: { queue, consume, emptied },
   }) => {
     expect(await queue.load()).toEqual({
-      depth: { writes: 0, imports: 0 },
+      depth: { writes: 0, imports: 0, replays: 0 },
       oldestAgeMs: 0,
       memory: undefined,
     });
@@ -142,7 +150,8 @@ describeOnBothQueues('the queue', (plain, queueName) => {
     const begun = performance.now();
     for (const batch of [oldest, second, third, sample()]) await queue.add(batch);
     await queue.add(chunkOf(made(500), 0));
-    expect((await queue.load()).depth).toEqual({ writes: 4, imports: 1 });
+    await queue.add(replayOf(made(500)));
+    expect((await queue.load()).depth).toEqual({ writes: 4, imports: 1, replays: 1 });
     expectAge((await queue.load()).oldestAgeMs, 3_000, begun);
 
     let mended = false;
@@ -150,12 +159,12 @@ describeOnBothQueues('the queue', (plain, queueName) => {
     consume(async ({ id, requests: [request] }) => {
       // The oldest fails and is due again, the third is in hand when the second is done, and so is the chunk.
       if (id === oldest.id && !mended) throw new Error('not now');
-      if (id === third.id || request?.import) await waitFor('leave to go on', () => mended);
+      if (id === third.id || !request || request.import) await waitFor('leave to go on', () => mended);
       done.push(id);
     }, 1);
     await waitFor('the second to be done', async () => (await queue.load()).depth.writes === 3);
     expect(done).toEqual([second.id]);
-    expect((await queue.load()).depth).toEqual({ writes: 3, imports: 1 });
+    expect((await queue.load()).depth).toEqual({ writes: 3, imports: 1, replays: 1 });
     expectAge((await queue.load()).oldestAgeMs, 3_000, begun);
     mended = true;
     await emptied();
@@ -255,7 +264,7 @@ describeOnBothQueues('the queue', (plain, queueName) => {
           begun = true;
           stopping.addEventListener('abort', () => reject(new HandedBackError('stopping')));
         }),
-      { concurrency: 1, importConcurrency: 1 },
+      { concurrency: byLane(() => 1), queue },
     );
     await waitFor('the handler to begin', () => begun);
     await first.close(5_000);
@@ -279,7 +288,7 @@ describeOnBothQueues('the queue', (plain, queueName) => {
         });
         finished = true;
       },
-      { concurrency: 1, importConcurrency: 1 },
+      { concurrency: byLane(() => 1), queue },
     );
     await waitFor('the handler to begin', () => begun);
     await consumer.close(5_000);

@@ -1,9 +1,13 @@
 /** Replays as jobs of the queue: beside writes, and after a restart. */
 import pg from 'pg';
 import { expect, onTestFinished } from 'vitest';
+import { REPLAY_VERSION } from '../../src/domain/batch.ts';
+import { newBatchId } from '../support/batches.ts';
 import { callFailed, failedIndexes, replay } from '../support/failed.ts';
 import { describeOnBothQueues, startInlet } from '../support/fixtures.ts';
+import type { TestInlet } from '../support/inlet.ts';
 import { query } from '../support/postgres.ts';
+import { depthOf, openBackend, openProvider } from '../support/queues.ts';
 import { prepareRefusals, refuse } from '../support/refusals.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -15,23 +19,69 @@ const REFUSING = {
   },
 };
 
+/** One worker has this many batches in hand of `INLET_WORKER_CONCURRENCY=1`. */
+const IN_HAND = 4;
+
 describeOnBothQueues(
-  'a replay that takes long',
+  'replays that wait',
   (test) => {
-    test('keeps no writes waiting that its worker has in hand', async ({ inlet, databaseUrl }) => {
-      await inlet.done('w', await inlet.write('w', '{"data":{"id":"a","refuse":"now"}}'));
+    /** Has one object that failed, and keeps every replay from going on. @returns what ends that */
+    async function holdReplays(inlet: TestInlet, databaseUrl: string, namespace: string) {
+      await refuse(databaseUrl, 'now');
+      await inlet.done(namespace, await inlet.write(namespace, '{"data":{"id":"a","refuse":"now"}}'));
       const client = new pg.Client({ connectionString: databaseUrl });
       await client.connect();
       onTestFinished(() => client.end());
       await client.query('BEGIN; SELECT FROM inlet.failed_objects FOR UPDATE');
       await refuse(databaseUrl);
-      await replay(inlet, 'w', '/replay');
-      const waiting = `SELECT FROM pg_stat_activity
-        WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%failed_objects%'`;
-      await waitFor('the replay to wait', async () => (await query(databaseUrl, waiting)).length > 0);
-      const { status } = await inlet.done('w', await inlet.write('w', '{"data":{"id":"b"}}'));
+      return () => client.query('ROLLBACK');
+    }
+
+    const oneWaits = (databaseUrl: string) =>
+      waitFor('a replay to wait', async () => {
+        const waiting = `SELECT FROM pg_stat_activity
+          WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%failed_objects%'`;
+        return (await query(databaseUrl, waiting)).length > 0;
+      });
+
+    /** A write is stored though no replay goes on, and all are done when they may. */
+    async function expectStored(inlet: TestInlet, namespace: string, release: () => Promise<unknown>) {
+      const { status } = await inlet.done(namespace, await inlet.write(namespace, '{"data":{"id":"b"}}'));
       expect(status).toBe('succeeded');
-      expect(await failedIndexes(inlet, 'w')).toEqual([0]);
+      expect(await failedIndexes(inlet, namespace)).toEqual([0]);
+      await release();
+      await waitFor('the replays', async () => (await failedIndexes(inlet, namespace)).length === 0);
+      const queue = openProvider(inlet.config).openQueue();
+      onTestFinished(() => queue.close());
+      await waitFor('an empty queue', async () => (await depthOf(queue)) === 0);
+    }
+
+    test('hold no write up, however many they are', async ({ inlet, databaseUrl }) => {
+      const release = await holdReplays(inlet, databaseUrl, 'many');
+      for (let i = 0; i <= IN_HAND; i += 1) await replay(inlet, 'many', '/replay');
+      await oneWaits(databaseUrl);
+      await expectStored(inlet, 'many', release);
+    });
+
+    test('leave the lane of writes where an earlier version has put them', async ({ inlet, databaseUrl }) => {
+      const release = await holdReplays(inlet, databaseUrl, 'old');
+      const producer = openBackend(inlet.config).openProducer();
+      onTestFinished(() => producer.close());
+      await waitFor('the queue to be connected', () => producer.isConnected());
+      const jobs = producer.createQueue('writes');
+      onTestFinished(() => jobs.close());
+      const payload = {
+        ...{ version: REPLAY_VERSION, acceptedAt: Date.now() * 1_000, requests: [], objects: '' },
+        replay: { namespace: 'old', order: 'original', failedBefore: (Date.now() + 60_000) * 1_000 },
+      };
+      await jobs.addBulk(
+        Array.from({ length: IN_HAND + 1 }, () => ({
+          ...{ name: 'batch', data: payload },
+          opts: { jobId: `batch-${newBatchId()}`, attempts: 1_000, removeOnComplete: true },
+        })),
+      );
+      await oneWaits(databaseUrl);
+      await expectStored(inlet, 'old', release);
     });
   },
   { ...REFUSING, settings: { workerConcurrency: 1 } },

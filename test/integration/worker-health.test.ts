@@ -4,6 +4,7 @@ import { buildHealthServer } from '../../src/http/server.ts';
 import { storeBatch } from '../../src/ingest/store-batch.ts';
 import { batchHandler } from '../../src/ingest/worker.ts';
 import { WATCH_LIMITS, WorkerWatch } from '../../src/ingest/worker-watch.ts';
+import { byLane } from '../../src/queue/lane.ts';
 import type { BatchHandler, BatchQueue } from '../../src/queue/queue.ts';
 import type { RuntimeConfig } from '../../src/runtime.ts';
 import { Database } from '../../src/store/database.ts';
@@ -25,7 +26,7 @@ function openWatched(config: RuntimeConfig) {
   const queue = provider.openQueue();
   onTestFinished(() => queue.close());
   const clock = { now: 0 };
-  const concurrency = { writes: 2, imports: 1 };
+  const concurrency = { writes: 2, imports: 1, replays: 1 };
   const watch = new WorkerWatch({ queue, concurrency, limits: WATCH_LIMITS, now: () => clock.now });
   onTestFinished(() => watch.close());
   return {
@@ -34,7 +35,7 @@ function openWatched(config: RuntimeConfig) {
     watch,
     clock,
     consume(handler: BatchHandler): void {
-      const consumer = provider.consume(watch.handler(handler), { concurrency: 2, importConcurrency: 1 });
+      const consumer = provider.consume(watch.handler(handler), { concurrency, queue });
       onTestFinished(() => consumer.close(0));
     },
   };
@@ -146,7 +147,7 @@ describeOnBothQueues(
       inlet,
       config,
     }) => {
-      const limits = { ...WATCH_LIMITS, inHandMs: { writes: 300, imports: 300 } };
+      const limits = { ...WATCH_LIMITS, inHandMs: byLane(() => 300) };
       const worker = await startWorkerWithPort(config, { parts: { limits } });
       onTestFinished(() => worker.close());
       const becomes = (status: number): Promise<true> =>

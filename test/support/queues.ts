@@ -1,6 +1,7 @@
 /** The queue as tests see it behind the API. */
 import type { Backend } from '../../src/queue/backend.ts';
 import { bullmqProvider } from '../../src/queue/bullmq.ts';
+import { total } from '../../src/queue/lane.ts';
 import { postgresBackend } from '../../src/queue/postgres.ts';
 import type { BatchQueue, QueueProvider } from '../../src/queue/queue.ts';
 import { redisBackend } from '../../src/queue/redis.ts';
@@ -27,7 +28,7 @@ export function openProvider(config: RuntimeConfig, queueName?: string): QueuePr
 /** How many batches wait or are being worked on. */
 export async function depthOf(queue: BatchQueue): Promise<number> {
   const { depth } = await queue.load();
-  return depth.writes + depth.imports;
+  return total(depth);
 }
 
 /** Makes a call until it succeeds: a producer that was just made isn't connected yet, and fails at once. */

@@ -15,7 +15,7 @@ beforeEach(() => {
 
 function load(batches: number, usedBytes?: number): QueueLoad {
   return {
-    depth: { writes: batches, imports: 0 },
+    depth: { writes: batches, imports: 0, replays: 0 },
     oldestAgeMs: 0,
     memory: usedBytes === undefined ? undefined : { usedBytes, limitBytes: LIMIT },
   };
@@ -39,7 +39,7 @@ describe('writes are refused', () => {
   });
 
   it('for chunks of imports as for any other batch', () => {
-    expect(refusals({ ...load(60), depth: { writes: 60, imports: 40 } })).toEqual([true]);
+    expect(refusals({ ...load(60), depth: { writes: 60, imports: 30, replays: 10 } })).toEqual([true]);
   });
 
   it("for Redis's memory likewise: from nine tenths of what it may be until three quarters", () => {

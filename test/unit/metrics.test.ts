@@ -85,7 +85,7 @@ describe('the metrics of a process', () => {
 
   it('tell of the queue, of pools, and what runs here', async () => {
     metrics.queue(() => ({
-      depth: { writes: 7, imports: 2 },
+      depth: { writes: 7, imports: 2, replays: 0 },
       oldestAgeMs: 1_500,
       memory: { usedBytes: 10, limitBytes: 20 },
     }));

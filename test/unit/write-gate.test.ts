@@ -36,7 +36,7 @@ afterEach(() => {
 });
 
 function depth(writes: number, memory?: QueueLoad['memory']): QueueLoad {
-  return { depth: { writes, imports: 0 }, oldestAgeMs: 0, memory };
+  return { depth: { writes, imports: 0, replays: 0 }, oldestAgeMs: 0, memory };
 }
 
 async function sampled(next: QueueLoad | undefined): Promise<void> {
@@ -62,14 +62,14 @@ it('answers writes with 503 and the time to wait, and says so once in the log wh
     {
       level: 'warn',
       msg: 'the queue is full: writes get 503 until it has drained',
-      depth: { writes: 7, imports: 0 },
+      depth: { writes: 7, imports: 0, replays: 0 },
       highMark: 5,
       lowMark: 3,
     },
     {
       level: 'info',
       msg: 'the queue has drained: writes are taken again',
-      depth: { writes: 3, imports: 0 },
+      depth: { writes: 3, imports: 0, replays: 0 },
       highMark: 5,
       lowMark: 3,
       refusedForMs: expect.any(Number),
