@@ -19,8 +19,8 @@ export interface EndpointChange {
   readonly endpointId: string;
   /** Whether one has succeeded: it is not failing any more. */
   readonly recovered: boolean;
-  /** When the first one failed of those after the last that has succeeded, RFC 3339; undefined where none has. */
-  readonly failingSince: string | undefined;
+  /** Whether the last one has failed. */
+  readonly failing: boolean;
   /** It wants nothing more. */
   readonly gone: boolean;
   /** For how long it is to be left alone, in milliseconds; 0 where it has not asked for that. */
@@ -68,7 +68,11 @@ export async function recordOutcomes(on: Queryable, outcomes: readonly DeliveryO
   await on.query({ name: 'record-webhook-outcomes', text: RECORD, values: [JSON.stringify(outcomes)] });
 }
 
-/** Nothing is changed of one that was disabled meanwhile: somebody who enables it again begins anew. */
+/**
+ * For how long an endpoint has failed is measured on the clock of the database alone: a worker's may be days off.
+ *
+ * Nothing is changed of one that was disabled meanwhile: somebody who enables it again begins anew.
+ */
 const CHANGE = `
   UPDATE inlet.webhook_endpoints AS endpoint SET
     failing_since = next.failing_since,
@@ -82,10 +86,11 @@ const CHANGE = `
     END AS disabled_reason
     FROM (
       SELECT e.endpoint_id, gone,
-             coalesce(CASE WHEN recovered THEN NULL ELSE e.failing_since END, "failingSince") AS failing_since,
+             coalesce(CASE WHEN recovered THEN NULL ELSE e.failing_since END, CASE WHEN failing THEN now() END)
+               AS failing_since,
              CASE WHEN "pauseMs" > 0 THEN now() + "pauseMs" * interval '1 millisecond' END AS paused_until
       FROM jsonb_to_recordset($1::jsonb) AS change
-             ("endpointId" text, recovered boolean, "failingSince" timestamptz, gone boolean, "pauseMs" float8)
+             ("endpointId" text, recovered boolean, failing boolean, gone boolean, "pauseMs" float8)
       JOIN inlet.webhook_endpoints AS e ON e.endpoint_id = change."endpointId" COLLATE "C"
     ) AS found
   ) AS next

@@ -31,13 +31,13 @@ export function endpointChanges(outcomes: readonly Outcome[]): EndpointChange[] 
   const changes = new Map<string, EndpointChange>();
   for (const { delivery, changesEndpoint, isGone, pauseMs } of outcomes) {
     if (!changesEndpoint) continue;
-    const { endpointId, status, attempt } = delivery;
+    const { endpointId, status } = delivery;
     const before = changes.get(endpointId);
     const succeeded = status === 'succeeded';
     changes.set(endpointId, {
       endpointId,
       recovered: succeeded || (before?.recovered ?? false),
-      failingSince: succeeded ? undefined : (before?.failingSince ?? attempt.at),
+      failing: !succeeded,
       gone: isGone || (before?.gone ?? false),
       pauseMs: Math.max(pauseMs, before?.pauseMs ?? 0),
     });

@@ -1,6 +1,8 @@
 /** Webhooks from the write to the receiver, on both queues: genuine, complete, repeated, and kept account of. */
 import { describe, expect } from 'vitest';
 import type { Database } from '../../src/store/database.ts';
+import { conclude } from '../../src/webhooks/conclude.ts';
+import { keepOutcomes } from '../../src/webhooks/keep-outcomes.ts';
 import type { InletTest } from '../support/fixtures.ts';
 import { describeOnBothQueues, inletTest } from '../support/fixtures.ts';
 import { query } from '../support/postgres.ts';
@@ -341,6 +343,19 @@ describe('webhooks, whichever the queue is,', () => {
       failing_since: null,
       disabled_at: null,
     });
+  });
+
+  test('that fail disable no endpoint because the clock of the worker is days off', async ({
+    store: { database },
+  }) => {
+    const { id } = await makeEndpoint(database, 'https://receiver.example/');
+    const attempt = { outcome: 'rejected', statusCode: 500, response: '', error: 'no' } as const;
+    const begun = Date.now() - 6 * 24 * 3_600_000;
+    const made = { endpointId: id, webhookId: 'msg_1', tries: 0, attempt, begun, durationMs: 1 };
+    expect(await keepOutcomes(database, [conclude(made, [1_000], false)])).toEqual([]);
+    const { failing_since, disabled_at } = await endpointState(database, id);
+    expect(disabled_at).toBeNull();
+    expect(Number(failing_since)).toBeGreaterThan(Date.now() - 60_000);
   });
 
   test('with much in them are sent as well, few at a time', async ({ store: { database } }) => {
