@@ -80,10 +80,14 @@ export async function beginUpload(
   });
 }
 
-/** Says that an upload goes on. @returns false where it is not the one that counts any more */
+/**
+ * Says that an upload goes on. One that was let go of stays so: what says that it goes on may come late.
+ * @returns false where it is not the one that counts any more
+ */
 export async function renewUpload(on: Queryable, requestId: string, upload: number): Promise<boolean> {
   const rows = await on.query({
-    text: 'UPDATE inlet.imports SET alive_at = now() WHERE request_id = $1 AND upload = $2 RETURNING 1',
+    text: `UPDATE inlet.imports SET alive_at = now()
+           WHERE request_id = $1 AND upload = $2 AND (alive_at IS NOT NULL OR chunks IS NOT NULL) RETURNING 1`,
     values: [requestId, upload],
   });
   return rows.length > 0;

@@ -11,6 +11,7 @@ import {
   createImport,
   importIds,
   releaseUpload,
+  renewUpload,
 } from '../../src/store/imports.ts';
 import { findRequest } from '../../src/store/requests.ts';
 import { handMadeBatch, newBatchId, object } from '../support/batches.ts';
@@ -136,6 +137,17 @@ describe('a chunk', () => {
 });
 
 describe('an import', () => {
+  test('that was let go of is free for the next upload, though a sign of life of the one before comes late', async ({
+    store: { database },
+    file,
+  }) => {
+    const first = await file.begin();
+    expect(await renewUpload(database, file.requestId, first)).toBe(true);
+    await releaseUpload(database, file.requestId, first);
+    expect(await renewUpload(database, file.requestId, first)).toBe(false);
+    expect(await file.begin()).toBe(first + 1);
+  });
+
   test('is finished by whoever comes last, worker or API, in every race', async ({ store: { database } }) => {
     for (let round = 0; round < 15; round += 1) {
       const file = await Import.create(database);
