@@ -36,7 +36,13 @@ const TABLES = {
     only: 'true',
   },
   revisions: { table: 'inlet.revisions', column: 'replaced_at', alsoFrom: [], only: 'true' },
-  discarded: { table: 'inlet.failed_objects', column: 'discarded_at', alsoFrom: [], only: 'true' },
+  discarded: {
+    table: 'inlet.failed_objects',
+    column: 'discarded_at',
+    alsoFrom: [],
+    // As long as there is a request, it would list as a result what was never stored.
+    only: 'NOT EXISTS (SELECT FROM inlet.requests WHERE requests.request_id = failed_objects.request_id)',
+  },
   deliveries: {
     table: 'inlet.webhook_deliveries',
     column: 'created_at',
@@ -61,7 +67,7 @@ export async function deleteExpired(
     (await deleteAbandoned(on, times.requests, stopping));
   const revisions = await deleteOld(on, 'revisions', times.revisions, stopping);
   const deliveries = await deleteOld(on, 'deliveries', times.deliveries, stopping);
-  // After the request, which says of its objects what has failed.
+  // After the requests.
   const discarded = await deleteOld(on, 'discarded', times.requests, stopping);
   return { requests, revisions, deliveries, discarded };
 }

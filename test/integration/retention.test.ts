@@ -93,19 +93,27 @@ describe('deleteExpired', () => {
     ]);
   });
 
-  test('deletes what is left of discarded objects as long after as it keeps requests', async ({
+  test('deletes what is left of discarded objects as long after as it keeps requests, and never before their request', async ({
     store: { database },
   }) => {
     await database.query({
       text: `
+        INSERT INTO inlet.requests (request_id, namespace, status, accepted_at, completed_at, ids, objects, failed)
+        VALUES ('evaluated', 'n', 'ingesting', now() - interval '400 days', NULL, '["id"]', 1, 1);
         INSERT INTO inlet.failed_objects
           (request_id, index, namespace, id, object, sqlstate, message, accepted_at, failed_at, discarded_at)
-        SELECT 'r', age, 'n', 'id', '', '22P05', 'm', now(), now() - interval '400 days', now() - age * interval '1 day'
-        FROM unnest('{29,31}'::int[]) AS age`,
+        SELECT r, age, 'n', 'id', '', '22P05', 'm', now(), now() - interval '400 days', now() - age * interval '1 day'
+        FROM unnest('{29,31}'::int[]) AS age, unnest('{gone,evaluated}'::text[]) AS r`,
     });
     expect(await deleteExpired(database, TIMES, never)).toMatchObject({ discarded: 1 });
-    const left = await database.query({ text: 'SELECT index FROM inlet.failed_objects' });
-    expect(left).toEqual([{ index: 29 }]);
+    const left = await database.query({
+      text: 'SELECT request_id, index FROM inlet.failed_objects ORDER BY 1, 2',
+    });
+    expect(left).toEqual([
+      { request_id: 'evaluated', index: 29 },
+      { request_id: 'evaluated', index: 31 },
+      { request_id: 'gone', index: 29 },
+    ]);
   });
 
   test('deletes imports with all that they have, also those that were never completed', async ({
