@@ -128,6 +128,31 @@ export function readPayload(id: BatchId, data: unknown): Batch {
   return { ...(data as BatchPayload), id };
 }
 
+/** What a batch that waits tells of its requests. */
+export type QueuedRequests = Pick<BatchPayload, 'acceptedAt' | 'requests'>;
+
+/**
+ * Reads what can be told of a job's requests, whatever its version: during an upgrade older processes are asked about the jobs
+ * of newer ones, which is why these members stay as they are.
+ * @throws UnknownPayloadError where they are not
+ */
+export function readQueuedRequests(id: BatchId, data: unknown): QueuedRequests {
+  if (isQueuedRequests(data)) return { acceptedAt: data.acceptedAt, requests: data.requests };
+  throw new UnknownPayloadError(`job ${id} does not tell of its requests as this version does`);
+}
+
+function isQueuedRequests(data: unknown): data is QueuedRequests {
+  if (typeof data !== 'object' || data === null) return false;
+  const { acceptedAt, requests } = data as Record<string, unknown>;
+  return typeof acceptedAt === 'number' && Array.isArray(requests) && requests.every(isQueuedRequest);
+}
+
+function isQueuedRequest(request: unknown): boolean {
+  if (typeof request !== 'object' || request === null) return false;
+  const { namespace, ids } = request as Record<string, unknown>;
+  return typeof namespace === 'string' && Array.isArray(ids);
+}
+
 /** The ids of a batch's requests, by position. */
 export function requestIds(batch: Batch): string[] {
   return batch.requests.map(

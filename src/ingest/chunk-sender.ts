@@ -11,8 +11,8 @@ import { faultKind } from '../store/faults.ts';
 const MAX_IN_FLIGHT = 2;
 
 /**
- * Most chunks that may wait in the queue when one is added, so that a file of any size takes up some
- * dozens of megabytes there. The client waits meanwhile, because nothing more of its file is read.
+ * Most chunks that may be in the queue when one is added, those included that fail and are tried again: so a file of any
+ * size takes up some dozens of megabytes there. The client waits meanwhile, because nothing more of its file is read.
  */
 const MAX_BACKLOG = 64;
 const BACKLOG_POLL_MS = 100;

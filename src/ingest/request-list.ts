@@ -100,7 +100,7 @@ async function findQueued(
 /** The requests of a batch; none where it has left the queue, because they have rows then. */
 async function requestsOf(queue: Pick<BatchQueue, 'find'>, id: BatchId): Promise<RequestRecord[]> {
   const batch = await queue.find(id).catch((error: unknown) => {
-    // Written by a newer version, in the middle of an upgrade: that version lists it.
+    // Written by a newer version, in the middle of an upgrade, and not to be read by this one: that version lists it.
     if (error instanceof UnknownPayloadError) return undefined;
     throw error;
   });

@@ -1,5 +1,7 @@
 /** What has become of a request, from the moment of its 202. */
+import { UnknownPayloadError } from '../domain/batch.ts';
 import { locateRequest } from '../domain/request-id.ts';
+import { ProblemError } from '../errors.ts';
 import type { BatchQueue, QueuedBatch } from '../queue/queue.ts';
 import type { Queryable } from '../store/database.ts';
 import { faultKind } from '../store/faults.ts';
@@ -11,7 +13,7 @@ import { findRequest } from '../store/requests.ts';
  * done once more, because it may have moved in between. While Postgres is away the queue still answers for
  * what is in it.
  * @returns undefined where there is no such request
- * @throws QueueUnavailableError, StoreUnavailableError or pg.DatabaseError where that can't be told
+ * @throws QueueUnavailableError, StoreUnavailableError, pg.DatabaseError or ProblemError where that can't be told
  */
 export async function findRequestStatus(
   database: Queryable,
@@ -29,11 +31,22 @@ export async function findRequestStatus(
   });
   if (done) return done;
 
-  const batch = await queue.find(place.batchId);
+  const batch = await queue.find(place.batchId).catch((error: unknown) => {
+    if (error instanceof UnknownPayloadError) throw unreadable(error);
+    throw error;
+  });
   const queued = batch && queuedRequest(batch, place.position, id);
   if (queued?.namespace === namespace) return queued;
   if (away) throw away;
   return findRequest(database, namespace, id);
+}
+
+function unreadable(cause: UnknownPayloadError): ProblemError {
+  return new ProblemError(
+    'unavailable',
+    'the request is in the queue, in a batch of a newer version of Inlet that this process cannot read: try again',
+    { headers: { 'retry-after': '5' }, cause },
+  );
 }
 
 /** The request at a position of a batch that is in the queue; undefined where there is none. */

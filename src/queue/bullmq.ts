@@ -1,7 +1,7 @@
 /** The queue on BullMQ, the same for both backends. One batch is one job; the job's id is the batch's. */
 import type { Job } from 'bullmq';
 import type { Batch, BatchPayload } from '../domain/batch.ts';
-import { PAYLOAD_VERSION, REPLAY_VERSION, readPayload } from '../domain/batch.ts';
+import { PAYLOAD_VERSION, REPLAY_VERSION, readPayload, readQueuedRequests } from '../domain/batch.ts';
 import type { BatchId } from '../domain/request-id.ts';
 import { batchTime } from '../domain/request-id.ts';
 import type { Backend, LaneLoad, Producer } from './backend.ts';
@@ -86,8 +86,7 @@ class BullmqQueue implements BatchQueue {
   async find(id: BatchId): Promise<QueuedBatch | undefined> {
     const job: Job | undefined = await this.#queues.call('writes', (queue) => queue.getJob(jobId(id)));
     if (!job) return undefined;
-    const { acceptedAt, requests } = readPayload(id, job.data);
-    return { acceptedAt, requests, started: job.attemptsStarted > 0 };
+    return { ...readQueuedRequests(id, job.data), started: job.attemptsStarted > 0 };
   }
 
   async batchIds(): Promise<readonly BatchId[]> {
@@ -121,7 +120,10 @@ class BullmqQueue implements BatchQueue {
   }
 
   importBacklog(): Promise<number> {
-    return this.#queues.call('imports', (queue) => queue.getWaitingCount());
+    return this.#queues.call('imports', async (queue) => {
+      const counts = await queue.getJobCounts(...PENDING);
+      return Object.values(counts).reduce((sum, count) => sum + count, 0);
+    });
   }
 
   takeable(lane: Lane): Promise<number> {

@@ -100,7 +100,7 @@ export interface BatchQueue {
   clock(): Promise<number>;
   /**
    * Looks a batch up by its id; undefined when it isn't there (done, or never added), is a chunk of an import or a replay.
-   * @throws QueueUnavailableError
+   * @throws QueueUnavailableError; UnknownPayloadError where a newer version has put it there, and it can't be read
    */
   find(id: BatchId): Promise<QueuedBatch | undefined>;
   /**
@@ -115,7 +115,7 @@ export interface BatchQueue {
    */
   load(): Promise<QueueLoad>;
   /**
-   * How many chunks of imports wait for a worker.
+   * How many chunks of imports are not stored: they wait, are being worked on, or have failed and are tried again.
    * @throws QueueUnavailableError
    */
   importBacklog(): Promise<number>;

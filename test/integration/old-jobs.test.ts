@@ -2,7 +2,9 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { expect, onTestFinished } from 'vitest';
 import { PAYLOAD_VERSION, REPLAY_VERSION } from '../../src/domain/batch.ts';
+import { requestIdAt } from '../../src/domain/request-id.ts';
 import type { Lane } from '../../src/queue/lane.ts';
+import { newBatchId } from '../support/batches.ts';
 import { describeOnBothQueues, freshDatabase, startInlet } from '../support/fixtures.ts';
 import { prepare, redisUrlOf, testConfig } from '../support/inlet.ts';
 import { query } from '../support/postgres.ts';
@@ -37,18 +39,24 @@ describeOnBothQueues('an upgrade', (test, queue) => {
     return { config, rows: (sql) => query(databaseUrl, sql) };
   }
 
-  /** Puts the jobs of a version into the queue as they are, and starts this version. */
-  async function upgrade(config: Config, version: number): Promise<void> {
+  /** Puts jobs into the queue as they are. */
+  async function addJobs(config: Config, all: readonly OldJob[]): Promise<void> {
     const producer = openBackend(config).openProducer();
     onTestFinished(() => producer.close());
     await waitFor('the queue to be connected', () => producer.isConnected());
-    for (const { id, lane, payload } of await oldJobs(version)) {
-      expect(payload.version).toBe(version);
+    for (const { id, lane, payload } of all) {
       const jobs = producer.createQueue(lane);
       onTestFinished(() => jobs.close());
       await jobs.waitUntilReady();
       await jobs.add('batch', payload, { jobId: `batch-${id}`, attempts: 1_000, removeOnComplete: true });
     }
+  }
+
+  /** Puts the jobs of a version into the queue, and starts this version. */
+  async function upgrade(config: Config, version: number): Promise<void> {
+    const jobs = await oldJobs(version);
+    expect(jobs.map(({ payload }) => payload.version)).toEqual(jobs.map(() => version));
+    await addJobs(config, jobs);
     await startInlet(config);
   }
 
@@ -96,6 +104,28 @@ describeOnBothQueues('an upgrade', (test, queue) => {
     expect(await rows('SELECT schema FROM inlet.settings')).toEqual([
       { schema: { price: { content_type: 'metadata' } } },
     ]);
+  });
+
+  test('leaves processes that still run able to tell of requests that newer ones have taken', async ({
+    config,
+  }) => {
+    const [readable, unreadable] = [newBatchId(), newBatchId()];
+    const requests = [{ namespace: 'new', ids: ['a', 'b'], more: true }];
+    const payload = { version: 99, acceptedAt: 1_700_000_000_000_000, requests, objects: { more: true } };
+    await addJobs(config, [
+      { id: readable, lane: 'writes', payload },
+      { id: unreadable, lane: 'writes', payload: { version: 100 } },
+    ]);
+    const inlet = await startInlet(config, { workers: 0 });
+    const requestId = requestIdAt(readable, 0);
+    const queued = { request_id: requestId, status: 'queued', counts: { objects: 2, stored: 0, failed: 0 } };
+    expect(await inlet.status('new', requestId)).toMatchObject(queued);
+    const ask = (path: string): Promise<Response> => inlet.fetch(`/v1/data/${path}`);
+    expect(await (await ask('new/requests')).json()).toMatchObject({ data: [queued] });
+    expect((await ask(`other/requests/${requestId}`)).status).toBe(404);
+    const unknown = await ask(`new/requests/${requestIdAt(unreadable, 0)}`);
+    expect(unknown.status).toBe(503);
+    expect(await unknown.json()).toMatchObject({ detail: expect.stringContaining('newer version') });
   });
 
   test('finds a replay of version 2 of the payload, and stores what had failed', async () => {

@@ -245,6 +245,25 @@ describeOnBothQueues('the queue', (plain, queueName) => {
     expect(await queue.importBacklog()).toBe(0);
   });
 
+  test('counts chunks of imports until they are stored, also those that fail', async ({
+    own: { queue, consume, emptied },
+  }) => {
+    let mended = false;
+    consume(async ({ requests: [request] }) => {
+      if (request?.import?.chunk === 0 && !mended) throw new Error('not now');
+      await waitFor('leave to go on', () => mended);
+    });
+    await queue.add(chunkOf(sample(), 0));
+    // It is due again after a second at the earliest.
+    await waitFor('it to fail', async () => (await queue.takeable('imports')) === 0);
+    await queue.add(chunkOf(sample(), 1));
+    await waitFor('the other to be in hand', async () => (await queue.takeable('imports')) === 0);
+    expect(await queue.importBacklog()).toBe(2);
+    mended = true;
+    await emptied();
+    expect(await queue.importBacklog()).toBe(0);
+  });
+
   test('orders a batch that brings its time along by that', async ({ own: { queue } }) => {
     const batch = sample();
     await queue.add({ ...batch, stampedAt: 1_234_567 });
