@@ -8,7 +8,8 @@ import type { RuntimeConfig } from '../runtime.ts';
 import { openDatabase, queueProvider } from '../runtime.ts';
 import { localUrl } from '../startup.ts';
 import type { Database } from '../store/database.ts';
-import { findDueEndpoints, readDelivery, readDue, readTarget } from '../store/webhook-due.ts';
+import { findDueEndpoints, readDelivery, readDue } from '../store/webhook-due.ts';
+import { dropUnwanted } from '../store/webhook-outgoing.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { WebhookObserver } from '../telemetry/webhook-metrics.ts';
 import type { Log } from '../telemetry.ts';
@@ -106,9 +107,9 @@ export function startWebhooks(
   const report = attemptReporter(log);
   const handler = deliveryHandler({
     reads: {
-      target: (endpointId) => readTarget(database, endpointId),
       due: (endpointId, inHand, limit, maxBytes) => readDue(database, endpointId, inHand, limit, maxBytes),
-      event: (endpointId, webhookId) => readDelivery(database, endpointId, webhookId),
+      event: (target, webhookId) => readDelivery(database, target, webhookId),
+      dropUnwanted: (endpointId) => dropUnwanted(database, endpointId),
     },
     send: sender.send,
     keep: (outcome) => outcomes.write(outcome),

@@ -116,7 +116,7 @@ export class Database implements Queryable {
 
   /**
    * As {@link transaction}, and reads something in one message with its begin: it takes no round trip of its own.
-   * @param read a SELECT without parameters
+   * @param read statements without parameters, the last of them a SELECT
    * @throws as {@link transaction}
    */
   async transactionWith<Row extends pg.QueryResultRow, T>(

@@ -1,7 +1,12 @@
-/** What is to be delivered now, and where to. */
+/**
+ * What is to be delivered now, and where to. Both are read at one moment: an endpoint may change hands, and what it asked for
+ * before is nothing for who has it now.
+ */
+import { TEST_EVENT } from '../domain/webhook.ts';
 import type { WebhookEvent } from '../domain/webhook-body.ts';
 import type { Queryable } from './database.ts';
 import { MICROS_OF } from './sql-time.ts';
+import { WANTED } from './webhook-outgoing.ts';
 
 /** An endpoint as it is delivered to. */
 export interface DeliveryTarget {
@@ -26,30 +31,19 @@ export interface DueDelivery {
 
 /** What an endpoint is to get now. */
 export interface DuePage {
+  readonly target: DeliveryTarget;
   readonly deliveries: readonly DueDelivery[];
   /** Whether more were found that did not fit. */
   readonly isCut: boolean;
+  /** Whether some were found that the endpoint doesn't ask for any more. They are not to be sent, and are not among them. */
+  readonly hasUnwanted: boolean;
 }
 
 /** Endpoints that may be delivered to at this moment. */
 const IS_OPEN = 'endpoint.disabled_at IS NULL AND coalesce(endpoint.paused_until <= now(), true)';
 
-/** Reads an endpoint. @returns undefined where nothing is to be sent to it now: it is gone, disabled or paused */
-export async function readTarget(on: Queryable, endpointId: string): Promise<DeliveryTarget | undefined> {
-  const [row] = await on.query<{ url: string; rate: number | null; failing: boolean; secrets: string[] }>({
-    name: 'read-webhook-target',
-    text: `SELECT url, rate, failing_since IS NOT NULL AS failing, ARRAY(
-             SELECT secret FROM inlet.webhook_secrets
-             WHERE endpoint_id = endpoint.endpoint_id AND coalesce(expires_at > now(), true)
-             ORDER BY expires_at DESC NULLS FIRST
-           ) AS secrets
-           FROM inlet.webhook_endpoints AS endpoint WHERE endpoint_id = $1 AND ${IS_OPEN}`,
-    values: [endpointId],
-  });
-  if (!row) return undefined;
-  const { url, rate, failing, secrets } = row;
-  return { id: endpointId, url, rate: rate ?? undefined, isFailing: failing, secrets };
-}
+/** Whether an endpoint asks for an event. A test is asked for by itself. */
+const IS_ASKED_FOR = `(type = '${TEST_EVENT}' OR ${WANTED})`;
 
 interface EventRow {
   readonly type: string;
@@ -65,12 +59,20 @@ interface EventRow {
 const EVENT_COLUMNS = `type, namespace, object_id, request_id, ${MICROS_OF('accepted_at')} AS accepted,
   metadata::text AS metadata, output::text AS output, error`;
 
+interface TargetRow {
+  readonly url: string;
+  readonly rate: number | null;
+  readonly failing: boolean;
+  readonly secrets: string[];
+}
+
 interface DueRow extends EventRow {
   readonly webhook_id: string;
   readonly tries: number;
   readonly fits: boolean;
   /** How many were found, those included that did not fit. */
   readonly found: number;
+  readonly wanted: boolean;
 }
 
 /**
@@ -78,9 +80,15 @@ interface DueRow extends EventRow {
  * the order in which they are due; what goes beyond the limit isn't sent over.
  */
 const DUE = `
-  SELECT webhook_id, tries, total <= $4 AS fits, found, type, namespace, object_id, request_id, accepted, error,
+  SELECT url, rate, failing_since IS NOT NULL AS failing, ARRAY(
+           SELECT secret FROM inlet.webhook_secrets
+           WHERE endpoint_id = endpoint.endpoint_id AND coalesce(expires_at > now(), true)
+           ORDER BY expires_at DESC NULLS FIRST
+         ) AS secrets,
+         webhook_id, tries, total <= $4 AS fits, found, ${IS_ASKED_FOR} AS wanted, type, namespace, object_id, request_id,
+         accepted, error,
          CASE WHEN total <= $4 THEN metadata END AS metadata, CASE WHEN total <= $4 THEN output END AS output
-  FROM (
+  FROM inlet.webhook_endpoints AS endpoint LEFT JOIN (
     SELECT *, row_number() OVER due AS position, (count(*) OVER ())::integer AS found,
            sum(coalesce(octet_length(metadata), 0) + coalesce(octet_length(output), 0)) OVER due AS total
     FROM (
@@ -90,8 +98,8 @@ const DUE = `
       ORDER BY next_attempt_at LIMIT $3
     ) AS first
     WINDOW due AS (ORDER BY next_attempt_at, webhook_id)
-  ) AS summed
-  WHERE total <= $4 OR position = 1
+  ) AS summed ON total <= $4 OR position = 1
+  WHERE endpoint_id = $1 AND ${IS_OPEN}
   ORDER BY position`;
 
 /**
@@ -100,6 +108,7 @@ const DUE = `
  * @param limit most deliveries
  * @param maxBytes most bytes of metadata and output together. Where the first is larger, it comes alone and without
  *   its event
+ * @returns undefined where nothing is to be sent to the endpoint now: it is gone, disabled or paused
  */
 export async function readDue(
   on: Queryable,
@@ -107,28 +116,43 @@ export async function readDue(
   inHand: readonly string[],
   limit: number,
   maxBytes: number,
-): Promise<DuePage> {
-  const rows = await on.query<DueRow>({
+): Promise<DuePage | undefined> {
+  const rows = await on.query<TargetRow & (DueRow | { readonly webhook_id: null })>({
     name: 'read-due-webhooks',
     text: DUE,
     values: [endpointId, inHand, limit, maxBytes],
   });
-  const deliveries = rows.map((row) => ({
-    ...{ webhookId: row.webhook_id, tries: row.tries },
-    event: row.fits ? eventOf(row) : undefined,
-  }));
-  return { deliveries, isCut: (rows[0]?.found ?? 0) > rows.length };
+  const [first] = rows;
+  if (!first) return undefined;
+  const { url, rate, failing, secrets } = first;
+  const found = rows.filter((row) => row.webhook_id !== null);
+  const wanted = found.filter((row) => row.wanted);
+  return {
+    target: { id: endpointId, url, rate: rate ?? undefined, isFailing: failing, secrets },
+    deliveries: wanted.map((row) => ({
+      ...{ webhookId: row.webhook_id, tries: row.tries },
+      event: row.fits ? eventOf(row) : undefined,
+    })),
+    isCut: (found[0]?.found ?? 0) > found.length,
+    hasUnwanted: wanted.length < found.length,
+  };
 }
 
-/** Reads the event of one delivery, however large it is; undefined where it is gone. */
+/**
+ * Reads the event of one delivery, however large it is.
+ * @param target where it is to be sent to
+ * @returns undefined where it is gone, or the endpoint is another one by now, or asks for it no more
+ */
 export async function readDelivery(
   on: Queryable,
-  endpointId: string,
+  { id, url }: Pick<DeliveryTarget, 'id' | 'url'>,
   webhookId: string,
 ): Promise<WebhookEvent | undefined> {
   const [row] = await on.query<EventRow>({
-    text: `SELECT ${EVENT_COLUMNS} FROM inlet.webhook_deliveries WHERE endpoint_id = $1 AND webhook_id = $2`,
-    values: [endpointId, webhookId],
+    text: `SELECT ${EVENT_COLUMNS}
+           FROM inlet.webhook_deliveries JOIN inlet.webhook_endpoints AS endpoint USING (endpoint_id)
+           WHERE endpoint_id = $1 AND webhook_id = $2 AND url = $3 AND ${IS_OPEN} AND ${IS_ASKED_FOR}`,
+    values: [id, webhookId, url],
   });
   return row && eventOf(row);
 }

@@ -27,8 +27,12 @@ export interface OutboxEvent {
   readonly error?: string;
 }
 
-/** Reads the endpoints that want events; without parameters, so that it can be sent along with a begin. */
+/**
+ * Reads the endpoints that want events; without parameters, so that it can be sent along with a begin. The lock holds up
+ * nobody: it marks a transaction that goes by what it has read here, for {@link openStores}.
+ */
 const READ_SUBSCRIPTIONS = `
+  LOCK TABLE inlet.webhook_endpoints IN ROW SHARE MODE;
   SELECT endpoint_id, namespaces, events FROM inlet.webhook_endpoints WHERE disabled_at IS NULL`;
 
 interface SubscriptionRow {
@@ -41,7 +45,10 @@ function subscription({ endpoint_id, namespaces, events }: SubscriptionRow): Sub
   return { endpointId: endpoint_id, namespaces: namespaces ?? undefined, events };
 }
 
-/** A transaction that knows who wants to hear of it: an endpoint that is there before a write gets its events. */
+/**
+ * A transaction that knows who may want to hear of it. What each endpoint asks for is read again when its events are written;
+ * one that was made, or asks for more, after the begin may get none of them, and whoever has changed it waits for the end.
+ */
 export function storing<T>(
   database: Database,
   use: (transaction: Queryable, subscriptions: readonly Subscription[]) => Promise<T>,
@@ -52,6 +59,24 @@ export function storing<T>(
 }
 
 /**
+ * The stores that may not know of what was committed just before, by ids that no others ever get.
+ * @param among only those of them that are open still
+ */
+export async function openStores(on: Queryable, among?: readonly string[]): Promise<readonly string[]> {
+  const rows = await on.query<{ id: string }>({
+    text: `SELECT DISTINCT virtualtransaction AS id FROM pg_locks
+           WHERE locktype = 'relation' AND mode = 'RowShareLock' AND granted
+             AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+             AND relation = 'inlet.webhook_endpoints'::regclass
+             AND ($1::text[] IS NULL OR virtualtransaction = ANY ($1))`,
+    values: [among ?? null],
+  });
+  return rows.map(({ id }) => id);
+}
+
+/**
+ * What an endpoint asks for is what it asks for now, which may be less than at the begin.
+ *
  * Metadata is what the objects hold at this moment, in this transaction, as in the results of requests. Rows come in
  * the order of their key, so that two workers with the same batch never wait for each other in a circle.
  */
@@ -64,10 +89,10 @@ const RECORD = `
   )
   INSERT INTO inlet.webhook_deliveries
     (endpoint_id, webhook_id, type, namespace, object_id, request_id, accepted_at, metadata, output, error)
-  SELECT s."endpointId" COLLATE "C", 'msg_' || substr(e."requestId", 5) || '_' || e.key COLLATE "C",
+  SELECT s.endpoint_id, 'msg_' || substr(e."requestId", 5) || '_' || e.key COLLATE "C",
          e.type, e.namespace, e."objectId", e."requestId", ${TIME_FROM_MICROS('$4')}, m.metadata, e.output::jsonb, e.error
-  FROM jsonb_to_recordset($1::jsonb)
-         AS s ("endpointId" text, namespaces text[], events text[])
+  FROM jsonb_to_recordset($1::jsonb) AS known ("endpointId" text)
+  JOIN inlet.webhook_endpoints AS s ON s.endpoint_id = known."endpointId" COLLATE "C" AND s.disabled_at IS NULL
   JOIN jsonb_to_recordset($2::jsonb)
          AS e (type text, namespace text, "objectId" text, "requestId" text, key text, output text, error text)
     ON e.type = ANY(s.events) AND (s.namespaces IS NULL OR e.namespace = ANY(s.namespaces))

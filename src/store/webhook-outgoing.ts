@@ -26,7 +26,7 @@ export async function insertTestEvent(
 }
 
 /** SQL that tells whether an endpoint asks for an event, as it is now. */
-const WANTED = `(endpoint.namespaces IS NULL OR namespace = ANY (endpoint.namespaces)) AND type = ANY (endpoint.events)`;
+export const WANTED = `(endpoint.namespaces IS NULL OR namespace = ANY (endpoint.namespaces)) AND type = ANY (endpoint.events)`;
 
 const REPLAY = (status: string): string => `
   WITH step AS (

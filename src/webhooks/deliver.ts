@@ -37,9 +37,15 @@ const LOOK_MS = 1_000;
 
 /** Reads what is to be delivered. @throws as `Database.query` */
 interface DeliveryReads {
-  target(endpointId: string): Promise<DeliveryTarget | undefined>;
-  due(endpointId: string, inHand: readonly string[], limit: number, maxBytes: number): Promise<DuePage>;
-  event(endpointId: string, webhookId: string): Promise<WebhookEvent | undefined>;
+  due(
+    endpointId: string,
+    inHand: readonly string[],
+    limit: number,
+    maxBytes: number,
+  ): Promise<DuePage | undefined>;
+  event(target: DeliveryTarget, webhookId: string): Promise<WebhookEvent | undefined>;
+  /** Drops what is pending and isn't asked for any more: a store that was open when the endpoint changed may have written it. */
+  dropUnwanted(endpointId: string): Promise<void>;
 }
 
 export interface DeliveryOptions {
@@ -130,12 +136,15 @@ class DeliveryRun {
     return false;
   }
 
-  async #readPage(): Promise<(DuePage & { readonly target: DeliveryTarget }) | undefined> {
+  async #readPage(): Promise<DuePage | undefined> {
     const { reads, log } = this.#options;
     const id = this.#endpointId;
+    const due = () => reads.due(id, this.#inHand.ids, this.#pageLimit, PAGE_BYTES);
     const read = async () => {
-      const target = await reads.target(id);
-      return target && { target, ...(await reads.due(id, this.#inHand.ids, this.#pageLimit, PAGE_BYTES)) };
+      const page = await due();
+      if (!page?.hasUnwanted) return page;
+      await reads.dropUnwanted(id);
+      return due();
     };
     const page = await waitOut(read, 'read what is to be delivered', log, this.#stopping);
     // Postgres makes the text of all that is asked for to learn how large it is: no more than what may fit the next page.
@@ -159,7 +168,7 @@ class DeliveryRun {
   async #send(target: DeliveryTarget, due: DueDelivery): Promise<Outcome | undefined> {
     if (due.event) return this.#attempt(target, due, due.event);
     return this.#options.large.take(async () => {
-      const event = await this.#options.reads.event(target.id, due.webhookId);
+      const event = await this.#options.reads.event(target, due.webhookId);
       return event && this.#attempt(target, due, event);
     });
   }

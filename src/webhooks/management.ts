@@ -2,9 +2,10 @@
  * What an operator does with endpoints: all that the API and so the command offer. It writes rows and nothing else;
  * workers find out by themselves.
  */
-
+import { setTimeout as delay } from 'node:timers/promises';
 import type { EndpointChanges, Replay } from '../domain/webhook-endpoint.ts';
 import { createEndpointId, createWebhookSecret, testWebhookId } from '../domain/webhook-ids.ts';
+import { ProblemError } from '../errors.ts';
 import type { Database, Queryable } from '../store/database.ts';
 import type { ListPage } from '../store/object-lists.ts';
 import type { Delivery, DeliveryFilter } from '../store/webhook-deliveries.ts';
@@ -23,9 +24,14 @@ import {
   lockEndpoint,
   updateEndpoint,
 } from '../store/webhook-endpoints.ts';
+import { openStores } from '../store/webhook-outbox.ts';
 import { dropUnwanted, insertTestEvent, replayDeliveries } from '../store/webhook-outgoing.ts';
 import type { WebhookSecret } from '../store/webhook-secrets.ts';
 import { activeSecrets, insertSecret, rotateSecret } from '../store/webhook-secrets.ts';
+
+/** How long whoever makes or changes an endpoint waits for stores that began before, and from one look to the next, in milliseconds. */
+const PATIENCE_MS = 30_000;
+const LOOK_EVERY_MS = 25;
 
 /** Most endpoints of a server: each event is matched against all of them. */
 export const MAX_ENDPOINTS = 500;
@@ -35,7 +41,11 @@ export const MAX_ENDPOINTS = 500;
  * can't be seen is answered like what isn't there, with undefined or false.
  */
 export interface WebhookManagement {
-  /** @returns undefined where there are {@link MAX_ENDPOINTS} already */
+  /**
+   * The endpoint gets the events of all that is stored from then on.
+   * @returns undefined where there are {@link MAX_ENDPOINTS} already
+   * @throws ProblemError where that can't be said yet; it isn't there then
+   */
   create(
     endpoint: Omit<EndpointRecord, 'id'>,
   ): Promise<{ readonly endpoint: ListedEndpoint; readonly secret: string } | undefined>;
@@ -44,7 +54,10 @@ export interface WebhookManagement {
     page: { readonly after: string | undefined; readonly limit: number },
   ): Promise<EndpointPage>;
   find(seen: SeenNamespaces, id: string): Promise<ListedEndpoint | undefined>;
-  /** Also drops what is pending and isn't asked for any more. */
+  /**
+   * Also drops what is pending and isn't asked for any more.
+   * @throws ProblemError where stores go on that may not know of the change; it is made all the same
+   */
   update(seen: SeenNamespaces, id: string, changes: EndpointChanges): Promise<ListedEndpoint | undefined>;
   /** With its secrets, and with what is pending. */
   delete(seen: SeenNamespaces, id: string): Promise<boolean>;
@@ -64,15 +77,28 @@ export interface WebhookManagement {
   deliveries(seen: SeenNamespaces, filter: DeliveryFilter): Promise<ListPage<Delivery> | undefined>;
 }
 
-export function webhookManagement(database: Database): WebhookManagement {
+/** @param patienceMs how long stores that began before a change are waited for, in milliseconds */
+export function webhookManagement(database: Database, patienceMs = PATIENCE_MS): WebhookManagement {
   return {
-    create: (endpoint) => database.transaction((transaction) => create(transaction, endpoint)),
+    async create(endpoint) {
+      const created = await database.transaction((transaction) => create(transaction, endpoint));
+      if (!created || created.endpoint.disabled || (await storesEnd(database, patienceMs))) return created;
+      await database.transaction((transaction) =>
+        deleteEndpoint(transaction, undefined, created.endpoint.id),
+      );
+      await dropUnwanted(database, created.endpoint.id);
+      throw storesGoOn('nothing was made');
+    },
     list: (seen, page) => listEndpoints(database, seen, page),
     find: (seen, id) => findEndpoint(database, seen, id),
     async update(seen, id, changes) {
       const endpoint = await updateEndpoint(database, seen, id, changes);
       const asksForOthers = changes.namespaces !== undefined || changes.events !== undefined;
-      if (endpoint && asksForOthers) await dropUnwanted(database, id);
+      if (endpoint && (asksForOthers || changes.disabled === false)) {
+        const ended = await storesEnd(database, patienceMs);
+        if (asksForOthers) await dropUnwanted(database, id);
+        if (!ended) throw storesGoOn('the change is made, but they may not go by it');
+      }
       return endpoint;
     },
     async delete(seen, id) {
@@ -109,6 +135,28 @@ export function webhookManagement(database: Database): WebhookManagement {
       return listDeliveries(database, seen, filter);
     },
   };
+}
+
+/**
+ * Waits for the end of all stores that may not know of what was committed before. Others begin meanwhile, and know.
+ * @returns whether they have ended in time
+ */
+async function storesEnd(database: Database, patienceMs: number): Promise<boolean> {
+  const deadline = performance.now() + patienceMs;
+  let open = await openStores(database);
+  while (open.length > 0 && performance.now() < deadline) {
+    await delay(LOOK_EVERY_MS);
+    open = await openStores(database, open);
+  }
+  return open.length === 0;
+}
+
+function storesGoOn(what: string): ProblemError {
+  return new ProblemError(
+    'unavailable',
+    `writes that began before are still being stored, because something locks what they write; ${what}: try again`,
+    { headers: { 'retry-after': '5' } },
+  );
 }
 
 async function create(transaction: Queryable, record: Omit<EndpointRecord, 'id'>) {

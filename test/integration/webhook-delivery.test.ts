@@ -1,6 +1,7 @@
 /** Webhooks from the write to the receiver, on both queues: genuine, complete, repeated, and kept account of. */
 import { describe, expect } from 'vitest';
 import type { Database } from '../../src/store/database.ts';
+import { readDelivery } from '../../src/store/webhook-due.ts';
 import { conclude } from '../../src/webhooks/conclude.ts';
 import { keepOutcomes } from '../../src/webhooks/keep-outcomes.ts';
 import type { InletTest } from '../support/fixtures.ts';
@@ -343,6 +344,34 @@ describe('webhooks, whichever the queue is,', () => {
       failing_since: null,
       disabled_at: null,
     });
+  });
+
+  test('go to no endpoint that asks for them no more, though they were written for it', async ({
+    store: { database },
+  }) => {
+    const receiver = await startReceiver();
+    const { id } = await makeEndpoint(database, receiver.url, { namespaces: ['mine'] });
+    await makeDeliveries(database, id, 150, { prefix: 'a', namespace: 'taken' });
+    await makeDeliveries(database, id, 1, { prefix: 'b', namespace: 'mine' });
+    const rows = await done(database, id);
+    expect(rows).toMatchObject([{ webhook_id: 'b_1', status: 'succeeded' }]);
+    expect(receiver.ids).toEqual(new Set(['b_1']));
+  });
+
+  test('are looked at once more where they are large, and wait for their turn', async ({
+    store: { database },
+  }) => {
+    const url = 'https://receiver.example/';
+    const { id } = await makeEndpoint(database, url, { namespaces: ['mine'] });
+    await changeEndpoint(database, id, `paused_until = now() + interval '1 hour'`);
+    await makeDeliveries(database, id, 1, { namespace: 'mine' });
+    const read = (at: string) => readDelivery(database, { id, url: at }, 'msg_1');
+    expect(await read(url)).toBeUndefined();
+    await changeEndpoint(database, id, 'paused_until = now()');
+    expect(await read(url)).toMatchObject({ namespace: 'mine' });
+    expect(await read('https://other.example/')).toBeUndefined();
+    await changeEndpoint(database, id, `namespaces = '{other}'`);
+    expect(await read(url)).toBeUndefined();
   });
 
   test('that fail disable no endpoint because the clock of the worker is days off', async ({

@@ -1,14 +1,18 @@
 /** Events are written with the objects that they tell of, for the endpoints that want them. */
-import { describe, expect } from 'vitest';
+import { describe, expect, onTestFinished } from 'vitest';
 import type { Batch } from '../../src/domain/batch.ts';
 import { requestIds } from '../../src/domain/batch.ts';
+import { EVENT_TYPES } from '../../src/domain/webhook.ts';
 import { storeBatch } from '../../src/ingest/store-batch.ts';
 import { ObjectsRefusedError } from '../../src/ingest/store-outcome.ts';
 import type { Database } from '../../src/store/database.ts';
+import { SteadyClient } from '../../src/store/steady-client.ts';
+import { webhookManagement } from '../../src/webhooks/management.ts';
 import type { HandMadeRequest } from '../support/batches.ts';
 import { handMadeBatch, object } from '../support/batches.ts';
 import { inletTest } from '../support/fixtures.ts';
-import { deletion } from '../support/store.ts';
+import { deletion, lockWaits } from '../support/store.ts';
+import { waitFor } from '../support/wait-for.ts';
 import { deliveryRows, insertEndpointRow } from '../support/webhooks.ts';
 
 const UNSTORABLE = ['bad', '{"id": "bad", "text": "\\u0000"}'] as const;
@@ -148,5 +152,95 @@ describe('the outbox', () => {
     await database.query({ text: 'DROP TRIGGER refuse ON inlet.webhook_deliveries' });
     await storeBatch(database, batch);
     expect(await eventsOf(database, 'ep_rolled')).toEqual(['workflow.succeeded rolled/a']);
+  });
+});
+
+describe('while a store is open', () => {
+  const hook = (namespaces: readonly string[]) => ({
+    ...{ url: 'https://receiver.example/', description: '', rate: undefined, disabled: false },
+    ...{ namespaces, events: EVENT_TYPES },
+  });
+
+  /** A store of the namespace that has begun and waits for somebody else's lock. */
+  async function openStore(database: Database, databaseUrl: string, namespace: string) {
+    await storeBatch(database, batchOf({ namespace, objects: [object('a')] }));
+    const locking = new SteadyClient({ connectionString: databaseUrl });
+    onTestFinished(() => locking.end());
+    await locking.connect();
+    await locking.query('BEGIN');
+    await locking.query('SELECT FROM inlet.objects WHERE namespace = $1 FOR UPDATE', [namespace]);
+    const batch = batchOf({ namespace, objects: [object('a', { n: 2 })] });
+    const stored = storeBatch(database, batch);
+    await lockWaits(database, 1);
+    const text = 'SELECT FROM inlet.requests WHERE request_id = $1';
+    return {
+      stored,
+      isStored: async () => (await database.query({ text, values: requestIds(batch) })).length > 0,
+      release: () => locking.query('ROLLBACK'),
+    };
+  }
+
+  test('an endpoint that loses the namespace gets nothing of it', async ({ store: { database, url } }) => {
+    await insertEndpointRow(database, 'ep_loses', { namespaces: ['loses'] });
+    const { stored, release } = await openStore(database, url, 'loses');
+    const text = `UPDATE inlet.webhook_endpoints SET namespaces = '{gained}' WHERE endpoint_id = 'ep_loses'`;
+    await database.query({ text });
+    await database.query({ text: `DELETE FROM inlet.webhook_deliveries WHERE endpoint_id = 'ep_loses'` });
+    await release();
+    await stored;
+    expect(await eventsOf(database, 'ep_loses')).toEqual([]);
+  });
+
+  test('an endpoint is there when it is stored, and gets the events of all that comes then', async ({
+    store: { database, url },
+  }) => {
+    const { stored, isStored, release } = await openStore(database, url, 'late');
+    const making = webhookManagement(database)
+      .create(hook(['late']))
+      .then(async (made) => ({ id: made?.endpoint.id ?? '', wasStored: await isStored() }));
+    // Others go on meanwhile, and know it.
+    const id = await waitFor('the endpoint', async () => {
+      const [row] = await database.query<{ endpoint_id: string }>({
+        text: `SELECT endpoint_id FROM inlet.webhook_endpoints WHERE namespaces = '{late}'`,
+      });
+      return row?.endpoint_id;
+    });
+    await storeBatch(database, batchOf({ namespace: 'late', objects: [object('b')] }));
+    await release();
+    expect(await making).toEqual({ id, wasStored: true });
+    await stored;
+    expect(await eventsOf(database, id)).toEqual(['workflow.succeeded late/b']);
+  });
+
+  test('an endpoint that asks for more has its answer when it is stored', async ({
+    store: { database, url },
+  }) => {
+    await insertEndpointRow(database, 'ep_more', { namespaces: ['other'] });
+    const { stored, isStored, release } = await openStore(database, url, 'more');
+    const changing = webhookManagement(database)
+      .update(undefined, 'ep_more', { namespaces: ['more'] })
+      .then(isStored);
+    await waitFor('the change', async () => {
+      const text = `SELECT FROM inlet.webhook_endpoints WHERE namespaces = '{more}'`;
+      return (await database.query({ text })).length > 0;
+    });
+    await release();
+    expect(await changing).toBe(true);
+    await stored;
+  });
+
+  test('none is made where it goes on for too long, and a change says so', async ({
+    store: { database, url },
+  }) => {
+    await insertEndpointRow(database, 'ep_patient', { namespaces: ['other'] });
+    const { stored, release } = await openStore(database, url, 'long');
+    const management = webhookManagement(database, 50);
+    await expect(management.create(hook(['long']))).rejects.toThrow('nothing was made');
+    const change = management.update(undefined, 'ep_patient', { namespaces: ['long'] });
+    await expect(change).rejects.toThrow('the change is made');
+    const text = `SELECT endpoint_id FROM inlet.webhook_endpoints WHERE namespaces = '{long}'`;
+    expect(await database.query({ text })).toEqual([{ endpoint_id: 'ep_patient' }]);
+    await release();
+    await stored;
   });
 });

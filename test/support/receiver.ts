@@ -120,7 +120,7 @@ export function newSecret(): string {
 export async function makeEndpoint(
   database: Database,
   url: string,
-  options: { events?: string[]; rate?: number } = {},
+  options: { namespaces?: string[]; events?: string[]; rate?: number } = {},
 ): Promise<TestEndpoint> {
   const id = `ep_${randomUUID().replaceAll('-', '')}`;
   const secret = newSecret();
@@ -133,15 +133,15 @@ export async function makeDeliveries(
   database: Database,
   endpointId: string,
   count: number,
-  { prefix = 'msg', metadata = '{}' } = {},
+  { prefix = 'msg', namespace = 'made', metadata = '{}' } = {},
 ): Promise<void> {
   await database.query({
     text: `INSERT INTO inlet.webhook_deliveries
              (endpoint_id, webhook_id, type, namespace, object_id, request_id, accepted_at, metadata)
-           SELECT $1, $2 || '_' || n, 'workflow.succeeded', 'made', 'object-' || n,
+           SELECT $1, $2 || '_' || n, 'workflow.succeeded', $5, 'object-' || n,
                   'req_01h2m7qdmdjckc30e1mnq6xqfd', '2026-11-24T12:00:00.123456Z', $4
            FROM generate_series(1, $3::int) AS n`,
-    values: [endpointId, prefix, count, metadata],
+    values: [endpointId, prefix, count, metadata, namespace],
   });
 }
 
