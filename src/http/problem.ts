@@ -5,6 +5,7 @@ import type { RefusalReason } from '../errors.ts';
 import { PROBLEMS, ProblemError } from '../errors.ts';
 import { QueueNotDurableError, QueueUnavailableError } from '../queue/queue.ts';
 import { faultKind } from '../store/faults.ts';
+import { RequestGoneError } from '../store/requests.ts';
 import { BodyBrokenError } from './incoming-body.ts';
 
 /** The media type of errors. */
@@ -70,6 +71,9 @@ export function problemFrom(error: unknown): ProblemError {
     });
   }
   if (error instanceof TooManyObjectsError) return new ProblemError('too_large', error.message);
+  if (error instanceof RequestGoneError) {
+    return new ProblemError('not_found', 'the request was deleted while it was being read');
+  }
   if (error instanceof BodyBrokenError) return new ProblemError('invalid_request', error.message);
   if (error instanceof QueueNotDurableError) {
     return unavailable(

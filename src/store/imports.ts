@@ -6,6 +6,7 @@
  */
 import type { BatchId } from '../domain/request-id.ts';
 import type { Database, Queryable } from './database.ts';
+import { RequestGoneError } from './requests.ts';
 import { TIME_FROM_MICROS } from './sql-time.ts';
 
 /** How long an upload that gives no sign of life keeps others from taking its place, in seconds. */
@@ -273,28 +274,42 @@ async function finishIfAllIn(transaction: Queryable, requestId: string): Promise
 /**
  * The ids of an import's objects that did not fail, page by page in the order of the file. Of an import that is
  * done each id comes once.
+ * @throws RequestGoneError where the import is deleted before the last of them
  */
 export async function* importIds(on: Queryable, requestId: string): AsyncGenerator<string[]> {
   for (let after = -1; ; ) {
-    const chunks = await on.query<{ chunk: number; ids: string[] }>({
+    // A row without a chunk where no more are left, and none where the import is gone.
+    const rows = await on.query<{ chunk: number; ids: string[] } | { chunk: null; ids: null }>({
       name: 'import-ids',
-      text: `SELECT chunk, ids FROM inlet.import_chunks
-             WHERE request_id = $1 AND chunk > $2 ORDER BY chunk LIMIT ${CHUNKS_PER_PAGE}`,
+      text: `SELECT page.* FROM inlet.imports LEFT JOIN (
+               SELECT chunk, ids FROM inlet.import_chunks
+               WHERE request_id = $1 AND chunk > $2 ORDER BY chunk LIMIT ${CHUNKS_PER_PAGE}
+             ) AS page ON true
+             WHERE request_id = $1 ORDER BY page.chunk`,
       values: [requestId, after],
     });
-    const last = chunks.at(-1);
-    if (!last) return;
-    yield chunks.flatMap(({ ids }) => ids);
+    const last = rows.at(-1);
+    if (!last) throw new RequestGoneError(`import ${requestId} is gone`);
+    if (last.chunk === null) return;
+    yield rows.flatMap(({ ids }) => ids ?? []);
     after = last.chunk;
   }
 }
 
+/** How many chunks one statement counts: their ids have to be unpacked, and an import may have millions. */
+const CHUNKS_PER_COUNT = 5_000;
+
 /** How many ids {@link importIds} has. */
 export async function countImportIds(on: Queryable, requestId: string): Promise<number> {
-  const [row] = await on.query<{ count: string }>({
-    name: 'count-import-ids',
-    text: 'SELECT coalesce(sum(jsonb_array_length(ids)), 0) AS count FROM inlet.import_chunks WHERE request_id = $1',
-    values: [requestId],
-  });
-  return Number(row?.count ?? 0);
+  let total = 0;
+  for (let from = 0; ; from += CHUNKS_PER_COUNT) {
+    const [row] = await on.query<{ chunks: number; ids: string }>({
+      name: 'count-import-ids',
+      text: `SELECT count(*)::int AS chunks, coalesce(sum(jsonb_array_length(ids)), 0) AS ids
+             FROM inlet.import_chunks WHERE request_id = $1 AND chunk >= $2 AND chunk < $3`,
+      values: [requestId, from, from + CHUNKS_PER_COUNT],
+    });
+    total += Number(row?.ids ?? 0);
+    if ((row?.chunks ?? 0) < CHUNKS_PER_COUNT) return total;
+  }
 }

@@ -5,6 +5,11 @@
 import type { Queryable } from './database.ts';
 import { MICROS_OF, TIME_FROM_MICROS } from './sql-time.ts';
 
+/** A request was deleted while it was being read: what has been read of it is not all. */
+export class RequestGoneError extends Error {
+  override readonly name = 'RequestGoneError';
+}
+
 /** A request whose objects have been stored, or kept as failed. */
 export interface StoredRequest {
   readonly id: string;

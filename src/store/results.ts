@@ -1,5 +1,6 @@
 /** What a request has led to: the ids of its objects that did not fail, and what their namespace calls metadata. */
 import type { Queryable } from './database.ts';
+import { RequestGoneError } from './requests.ts';
 
 /** Each id once, where it stands first among those that did not fail. */
 const STORED = `
@@ -13,14 +14,26 @@ const STORED = `
 
 const PAGE = 2_000;
 
-/** The ids of a request's results in its order, a page at a time. Holds no connection between pages. */
+/** A row without an id where no more are left, and none where the request is gone. */
+const STORED_PAGE = `
+  SELECT page.* FROM inlet.requests LEFT JOIN (
+    SELECT * FROM (${STORED}) AS stored WHERE position > $2 ORDER BY position LIMIT $3
+  ) AS page ON true
+  WHERE request_id = $1 ORDER BY page.position`;
+
+/**
+ * The ids of a request's results in its order, a page at a time. Holds no connection between pages.
+ * @throws RequestGoneError where the request is deleted before the last of them
+ */
 export async function* storedIdPages(on: Queryable, requestId: string): AsyncGenerator<string[]> {
   let after = 0;
   for (;;) {
-    const page = await on.query<{ id: string; position: string }>({
-      text: `SELECT * FROM (${STORED}) AS stored WHERE position > $2 ORDER BY position LIMIT $3`,
+    const rows = await on.query<{ id: string | null; position: string }>({
+      text: STORED_PAGE,
       values: [requestId, after, PAGE],
     });
+    if (rows.length === 0) throw new RequestGoneError(`request ${requestId} is gone`);
+    const page = rows.filter((row): row is { id: string; position: string } => row.id !== null);
     if (page.length > 0) yield page.map(({ id }) => id);
     if (page.length < PAGE) return;
     after = Number(page.at(-1)?.position);

@@ -3,17 +3,18 @@ import { describe, expect } from 'vitest';
 import type { Batch, RejectedLine } from '../../src/domain/batch.ts';
 import { requestIdAt } from '../../src/domain/request-id.ts';
 import { storeBatch } from '../../src/ingest/store-batch.ts';
-import type { Database } from '../../src/store/database.ts';
+import type { Database, Queryable } from '../../src/store/database.ts';
 import { failurePages } from '../../src/store/failed-objects.ts';
 import {
   beginUpload,
   completeUpload,
+  countImportIds,
   createImport,
   importIds,
   releaseUpload,
   renewUpload,
 } from '../../src/store/imports.ts';
-import { findRequest } from '../../src/store/requests.ts';
+import { findRequest, RequestGoneError } from '../../src/store/requests.ts';
 import { handMadeBatch, newBatchId, object } from '../support/batches.ts';
 import { inletTest } from '../support/fixtures.ts';
 
@@ -137,6 +138,45 @@ describe('a chunk', () => {
 });
 
 describe('an import', () => {
+  test('that is deleted while its results are read ends that with an error', async ({
+    store: { database },
+    file,
+  }) => {
+    const upload = await file.begin();
+    for (let n = 0; n < 11; n += 1) await storeBatch(database, file.chunk(upload, n, [object(`a${n}`)]));
+    await file.complete(upload, 11);
+    const pages = importIds(database, file.requestId);
+    expect((await pages.next()).value).toHaveLength(10);
+    for (const table of ['requests', 'imports', 'import_chunks'])
+      await database.query({
+        text: `DELETE FROM inlet.${table} WHERE request_id = $1`,
+        values: [file.requestId],
+      });
+    await expect(pages.next()).rejects.toThrow(RequestGoneError);
+  });
+
+  test('has its results counted a part at a time, however many they are', async ({
+    store: { database },
+    file,
+  }) => {
+    await database.query({
+      text: `INSERT INTO inlet.import_chunks (request_id, chunk, ids)
+             SELECT $1, n, CASE WHEN n = 7 THEN '[]' ELSE '["a", "b"]' END::jsonb FROM generate_series(0, 10000) AS n`,
+      values: [file.requestId],
+    });
+    const counted: number[] = [];
+    const watched: Queryable = {
+      async query(statement) {
+        const rows = await database.query(statement);
+        counted.push(Number(rows[0]?.['chunks']));
+        return rows as never;
+      },
+      write: (statement) => database.write(statement),
+    };
+    expect(await countImportIds(watched, file.requestId)).toBe(20_000);
+    expect(counted).toEqual([5_000, 5_000, 1]);
+  });
+
   test('that was let go of is free for the next upload, though a sign of life of the one before comes late', async ({
     store: { database },
     file,

@@ -83,6 +83,23 @@ describe('an answer about a request', () => {
   });
 });
 
+describe('a request that is deleted while it is read', () => {
+  test('is not answered with a part of it', async ({ databaseUrl, store, inlet }) => {
+    const schema = { text: { content_type: 'metadata' } };
+    // More than a page of ids.
+    const requestId = await stored(inlet, 'gone', { schema, data: objects(2_100) });
+    const { data_url } = await downloadUrl(inlet, 'gone', requestId);
+    const lock = await lockObjects(store);
+    const download = fetch(data_url ?? '').then((response) => response.text());
+    const whole = inlet.fetch(`/v1/data/gone/requests/${requestId}`);
+    await waitFor('both to ask for the first objects', () => lock.isAwaited(2));
+    await query(databaseUrl, `DELETE FROM inlet.requests WHERE request_id = '${requestId}'`);
+    await lock.release();
+    await expect(download).rejects.toThrow('terminated');
+    await expectProblem(await whole, 404);
+  });
+});
+
 describe('a download URL', () => {
   test('is null until the request is done, and 404 where there is none', async ({ databaseUrl, inlet }) => {
     const services = { databaseUrl, redisUrl: inject('redisUrl') ?? undefined };

@@ -36,8 +36,8 @@ export async function readOn(socket: Socket): Promise<number> {
 
 /** A lock on the objects: a download that asks Postgres for more has to wait, and is seen. */
 export interface ObjectsLock {
-  /** Whether a download waits for the objects. */
-  isAwaited(): Promise<boolean>;
+  /** Whether downloads wait for the objects: one, or so many. */
+  isAwaited(count?: number): Promise<boolean>;
   /** Whether none comes to wait, though it is waited for. */
   staysUnasked(): Promise<boolean>;
   release(): Promise<void>;
@@ -48,12 +48,12 @@ export async function lockObjects({ url, database }: TestStore): Promise<Objects
   const client = new SteadyClient({ connectionString: url });
   onTestFinished(() => client.end());
   await client.connect();
-  const isAwaited = async (): Promise<boolean> => {
+  const isAwaited = async (count = 1): Promise<boolean> => {
     const found = await database.query({
       text: `SELECT FROM pg_stat_activity WHERE datname = current_database()
              AND wait_event_type = 'Lock' AND query LIKE '%jsonb_object_agg%'`,
     });
-    return found.length > 0;
+    return found.length >= count;
   };
   const staysUnasked = async (): Promise<boolean> => {
     await delay(QUIET_MS);

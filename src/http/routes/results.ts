@@ -68,7 +68,8 @@ export function downloadRoute(app: FastifyInstance, deps: ResultRouteDeps): void
         .type('application/x-ndjson; charset=utf-8')
         .header('content-disposition', `attachment; filename="${requestId}.jsonl"`)
         .header('cache-control', 'no-store');
-      // A page at a time, and the next one only when this one has gone out.
+      // A page at a time, and the next one only when this one has gone out. Where one can't be read, the connection is
+      // broken off: nobody is to take for the whole what isn't.
       return Readable.from(jsonLines(request, deps), { objectMode: false, highWaterMark: 1 });
     },
   );
