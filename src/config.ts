@@ -40,11 +40,13 @@ export function readConfig(environment: Environment): Config {
 }
 
 function readSetting(entry: Setting<unknown>, environment: Environment): unknown {
-  const { variable, default: fallback, secret, parse } = entry;
+  const { variable, default: fallback, secret, mistake, parse } = entry;
   const found = (secret ? readSecret(variable, environment) : environment[variable])?.trim() || undefined;
   // The default of this one is made of others, once the port is known.
   const text = found ?? (variable === SETTINGS.publicUrl.variable ? undefined : fallback);
   if (text === undefined) return undefined;
+  const wrong = mistake?.(text);
+  if (wrong !== undefined) throw new OperatorError(`${variable} ${wrong}.`);
   const result = parse.safeParse(text);
   if (result.success) return result.data;
   throw notAllowed(entry, JSON.stringify(text));

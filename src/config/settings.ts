@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import type { LogLevel } from '../telemetry/log-level.ts';
 import { LOG_LEVELS } from '../telemetry/log-level.ts';
+import { databaseUrlMistake, redisUrlMistake } from './service-urls.ts';
 import {
   addressRanges,
   apiKeys,
@@ -13,6 +14,7 @@ import {
   durationWithin,
   flag,
   networks,
+  postgresUrl,
   url,
   wholeNumber,
 } from './values.ts';
@@ -26,6 +28,8 @@ export interface Setting<Value> {
   readonly description: string;
   /** Never shown in the log. May be kept in a file, which the variable with `_FILE` after its name tells. */
   readonly secret?: true;
+  /** What is wrong with a value where more can be said than what is allowed; follows the variable in the error. */
+  readonly mistake?: (text: string) => string | undefined;
   readonly parse: z.ZodType<Value, string>;
 }
 
@@ -55,16 +59,18 @@ export const SETTINGS = {
     variable: 'DATABASE_URL',
     default: undefined,
     allowed: 'a URL like postgres://user:password@host:5432/database',
-    description: 'The Postgres that objects live in. Unset: an embedded one under `INLET_DATA_DIR`',
+    description: 'The Postgres that objects live in, at one host. Unset: an embedded one under `INLET_DATA_DIR`',
     secret: true,
-    parse: url('postgres:', 'postgresql:'),
+    mistake: databaseUrlMistake,
+    parse: postgresUrl,
   }),
   redisUrl: setting({
     variable: 'REDIS_URL',
     default: undefined,
     allowed: 'a URL like redis://host:6379 or rediss://user:password@host:6379/0',
-    description: 'The Redis or Valkey that the queue lives in. Unset: the queue lives in Postgres',
+    description: 'The Redis or Valkey that the queue lives in, at one host. Unset: the queue lives in Postgres',
     secret: true,
+    mistake: redisUrlMistake,
     parse: url('redis:', 'rediss:'),
   }),
   redisPrefix: setting({

@@ -39,7 +39,16 @@ export const flag = z.enum(['true', 'false']).transform((text) => text === 'true
 
 /** A URL with one of these protocols (each with its colon). */
 export const url = (...protocols: string[]): z.ZodType<string, string> =>
-  z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol));
+  z.string().refine((text) => isUrl(text, protocols));
+
+/** A URL of Postgres. That of a socket may have nothing between the user and the path, which URLs must have. */
+export const postgresUrl = z
+  .string()
+  .refine((text) => isUrl(text.replace('@/', '@localhost/'), ['postgres:', 'postgresql:']));
+
+function isUrl(text: string, protocols: readonly string[]): boolean {
+  return URL.canParse(text) && protocols.includes(new URL(text).protocol);
+}
 
 /** Keys travel in a header; they can't hold a comma, which separates them here. */
 export const apiKeys = z

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SETTINGS } from '../../src/config/settings.ts';
 import { describeConfig, readConfig } from '../../src/config.ts';
@@ -20,6 +21,14 @@ function refused(environment: Record<string, string>): string {
     return (error as OperatorError).message;
   }
   throw new Error(`was accepted: ${JSON.stringify(environment)}`);
+}
+
+/** That it is refused in one line which names the variable, and shows nothing that could be a secret. */
+function expectMistake(variable: string, text: string, message: RegExp): void {
+  const line = refused({ [variable]: text });
+  expect(line).toMatch(message);
+  expect(line.startsWith(`${variable} `)).toBe(true);
+  expect(line).not.toMatch(/\n|s3|cr3t|\.sock/);
 }
 
 describe('readConfig', () => {
@@ -170,12 +179,64 @@ describe('readConfig', () => {
     expect(readConfig({ INLET_HISTORY_RETENTION: text }).historyRetention).toBe(milliseconds);
   });
 
-  it.each(['postgres://localhost/db', 'postgresql://u@h/d', 'postgres://u:p@%2Fvar%2Frun/d'])(
-    'takes %s as DATABASE_URL',
-    (text) => {
-      expect(readConfig({ DATABASE_URL: text }).databaseUrl).toBe(text);
-    },
-  );
+  it.each([
+    'postgres://localhost/db',
+    'postgresql://u@h/d',
+    'postgres://u:p@%2Fvar%2Frun/d',
+    'postgres:///d?host=/var/run/postgresql',
+    'postgres://u:p@/d?host=/var/run/postgresql',
+    'postgres://u:a,b@[::1]:5432/d?sslmode=no-verify&target_session_attrs=read-write&connect_timeout=2',
+    'postgres://h?dbname=',
+    'postgres://h/d?dbname=d&hostaddr=10.0.0.1',
+    `postgres://h/d?sslrootcert=${encodeURIComponent(fileURLToPath(import.meta.url))}`,
+  ])('takes %s as DATABASE_URL', (text) => {
+    expect(readConfig({ DATABASE_URL: text }).databaseUrl).toBe(text);
+  });
+
+  it.each([
+    ['postgres://u:s3cr3t@a,b/db', /names several hosts.*name the primary/],
+    ['postgres://u:s3cr3t@a:1,b:2/db', /names several hosts/],
+    ['postgres://u:s3,cr3t@[::1]:1,b/db', /names several hosts/],
+    ['postgres://u:s3cr3t@/db?host=a,b', /names several hosts/],
+    ['postgres://u:s3cr3t@a/db?host=a%2Cb&port=1%2C2', /names several hosts/],
+    ['postgres://u:s3cr3t@a/db?port=1,2', /names several hosts/],
+    ['postgres://u:s3cr3t@a/db?port=s3cr3t', /port/],
+    ['postgres://u:s3cr3t@a?dbname=db', /"dbname".*path/],
+    ['postgres://u:s3cr3t@a/other?dbname=db', /"dbname"/],
+    ['postgres:///db?service=s3cr3t', /"service"/],
+    ['postgres:///db?hostaddr=10.0.0.1', /"hostaddr"/],
+    ['postgres://u:s3cr3t@a/db?sslmode=requir', /sslmode.*verify-full/],
+    ['postgres://u:s3cr3t@a/db?sslrootcert=/no/such/s3cr3t', /"sslrootcert".*ENOENT/],
+  ])('refuses the DATABASE_URL %s, which pg would misread', (text, message) => {
+    expectMistake('DATABASE_URL', text, message);
+  });
+
+  it.each([
+    'redis://h',
+    'redis://h/',
+    'redis://h:6379/3/',
+    'rediss://u:a,b@[::1]:6380/1?family=6',
+    'redis://h?db=3',
+  ])('takes %s as REDIS_URL', (text) => {
+    expect(readConfig({ REDIS_URL: text }).redisUrl).toBe(text);
+  });
+
+  it.each([
+    ['redis://:s3cr3t@a,b', /names several Redis servers.*name the primary/],
+    ['redis://:s3cr3t@a:1,b:2/0', /names several/],
+    ['redis://:s3cr3t@a:1,redis://b:2', /names several/],
+    ['redis://?host=a,b', /names several/],
+    ['redis+sentinel://:s3cr3t@a:26379/mymaster', /names several.*Sentinel/],
+    ['redis-cluster://a', /names several/],
+    ['redis://a?sentinels=b:26379&name=mymaster', /names several/],
+    ['redis://a/s3cr3t', /no number/],
+    ['redis:///var/run/s3cr3t.sock', /no number.*sockets/],
+    ['redis://a/0x1', /no number/],
+    ['redis://a/-1', /no number/],
+    ['redis://a?db=x', /no number/],
+  ])('refuses the REDIS_URL %s, which ioredis would misread', (text, message) => {
+    expectMistake('REDIS_URL', text, message);
+  });
 
   it('takes the slashes off the end of INLET_PUBLIC_URL, to which paths are added', () => {
     expect(readConfig({ INLET_PUBLIC_URL: 'https://example.com/' }).publicUrl).toBe('https://example.com');
