@@ -6,6 +6,7 @@ import pretty from 'pino-pretty';
 import { describeError } from './telemetry/describe-error.ts';
 import type { LogLevel } from './telemetry/log-level.ts';
 import { LogWriter } from './telemetry/log-writer.ts';
+import { kindOf, Throttle } from './telemetry/throttle.ts';
 
 /** What modules need of the log. */
 export type Log = Pick<Logger, 'debug' | 'info' | 'warn' | 'error' | 'isLevelEnabled'>;
@@ -47,25 +48,16 @@ function isoTime(): () => string {
   };
 }
 
-const SAME_ERROR_MS = 10_000;
+/** Told of an error. @param line what else its line says, like the batch that it is about */
+export type ErrorReporter = (error: Error, line?: Readonly<Record<string, unknown>>) => void;
 
 /**
- * Makes a function that logs errors as warnings, the same one at most every ten seconds: a server that is away
- * fails every attempt to reach it, and its operator wants to read about it, not to wade through it.
+ * Makes a function that logs errors, of those of a kind one line every ten seconds with how many it leaves out: a server
+ * that is away fails every attempt to reach it, and its operator wants to read about it, not to wade through it.
+ * @param message what has failed, the same for all
  */
-export function errorReporter(log: Log, message: string): (error: Error) => void {
-  const seen = new Map<string, { since: number; left: number }>();
-  return (error) => {
-    const now = performance.now();
-    const key = `${error.name} ${error.message}`;
-    const last = seen.get(key);
-    if (last && now - last.since < SAME_ERROR_MS) {
-      last.left += 1;
-      return;
-    }
-    // Messages may hold numbers that never come again.
-    if (seen.size > 100) seen.clear();
-    seen.set(key, { since: now, left: 0 });
-    log.warn({ err: error, ...(last?.left ? { repeated: last.left } : {}) }, message);
-  };
+export function errorReporter(log: Log, message: string, level: 'warn' | 'error' = 'warn'): ErrorReporter {
+  const throttle = new Throttle();
+  return (err, line) =>
+    throttle.tell(kindOf(err), (leftOut) => log[level]({ ...line, ...leftOut, err }, message));
 }

@@ -25,7 +25,8 @@ export function databaseUrlMistake(text: string): string | undefined {
   const host = parameters.get('host') || authority;
   const port = parameters.get('port') ?? '';
   if (host.includes(',') || port.includes(',')) return ONE_DATABASE_HOST;
-  if (!/^\d*$/.test(port)) return 'has a port that is no number in its parameter "port": give it as host:5432';
+  if (!/^\d*$/.test(port))
+    return 'has a port that is no number in its parameter "port": give it as host:5432';
   if (parameters.has('service')) {
     return 'has the parameter "service", which Inlet does not support: give host, user and database in the URL';
   }

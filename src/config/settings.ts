@@ -59,7 +59,8 @@ export const SETTINGS = {
     variable: 'DATABASE_URL',
     default: undefined,
     allowed: 'a URL like postgres://user:password@host:5432/database',
-    description: 'The Postgres that objects live in, at one host. Unset: an embedded one under `INLET_DATA_DIR`',
+    description:
+      'The Postgres that objects live in, at one host. Unset: an embedded one under `INLET_DATA_DIR`',
     secret: true,
     mistake: databaseUrlMistake,
     parse: postgresUrl,
@@ -68,7 +69,8 @@ export const SETTINGS = {
     variable: 'REDIS_URL',
     default: undefined,
     allowed: 'a URL like redis://host:6379 or rediss://user:password@host:6379/0',
-    description: 'The Redis or Valkey that the queue lives in, at one host. Unset: the queue lives in Postgres',
+    description:
+      'The Redis or Valkey that the queue lives in, at one host. Unset: the queue lives in Postgres',
     secret: true,
     mistake: redisUrlMistake,
     parse: url('redis:', 'rediss:'),

@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { findUnstorable, Issues, storableText } from '../domain/storable.ts';
 import { Turns } from '../domain/turns.ts';
 import { OperatorError } from '../errors.ts';
+import { Throttle } from '../telemetry/throttle.ts';
 import type { Log } from '../telemetry.ts';
 import type { ThreadOptions, ThreadVerdict } from './evaluator-thread.ts';
 import { EvaluatorThread, UnusableEvaluatorError } from './evaluator-thread.ts';
@@ -44,6 +45,7 @@ const RELOAD_MS = 5_000;
 
 export class Evaluator {
   readonly #options: EvaluatorOptions;
+  readonly #threadOptions: ThreadOptions;
   readonly #turns: Turns;
   /** Objects that may have ended a thread are tried alone, one after the other. */
   readonly #alone = new Turns(1);
@@ -51,8 +53,9 @@ export class Evaluator {
   readonly #threads = new Set<EvaluatorThread>();
   #current: Promise<EvaluatorThread>;
 
-  private constructor(options: EvaluatorOptions, first: EvaluatorThread) {
+  private constructor(options: EvaluatorOptions, threadOptions: ThreadOptions, first: EvaluatorThread) {
     this.#options = options;
+    this.#threadOptions = threadOptions;
     this.#turns = new Turns(options.concurrency);
     this.#threads.add(first);
     this.#current = Promise.resolve(first);
@@ -60,8 +63,9 @@ export class Evaluator {
 
   /** @throws OperatorError where the module can't be used */
   static async start(options: EvaluatorOptions): Promise<Evaluator> {
+    const forThreads = threadOptions(options);
     try {
-      return new Evaluator(options, await EvaluatorThread.start(threadOptions(options)));
+      return new Evaluator(options, forThreads, await EvaluatorThread.start(forThreads));
     } catch (error) {
       if (!(error instanceof UnusableEvaluatorError)) throw error;
       const [why] = error.message.split('\n');
@@ -139,7 +143,7 @@ export class Evaluator {
     for (const { signal } = this.#closing; ; ) {
       signal.throwIfAborted();
       try {
-        const thread = await EvaluatorThread.start(threadOptions(this.#options));
+        const thread = await EvaluatorThread.start(this.#threadOptions);
         this.#threads.add(thread);
         return thread;
       } catch (err) {
@@ -154,6 +158,7 @@ export class Evaluator {
 type Settled = Exclude<ThreadVerdict, { kind: 'lost' }>;
 
 function threadOptions({ module, timeoutMs, log, observer }: EvaluatorOptions): ThreadOptions {
+  const lost = new Throttle();
   return {
     module,
     timeoutMs,
@@ -163,7 +168,9 @@ function threadOptions({ module, timeoutMs, log, observer }: EvaluatorOptions): 
     },
     onLost: (reason) => {
       observer?.onThreadLost?.();
-      log.error({ reason }, "the evaluator's thread has ended, and is replaced");
+      lost.tell(reason, (leftOut) =>
+        log.error({ reason, ...leftOut }, "the evaluator's thread has ended, and is replaced"),
+      );
     },
   };
 }

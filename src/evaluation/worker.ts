@@ -5,6 +5,7 @@ import { HandedBackError } from '../queue/queue.ts';
 import { isStopping, retryWaitMs } from '../queue/wait-out.ts';
 import { isConnectionFault } from '../store/faults.ts';
 import type { Log } from '../telemetry.ts';
+import { errorReporter } from '../telemetry.ts';
 import type { EvaluationOutcome } from './evaluate-batch.ts';
 
 /**
@@ -16,6 +17,8 @@ export function evaluationHandler(
   evaluate: (batchId: BatchId, stopping: AbortSignal) => Promise<EvaluationOutcome>,
   log: Log,
 ): TaskHandler {
+  const reportWait = errorReporter(log, 'could not evaluate a batch yet');
+  const reportFailure = errorReporter(log, 'could not evaluate a batch: it is tried again', 'error');
   return async (batch, stopping) => {
     const begun = performance.now();
     for (let attempt = 1; ; attempt += 1) {
@@ -35,11 +38,11 @@ export function evaluationHandler(
             : new HandedBackError('the worker stops', { cause: err });
         }
         if (!isConnectionFault(err)) {
-          log.error({ batch, err }, 'could not evaluate a batch: it is tried again');
+          reportFailure(err as Error, { batch });
           throw err;
         }
         const waitMs = retryWaitMs(attempt);
-        log.warn({ batch, attempt, waitMs, err }, 'could not evaluate a batch yet');
+        reportWait(err as Error, { batch, attempt, waitMs });
         if (await isStopping(waitMs, stopping)) throw new HandedBackError('the worker stops', { cause: err });
       }
     }

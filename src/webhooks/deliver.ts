@@ -10,7 +10,8 @@ import { webhookHeaders } from '../domain/webhook-signature.ts';
 import type { TaskHandler } from '../queue/queue.ts';
 import { HandedBackError } from '../queue/queue.ts';
 import type { DeliveryTarget, DueDelivery, DuePage } from '../store/webhook-due.ts';
-import type { Log } from '../telemetry.ts';
+import type { ErrorReporter, Log } from '../telemetry.ts';
+import { errorReporter } from '../telemetry.ts';
 import type { MadeAttempt } from './conclude.ts';
 import { conclude } from './conclude.ts';
 import { InHand } from './in-hand.ts';
@@ -72,11 +73,13 @@ export interface DeliveryOptions {
 
 /** Makes the handler of tasks, whose ids are those of endpoints. */
 export function deliveryHandler(options: DeliveryOptions): TaskHandler {
-  return (endpointId, stopping) => new DeliveryRun(options, endpointId, stopping).run();
+  const reportWait = errorReporter(options.log, 'could not read what is to be delivered yet');
+  return (endpointId, stopping) => new DeliveryRun(options, reportWait, endpointId, stopping).run();
 }
 
 class DeliveryRun {
   readonly #options: DeliveryOptions;
+  readonly #reportWait: ErrorReporter;
   readonly #endpointId: string;
   readonly #stopping: AbortSignal;
   readonly #inHand: InHand;
@@ -87,8 +90,14 @@ class DeliveryRun {
   #isClosed = false;
   #mayBeFailing = false;
 
-  constructor(options: DeliveryOptions, endpointId: string, stopping: AbortSignal) {
+  constructor(
+    options: DeliveryOptions,
+    reportWait: ErrorReporter,
+    endpointId: string,
+    stopping: AbortSignal,
+  ) {
     this.#options = options;
+    this.#reportWait = reportWait;
     this.#endpointId = endpointId;
     this.#stopping = stopping;
     this.#inHand = new InHand(options.concurrency, options.concurrency + MAX_UNKEPT);
@@ -137,7 +146,7 @@ class DeliveryRun {
   }
 
   async #readPage(): Promise<DuePage | undefined> {
-    const { reads, log } = this.#options;
+    const { reads } = this.#options;
     const id = this.#endpointId;
     const due = () => reads.due(id, this.#inHand.ids, this.#pageLimit, PAGE_BYTES);
     const read = async () => {
@@ -146,7 +155,7 @@ class DeliveryRun {
       await reads.dropUnwanted(id);
       return due();
     };
-    const page = await waitOut(read, 'read what is to be delivered', log, this.#stopping);
+    const page = await waitOut(read, this.#reportWait, this.#stopping);
     // Postgres makes the text of all that is asked for to learn how large it is: no more than what may fit the next page.
     this.#pageLimit = page?.isCut ? Math.min(PAGE_DELIVERIES, 2 * page.deliveries.length) : PAGE_DELIVERIES;
     return page;

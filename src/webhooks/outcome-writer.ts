@@ -4,7 +4,8 @@
  */
 import { isConnectionFault } from '../store/faults.ts';
 import type { DeliveryOutcome } from '../store/webhook-outcomes.ts';
-import type { Log } from '../telemetry.ts';
+import type { ErrorReporter, Log } from '../telemetry.ts';
+import { errorReporter } from '../telemetry.ts';
 import { waitOut } from './wait-out.ts';
 
 /** Most outcomes that one statement keeps. */
@@ -29,7 +30,7 @@ interface Waiting {
 
 export class OutcomeWriter {
   readonly #keep: (outcomes: readonly Outcome[]) => Promise<void>;
-  readonly #log: Log;
+  readonly #reportWait: ErrorReporter;
   readonly #stopping: AbortSignal;
   readonly #waiting: Waiting[] = [];
   #isWriting = false;
@@ -40,7 +41,7 @@ export class OutcomeWriter {
    */
   constructor(keep: (outcomes: readonly Outcome[]) => Promise<void>, log: Log, stopping: AbortSignal) {
     this.#keep = keep;
-    this.#log = log;
+    this.#reportWait = errorReporter(log, 'could not keep what became of webhooks yet');
     this.#stopping = stopping;
   }
 
@@ -64,9 +65,7 @@ export class OutcomeWriter {
   async #write(group: readonly Waiting[]): Promise<void> {
     const outcomes = group.map(({ outcome }) => outcome);
     try {
-      await waitOut(
-        ...([() => this.#keep(outcomes), 'keep what became of webhooks', this.#log, this.#stopping] as const),
-      );
+      await waitOut(() => this.#keep(outcomes), this.#reportWait, this.#stopping);
       for (const { resolve } of group) resolve();
     } catch (error) {
       // One that can't be kept is not to have all others sent once more.

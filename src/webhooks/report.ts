@@ -1,15 +1,13 @@
 /** What the log tells of attempts to deliver: whose, and why they failed; nothing of URLs, secrets and objects. */
 import type { WebhookEvent } from '../domain/webhook-body.ts';
 import type { DisabledEndpoint } from '../store/webhook-outcomes.ts';
+import { Throttle } from '../telemetry/throttle.ts';
 import type { Log } from '../telemetry.ts';
 import type { MadeAttempt } from './conclude.ts';
 import type { Outcome } from './outcome-writer.ts';
 
-/** How long an endpoint's attempts that fail in the same way are told of once, in milliseconds. */
-const SAME_MS = 10_000;
-
-/** Most ways to fail that are remembered. Each of 500 endpoints has a few. */
-const MOST_KEPT = 5_000;
+/** Most ways to fail that are told apart. Each of 500 endpoints has a few. */
+const MOST_WAYS = 5_000;
 
 /** Told of each attempt. */
 export type AttemptReporter = (made: MadeAttempt, event: WebhookEvent, outcome: Outcome) => void;
@@ -19,21 +17,13 @@ export type AttemptReporter = (made: MadeAttempt, event: WebhookEvent, outcome: 
  * line every ten seconds, which says how many it left out: each stands with its delivery.
  */
 export function attemptReporter(log: Log): AttemptReporter {
-  const told = new Map<string, { since: number; left: number }>();
+  const throttle = new Throttle(MOST_WAYS);
   return (made, event, outcome) => {
     const { attempt } = made;
-    // Not remembered: the endpoints that work would push out those that don't.
-    if (outcome.delivery.status === 'succeeded') return reportAttempt(log, made, event, outcome, 0);
-    const key = `${made.endpointId} ${attempt.outcome} ${attempt.statusCode} ${outcome.delivery.status}`;
-    const last = told.get(key);
-    const now = performance.now();
-    if (last && now - last.since < SAME_MS) {
-      last.left += 1;
-      return;
-    }
-    if (told.size >= MOST_KEPT) told.clear();
-    told.set(key, { since: now, left: 0 });
-    reportAttempt(log, made, event, outcome, last?.left ?? 0);
+    // The endpoints that work are not to push out those that don't.
+    if (outcome.delivery.status === 'succeeded') return reportAttempt(log, made, event, outcome);
+    const way = `${made.endpointId} ${attempt.outcome} ${attempt.statusCode} ${outcome.delivery.status}`;
+    throttle.tell(way, (leftOut) => reportAttempt(log, made, event, outcome, leftOut));
   };
 }
 
@@ -42,7 +32,7 @@ function reportAttempt(
   made: MadeAttempt,
   event: WebhookEvent,
   { delivery }: Outcome,
-  leftOut: number,
+  leftOut: object = {},
 ): void {
   const { attempt, durationMs } = made;
   const line = {
@@ -54,7 +44,7 @@ function reportAttempt(
     status: attempt.statusCode,
     ms: durationMs,
     attempts: made.tries + 1,
-    ...(leftOut > 0 ? { leftOut } : {}),
+    ...leftOut,
   };
   if (delivery.status === 'succeeded') {
     log.debug(line, 'delivered a webhook');
