@@ -1,13 +1,15 @@
 /** What the roles are built of: their settings, and what each of them opens. */
 import type { Config } from './config.ts';
 import { bullmqProvider } from './queue/bullmq.ts';
-import { migratePostgresQueue, postgresBackend, requireCurrentQueueSchema } from './queue/postgres.ts';
+import { postgresBackend, queueMigration, requireCurrentQueueSchema } from './queue/postgres.ts';
 import type { QueueProvider } from './queue/queue.ts';
 import { redisBackend } from './queue/redis.ts';
 import { retryWhileUnavailable } from './startup.ts';
 import { Database } from './store/database.ts';
+import { describeWait } from './store/lock-wait.ts';
 import { migrate, requireCurrentSchema } from './store/migrate.ts';
 import type { Metrics } from './telemetry/metrics.ts';
+import { Throttle } from './telemetry/throttle.ts';
 import type { Tracing } from './telemetry/tracing/types.ts';
 import type { Log } from './telemetry.ts';
 import { errorReporter } from './telemetry.ts';
@@ -33,17 +35,31 @@ export async function createMetrics(): Promise<Metrics> {
   return new Made(VERSION);
 }
 
-/** Applies migrations: Inlet's, and BullMQ's where the queue lives in Postgres. Waits for Postgres to come up. */
+/**
+ * Applies migrations: Inlet's, and BullMQ's where the queue lives in Postgres. Waits for Postgres to come up, and for
+ * sessions that hold locks, which it names.
+ * @param stopping ends these waits with an AbortError
+ * @returns how many were applied
+ * @throws OperatorError where they can't be
+ */
 export async function runMigrations(
   config: RuntimeConfig,
   log: Log,
   stopping?: AbortSignal,
 ): Promise<number> {
+  const throttle = new Throttle();
   return retryWhileUnavailable(log, stopping, () =>
     migrate({
       databaseUrl: config.databaseUrl,
-      onApplied: (name) => log.info({ migration: name }, 'applied a migration'),
-      ...(config.redisUrl ? {} : { andThen: migratePostgresQueue }),
+      further: config.redisUrl ? [] : [queueMigration],
+      onApplied: (migration) => log.info({ migration }, 'applied a migration'),
+      onWait(migration, wait) {
+        const kind = [migration, ...wait.blockers.map(({ pid }) => pid)].join();
+        throttle.tell(kind, () =>
+          log.warn({ migration, ...wait }, `a migration waits for a lock: ${describeWait(wait)}`),
+        );
+      },
+      stopping,
     }),
   );
 }

@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import { OperatorError } from './errors.ts';
 import { faultKind } from './store/faults.ts';
 import type { Log } from './telemetry.ts';
+import { errorReporter } from './telemetry.ts';
 
 /** How long a start waits for Postgres before it gives up, in milliseconds. */
 const DATABASE_TIMEOUT_MS = 60_000;
@@ -56,22 +57,17 @@ export async function retryWhileUnavailable<T>(
   run: () => Promise<T>,
 ): Promise<T> {
   const deadline = performance.now() + DATABASE_TIMEOUT_MS;
+  const report = errorReporter(log, 'waiting for Postgres');
   for (;;) {
     try {
       return await run();
     } catch (err) {
-      // Outside of the store's own calls pg's errors come as they are.
-      const isAway = faultKind(err) === 'infrastructure' || isSocketError(err);
-      if (!isAway) throw err;
+      if (faultKind(err) !== 'infrastructure') throw err;
       if (performance.now() > deadline) {
         throw new OperatorError(`Postgres (DATABASE_URL) cannot be reached: ${(err as Error).message}`);
       }
-      log.warn({ err }, 'waiting for Postgres');
+      report(err as Error);
       await delay(1_000, undefined, stopping ? { signal: stopping } : {});
     }
   }
-}
-
-function isSocketError(error: unknown): boolean {
-  return error instanceof Error && 'syscall' in error;
 }

@@ -4,6 +4,8 @@ import { createPostgresBackend, LATEST_SCHEMA_VERSION, Queue, runMigrations, Wor
 import pg from 'pg';
 import { OperatorError } from '../errors.ts';
 import type { Queryable } from '../store/database.ts';
+import type { Migration } from '../store/migrate.ts';
+import { latestVersion } from '../store/migrate.ts';
 import { SteadyClient } from '../store/steady-client.ts';
 import type { Backend, LaneLoad, Producer } from './backend.ts';
 import { PRODUCER_TIMEOUT_MS, tracedBy } from './backend.ts';
@@ -20,11 +22,24 @@ export interface PostgresBackendOptions {
   readonly telemetry?: Telemetry | undefined;
 }
 
-/** Creates BullMQ's tables or brings them up to date. BullMQ takes a lock for it that a second starter waits for. */
-export async function migratePostgresQueue(client: pg.ClientBase): Promise<void> {
-  // The client's types differ from BullMQ's own description of pg in optional members only.
-  await runMigrations(client as unknown as Parameters<typeof runMigrations>[0], QUEUE_SCHEMA);
-}
+/** The statements with which BullMQ makes a transaction of its migrations. */
+const OF_TRANSACTIONS: readonly string[] = ['BEGIN', 'COMMIT', 'ROLLBACK'];
+
+/** Creates BullMQ's tables or brings them up to date. */
+export const queueMigration: Migration = {
+  name: 'bullmq',
+  // BullMQ's own look would take a lock against all readers of its version each time.
+  isPending: async (database) => (await queueSchemaVersion(database)) < LATEST_SCHEMA_VERSION,
+  async apply(transaction) {
+    const client = {
+      async query(text: string, values: unknown[] = []) {
+        // It is in a transaction already, whose waits for locks have limits.
+        return { rows: OF_TRANSACTIONS.includes(text) ? [] : await transaction.query({ text, values }) };
+      },
+    };
+    await runMigrations(client as unknown as Parameters<typeof runMigrations>[0], QUEUE_SCHEMA);
+  },
+};
 
 /**
  * Makes sure that BullMQ's tables are at least as new as this code's BullMQ.
@@ -39,16 +54,8 @@ export async function requireCurrentQueueSchema(database: Queryable): Promise<vo
   }
 }
 
-async function queueSchemaVersion(database: Queryable): Promise<number> {
-  const [table] = await database.query<{ exists: boolean }>({
-    text: 'SELECT to_regclass($1) IS NOT NULL AS exists',
-    values: [`${QUEUE_SCHEMA}.migration`],
-  });
-  if (!table?.exists) return 0;
-  const [row] = await database.query<{ version: number }>({
-    text: `SELECT coalesce(max(version), 0) AS version FROM ${QUEUE_SCHEMA}.migration`,
-  });
-  return row?.version ?? 0;
+function queueSchemaVersion(database: Queryable): Promise<number> {
+  return latestVersion(database, QUEUE_SCHEMA, 'migration');
 }
 
 /**

@@ -194,7 +194,8 @@ async function run<Row extends pg.QueryResultRow>(
   return on.query<Row>({ text, values: values ? [...values] : [], ...options }).catch(unavailable);
 }
 
-function unavailable(error: unknown): never {
+/** Rethrows what a query or a connect has thrown. @throws as {@link Database.query} */
+export function unavailable(error: unknown): never {
   if (error instanceof pg.DatabaseError && error.code && !endsConnection(error)) throw error;
   unreachable(error);
 }

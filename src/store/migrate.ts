@@ -1,11 +1,16 @@
 /**
  * Brings the schema up to date from the plain SQL files in `migrations/`, each applied once, in order, in a
- * transaction of its own. A second starter waits for the first and then finds nothing to do.
+ * transaction of its own. A second starter waits for the first, and applies what that hasn't.
  */
 import { readdir, readFile } from 'node:fs/promises';
-import pg from 'pg';
 import { OperatorError } from '../errors.ts';
 import type { Queryable } from './database.ts';
+import { Database, queryableOn, unavailable } from './database.ts';
+import { requireUtf8 } from './encoding.ts';
+import { faultKind, sqlState } from './faults.ts';
+import type { LockPatience, LockWait } from './lock-wait.ts';
+import { withLocks } from './lock-wait.ts';
+import { SteadyClient } from './steady-client.ts';
 
 const DIRECTORY = new URL('../../migrations/', import.meta.url);
 const FILE_NAME = /^(\d{4})_(\w+)\.sql$/;
@@ -13,65 +18,101 @@ const FILE_NAME = /^(\d{4})_(\w+)\.sql$/;
 /** Any number of our own: the key of the advisory lock under which migrations run ("inlet" in ASCII). */
 const LOCK_KEY = 0x696e6c6574;
 
-interface Migration {
-  readonly version: number;
+const CREATE_LEDGER = `
+  CREATE SCHEMA IF NOT EXISTS inlet;
+  CREATE TABLE IF NOT EXISTS inlet.migrations (
+    version integer PRIMARY KEY,
+    name text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now()
+  )`;
+
+/** For as long as a migration waits nothing is stored or read; in the pauses all that queued behind it gets its turn. */
+const PATIENCE: LockPatience = { waitMs: 2_000, pauseMs: 5_000, giveUpMs: 5 * 60_000 };
+
+/** A second starter waits for the first as long as that takes; nobody queues behind it. */
+const FOR_ANOTHER_STARTER = { pauseMs: 0, giveUpMs: Number.POSITIVE_INFINITY };
+
+/** How long a look for those who hold a lock may take, in milliseconds. */
+const LOOK_TIMEOUT_MS = 2_000;
+
+/** Which limits there are depends on the version of Postgres. */
+const SET_NO_LIMITS = `
+  SELECT pg_backend_pid() AS pid, set_config(name, '0', true) FROM pg_settings
+  WHERE name IN ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout')`;
+
+/** Something that is applied once, in a transaction of its own. */
+export interface Migration {
   readonly name: string;
-  readonly file: URL;
+  isPending(database: Queryable): Promise<boolean>;
+  apply(transaction: Queryable): Promise<void>;
 }
 
 export interface MigrateOptions {
   readonly databaseUrl: string;
+  /** Another one in tests. */
+  readonly directory?: URL;
+  /** Further migrations, after those of the directory. */
+  readonly further?: readonly Migration[];
+  /** How long it tries to get locks that others hold. */
+  readonly patience?: LockPatience;
   /** Told of each migration that is applied. */
   readonly onApplied?: (name: string) => void;
-  /** Further migrations to run under the same lock. */
-  readonly andThen?: (client: pg.Client) => Promise<void>;
+  /** Told of each attempt of a migration to get a lock that was in vain. */
+  readonly onWait?: (name: string, wait: LockWait) => void;
+  /** Ends a wait for a lock with an AbortError. */
+  readonly stopping?: AbortSignal | undefined;
 }
 
 /**
  * Applies the migrations that the database doesn't have yet.
  * @returns how many were applied
- * @throws pg.DatabaseError where a statement fails; its migration is rolled back, those before it stay
+ * @throws OperatorError where the database's encoding isn't UTF8, a lock can't be had, or a statement fails; its migration
+ * is rolled back, those before it stay
+ * @throws StoreUnavailableError, pg.DatabaseError where the infrastructure is at fault
  */
-export async function migrate({ databaseUrl, onApplied, andThen }: MigrateOptions): Promise<number> {
-  const client = new pg.Client({
+export async function migrate({
+  databaseUrl,
+  directory = DIRECTORY,
+  further = [],
+  ...options
+}: MigrateOptions): Promise<number> {
+  const client = new SteadyClient({
     connectionString: databaseUrl,
     application_name: 'inlet migrate',
     connectionTimeoutMillis: 5_000,
+    keepAlive: true,
   });
-  // An error on a broken connection is reported by the query that it breaks.
-  client.on('error', () => undefined);
-  await client.connect();
+  const watch = new Database({
+    url: databaseUrl,
+    poolSize: 1,
+    queryTimeoutMs: LOOK_TIMEOUT_MS,
+    onError: () => undefined,
+  });
   try {
-    // Held until the connection ends, whatever happens in between.
-    await client.query('SELECT pg_advisory_lock($1)', [LOCK_KEY]);
-    await client.query('CREATE SCHEMA IF NOT EXISTS inlet');
-    await client.query(`
-      CREATE TABLE IF NOT EXISTS inlet.migrations (
-        version integer PRIMARY KEY,
-        name text NOT NULL,
-        applied_at timestamptz NOT NULL DEFAULT now()
-      )`);
-    const current = await client.query<{ version: number }>('SELECT version FROM inlet.migrations');
-    const applied = new Set(current.rows.map(({ version }) => version));
-    const pending = (await listMigrations()).filter(({ version }) => !applied.has(version));
-    for (const migration of pending) {
-      await apply(client, migration);
-      onApplied?.(migration.name);
+    await client.connect().catch(unavailable);
+    const database = queryableOn(client);
+    await requireUtf8(database);
+    const migrations = [...(await listMigrations(directory)), ...further];
+    let applied = 0;
+    for (const migration of migrations) {
+      if (!(await applyOnce(database, watch, migration, options))) continue;
+      applied += 1;
+      options.onApplied?.(migration.name);
     }
-    await andThen?.(client);
-    return pending.length;
+    return applied;
   } finally {
-    await client.end();
+    await Promise.all([client.end(), watch.close()]);
   }
 }
 
 /**
- * Makes sure that the database's schema is at least as new as this code. (A newer one is fine: migrations
- * are written so that the version before can go on running while an upgrade is rolled out.)
- * @throws OperatorError where it is older
+ * Makes sure that the database holds Unicode, and that its schema is at least as new as this code. (A newer one is fine:
+ * migrations are written so that the version before can go on running while an upgrade is rolled out.)
+ * @throws OperatorError where it doesn't, or is older
  */
 export async function requireCurrentSchema(database: Queryable): Promise<void> {
-  const wanted = (await listMigrations()).at(-1)?.version ?? 0;
+  await requireUtf8(database);
+  const wanted = (await listMigrations(DIRECTORY)).length;
   const found = await schemaVersion(database);
   if (found < wanted) {
     throw new OperatorError(
@@ -80,35 +121,74 @@ export async function requireCurrentSchema(database: Queryable): Promise<void> {
   }
 }
 
-async function schemaVersion(database: Queryable): Promise<number> {
-  const [table] = await database.query<{ exists: boolean }>({
-    text: `SELECT to_regclass('inlet.migrations') IS NOT NULL AS exists`,
+function schemaVersion(database: Queryable): Promise<number> {
+  return latestVersion(database, 'inlet', 'migrations');
+}
+
+/** The version in a table of applied migrations; 0 where there is no such table. */
+export async function latestVersion(database: Queryable, schema: string, table: string): Promise<number> {
+  // to_regclass would not see, within a transaction, what another has made since it was asked first.
+  const found = await database.query({
+    text: 'SELECT FROM pg_tables WHERE schemaname = $1 AND tablename = $2',
+    values: [schema, table],
   });
-  if (!table?.exists) return 0;
+  if (found.length === 0) return 0;
   const [row] = await database.query<{ version: number }>({
-    text: 'SELECT coalesce(max(version), 0) AS version FROM inlet.migrations',
+    text: `SELECT coalesce(max(version), 0) AS version FROM ${schema}.${table}`,
   });
   return row?.version ?? 0;
 }
 
-async function listMigrations(): Promise<Migration[]> {
-  const names = (await readdir(DIRECTORY)).filter((name) => name.endsWith('.sql')).sort();
-  return names.map((name, index) => {
-    const version = Number(FILE_NAME.exec(name)?.[1]);
-    if (version !== index + 1) throw new Error(`migrations/${name}: expected number ${index + 1}`);
-    return { version, name: name.slice(0, -'.sql'.length), file: new URL(name, DIRECTORY) };
+async function listMigrations(directory: URL): Promise<Migration[]> {
+  const names = (await readdir(directory)).filter((name) => name.endsWith('.sql')).sort();
+  return names.map((file, index) => {
+    const version = Number(FILE_NAME.exec(file)?.[1]);
+    if (version !== index + 1) throw new Error(`migrations/${file}: expected number ${index + 1}`);
+    const name = file.slice(0, -'.sql'.length);
+    return {
+      name,
+      isPending: async (database) => (await schemaVersion(database)) < version,
+      async apply(transaction) {
+        if (version === 1) await transaction.query({ text: CREATE_LEDGER });
+        await transaction.query({ text: await readFile(new URL(file, directory), 'utf8') });
+        await transaction.query({
+          text: 'INSERT INTO inlet.migrations (version, name) VALUES ($1, $2)',
+          values: [version, name],
+        });
+      },
+    };
   });
 }
 
-async function apply(client: pg.Client, { version, name, file }: Migration): Promise<void> {
-  const sql = await readFile(file, 'utf8');
-  await client.query('BEGIN');
+/** @returns false where there is nothing to do, or another starter has done it meanwhile */
+async function applyOnce(
+  database: Queryable,
+  watch: Queryable,
+  migration: Migration,
+  { patience = PATIENCE, onWait, stopping }: Pick<MigrateOptions, 'patience' | 'onWait' | 'stopping'>,
+): Promise<boolean> {
+  if (!(await migration.isPending(database))) return false;
   try {
-    await client.query(sql);
-    await client.query('INSERT INTO inlet.migrations (version, name) VALUES ($1, $2)', [version, name]);
-    await client.query('COMMIT');
+    // For the transaction, which gets through poolers; the role's own isolation level may be another.
+    const limit = `SET LOCAL lock_timeout = ${patience.waitMs}`;
+    await database.query({ text: `BEGIN ISOLATION LEVEL READ COMMITTED; ${limit}` });
+    const [session] = await database.query<{ pid: number }>({ text: SET_NO_LIMITS });
+    const waiting = {
+      ...{ what: `Migration ${migration.name}`, pid: session?.pid ?? 0, watch, stopping },
+      onWait: (wait: LockWait) => onWait?.(migration.name, wait),
+    };
+    await withLocks(database, { ...waiting, ...FOR_ANOTHER_STARTER }, () =>
+      database.query({ text: 'SELECT pg_advisory_xact_lock($1)', values: [LOCK_KEY] }),
+    );
+    const isPending = await migration.isPending(database);
+    if (isPending) await withLocks(database, { ...waiting, ...patience }, () => migration.apply(database));
+    await database.query({ text: 'COMMIT' });
+    return isPending;
   } catch (error) {
-    await client.query('ROLLBACK');
-    throw error;
+    await database.query({ text: 'ROLLBACK' }).catch(() => undefined);
+    const state = sqlState(error);
+    if (state === undefined || faultKind(error) === 'infrastructure') throw error;
+    const message = `Migration ${migration.name} failed: ${(error as Error).message} (${state}).`;
+    throw new OperatorError(message, { cause: error });
   }
 }

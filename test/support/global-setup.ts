@@ -3,7 +3,7 @@ import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { TestProject } from 'vitest/node';
-import { migratePostgresQueue } from '../../src/queue/postgres.ts';
+import { queueMigration } from '../../src/queue/postgres.ts';
 import { migrate } from '../../src/store/migrate.ts';
 import { databaseUrl, query, startPostgres, TEMPLATE } from './postgres.ts';
 import { hasRedis, startRedis } from './redis.ts';
@@ -29,7 +29,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     const postgres = await startPostgres();
     started.push(postgres);
     await query(postgres.url, `CREATE DATABASE ${TEMPLATE}`);
-    await migrate({ databaseUrl: databaseUrl(postgres.url, TEMPLATE), andThen: migratePostgresQueue });
+    await migrate({ databaseUrl: databaseUrl(postgres.url, TEMPLATE), further: [queueMigration] });
     project.provide('postgresUrl', postgres.url);
     const redis = (await redisWanted()) ? await startRedis() : undefined;
     if (redis !== undefined) started.push(redis);
