@@ -1,6 +1,6 @@
 // PostgreSQL for tests: one server for the whole suite with a database for each test file, or a server of one's own.
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -41,14 +41,22 @@ export interface TestPostgres {
  * @param options.fsync true for tests that kill it and count what is left: by default it trades durability for speed
  * @param options.settings further settings of PostgreSQL
  * @param options.parent where its folder is made; the system's folder for temporary files unless told
+ * @param options.environment what it finds in its environment beside what it always has
  */
 export async function startPostgres(
-  options: { fsync?: boolean; settings?: Record<string, string>; parent?: string } = {},
+  options: {
+    fsync?: boolean;
+    settings?: Record<string, string>;
+    parent?: string;
+    environment?: Readonly<Record<string, string>>;
+  } = {},
 ): Promise<TestPostgres> {
   const unsafe = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' };
   const settings = { max_connections: '200', ...(options.fsync ? {} : unsafe), ...options.settings };
   const folder = await mkdtemp(path.join(options.parent ?? tmpdir(), 'inlet-postgres-'));
-  const cluster = await openCluster(folder, { sync: false });
+  const opened = await openCluster(folder, { sync: false });
+  const { environment = {} } = options;
+  const cluster = { ...opened, postgres: await withEnvironment(opened.postgres, folder, environment) };
   const port = await freePort();
   const url = `postgres://${OWNER}:${cluster.password}@127.0.0.1:${port}/postgres`;
   let server: StartedPostmaster;
@@ -92,6 +100,19 @@ export async function startPostgres(
       await rm(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** A program that is another one with more in its environment. */
+async function withEnvironment(
+  program: string,
+  folder: string,
+  environment: Readonly<Record<string, string>>,
+): Promise<string> {
+  if (Object.keys(environment).length === 0) return program;
+  const file = path.join(folder, 'with-environment');
+  const exports = Object.entries(environment).map(([name, value]) => `export ${name}='${value}'`);
+  await writeFile(file, ['#!/bin/sh', ...exports, `exec '${program}' "$@"`, ''].join('\n'), { mode: 0o755 });
+  return file;
 }
 
 export interface TestDatabase {

@@ -44,9 +44,14 @@ export async function hasRedis(): Promise<boolean> {
  *
  * @param options.appendfsync `always` unless told
  * @param options.args further arguments, like `['--maxmemory', '8mb']`
+ * @param options.environment what it finds in its environment beside that of this process
  */
 export async function startRedis(
-  options: { appendfsync?: 'always' | 'everysec' | 'no'; args?: string[] } = {},
+  options: {
+    appendfsync?: 'always' | 'everysec' | 'no';
+    args?: string[];
+    environment?: Readonly<Record<string, string>>;
+  } = {},
 ): Promise<TestRedis> {
   const folder = await mkdtemp(path.join(tmpdir(), 'inlet-redis-'));
   const port = await freePort();
@@ -59,7 +64,8 @@ export async function startRedis(
 
   async function start(args: readonly string[] = []): Promise<void> {
     // A session of its own, so that Ctrl-C reaches the tests alone and they end it in order.
-    child = spawn(program, [...place, ...durable, ...rest, ...args], { detached: true, stdio: 'ignore' });
+    const env = { ...process.env, ...options.environment };
+    child = spawn(program, [...place, ...durable, ...rest, ...args], { detached: true, stdio: 'ignore', env });
     await once(child, 'spawn');
     callOff = reapAfterDeath(pid(), 'KILL', folder);
     await waitFor('Redis to answer', () => {
