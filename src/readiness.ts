@@ -7,9 +7,12 @@ import type { Database } from './store/database.ts';
 /** For how long the parts are not looked at again, in milliseconds: anybody may ask, as often as they like. */
 const READINESS_AGE_MS = 1_000;
 
+/** How long an answer of a part is waited for, in milliseconds. */
+const PATIENCE_MS = 2_000;
+
 /** What readiness needs to know of a process that takes writes. */
 interface WriteState {
-  /** Why none are taken at the moment though the queue is up; undefined where they are. */
+  /** Why none are taken at the moment though the queue takes them; undefined where they are. */
   readonly warning: () => string | undefined;
   /** Whether they are refused while the queue has a weakness. */
   readonly requireDurable: boolean;
@@ -33,17 +36,17 @@ export function readiness(
     const now = performance.now();
     if (!known || now - since > READINESS_AGE_MS) {
       since = now;
-      known = lookAtParts(queue, database);
+      known = lookAtParts(queue, database, writes !== undefined);
     }
-    const { up, weaknesses } = await known;
-    const full = writes?.warning();
-    const refused = !up.queue || full !== undefined || (writes?.requireDurable && weaknesses.length > 0);
+    const { up, weaknesses, refusal } = await known;
+    const reasons = [up.queue ? refusal : undefined, writes?.warning()].filter((why) => why !== undefined);
+    const refused = !up.queue || reasons.length > 0 || (writes?.requireDurable && weaknesses.length > 0);
     return {
       queue: up.queue ? 'up' : 'down',
       store: up.store ? 'up' : 'down',
       ready: needed.every((part) => up[part]),
       ...(writes ? { writes: refused ? 'refused' : 'accepted' } : {}),
-      warnings: full === undefined ? weaknesses : [...weaknesses, full],
+      warnings: [...weaknesses, ...reasons],
     };
   };
 }
@@ -54,13 +57,20 @@ interface Parts {
   readonly up: Readonly<Record<Part, boolean>>;
   /** Of the queue. */
   readonly weaknesses: readonly string[];
+  /** Why the queue takes no writes; undefined where it does, or none are made. */
+  readonly refusal: string | undefined;
 }
 
-async function lookAtParts(queue: BatchQueue, database: Database): Promise<Parts> {
-  const [queueUp, storeUp, weaknesses] = await Promise.all([
+async function lookAtParts(queue: BatchQueue, database: Database, writes: boolean): Promise<Parts> {
+  const [queueUp, storeUp, weaknesses, refusal] = await Promise.all([
     queue.isUp(),
-    withDeadline(database.isUp(), 2_000).catch(() => false),
+    withDeadline(database.isUp(), PATIENCE_MS).catch(() => false),
     queue.weaknesses().catch(() => []),
+    writes ? withDeadline(queue.writeRefusal(), PATIENCE_MS).catch(() => 'no answer') : undefined,
   ]);
-  return { up: { queue: queueUp, store: storeUp }, weaknesses };
+  return {
+    up: { queue: queueUp, store: storeUp },
+    weaknesses,
+    refusal: refusal && `the queue takes no writes (${refusal}): they get 503 until it does`,
+  };
 }

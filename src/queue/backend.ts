@@ -44,6 +44,8 @@ export interface Producer {
   clock(): Promise<number>;
   /** Whether the server has room for more batches. */
   hasRoom(): Promise<boolean>;
+  /** Writes a little, as durably as batches are written. */
+  tryWrite(): Promise<unknown>;
   /** Counts a lane's jobs; cheap, however many there are. */
   laneLoad(lane: Lane, queue: Queue): Promise<LaneLoad>;
   /** As in `QueueLoad`. */

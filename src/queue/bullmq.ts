@@ -22,6 +22,7 @@ import type {
 } from './queue.ts';
 import { QueueUnavailableError, RefusedError } from './queue.ts';
 import { consumeTasks, openTasks } from './tasks.ts';
+import { WriteTrial } from './write-trial.ts';
 
 const JOB_NAME = 'batch';
 
@@ -55,11 +56,13 @@ export function bullmqProvider(backend: Backend, onError: OnQueueError): QueuePr
 class BullmqQueue implements BatchQueue {
   readonly #producer: Producer;
   readonly #queues: OpenQueues;
+  readonly #trial: WriteTrial;
   #durability: DurabilityWatch | undefined;
 
   constructor(producer: Producer, onError: OnQueueError) {
     this.#producer = producer;
     this.#queues = new OpenQueues(producer, onError);
+    this.#trial = new WriteTrial(() => producer.tryWrite());
   }
 
   async add(batch: UnstampedBatch, isWanted = () => true): Promise<void> {
@@ -78,7 +81,8 @@ class BullmqQueue implements BatchQueue {
         ...(batch.replay ? { replay: batch.replay } : {}),
       };
       if (!isWanted()) throw new QueueUnavailableError('nobody waits for the batch any more');
-      const send = () => queue.add(JOB_NAME, payload, { ...JOB_OPTIONS, jobId: jobId(batch.id) });
+      const options = { ...JOB_OPTIONS, jobId: jobId(batch.id) };
+      const send = () => this.#trial.watch(() => queue.add(JOB_NAME, payload, options));
       await (this.#durability ? this.#durability.guard(send) : send());
     });
   }
@@ -139,6 +143,10 @@ class BullmqQueue implements BatchQueue {
       () => true,
       () => false,
     );
+  }
+
+  writeRefusal(): Promise<string | undefined> {
+    return this.#trial.refusal();
   }
 
   weaknesses(): Promise<readonly string[]> {

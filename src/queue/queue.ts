@@ -127,6 +127,11 @@ export interface BatchQueue {
   takeable(lane: Lane): Promise<number>;
   /** Whether the queue answers now; never throws. */
   isUp(): Promise<boolean>;
+  /**
+   * Why a queue that is up takes no batches at this moment: a code of its server. Undefined where it takes them. Tries a
+   * small write, unless batches were refused just before; never throws.
+   */
+  writeRefusal(): Promise<string | undefined>;
   /** What makes the queue less durable than an acknowledgement promises, a line each; empty when nothing. */
   weaknesses(): Promise<readonly string[]>;
   /**

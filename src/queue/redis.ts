@@ -65,6 +65,7 @@ function openProducer({ url, queueName, prefix, onError, telemetry }: RedisBacke
       return Number(seconds) * 1_000_000 + Number(micros);
     },
     hasRoom: () => memory.hasRoom(),
+    tryWrite: () => client.set(`${prefix}:trial`, '', 'EX', TRIAL_SECONDS),
     laneLoad: (_lane, queue) => laneLoad(queue),
     memory: () => memory.load(),
     onConnectionChange(listener) {
@@ -77,6 +78,9 @@ function openProducer({ url, queueName, prefix, onError, telemetry }: RedisBacke
     },
   };
 }
+
+/** How long the key of a trial stays, in seconds. */
+const TRIAL_SECONDS = 60;
 
 /** How many of each state's jobs are looked at for the oldest. */
 const LOOKED_AT = 100;
