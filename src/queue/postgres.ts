@@ -68,6 +68,23 @@ const createSteadyBackend: typeof createPostgresBackend = (...options) => {
   return backend;
 };
 
+const OPTIONS_OF_URL = /([?&])options=([^&#]*)&?/;
+
+/**
+ * How BullMQ connects. It adds the search path to the options of the connection, of which those of the URL would take
+ * the place. Its functions expect to wait for one another: a role whose transactions are serializable would have them fail.
+ */
+function connectionTo(url: string) {
+  const [, , found = ''] = OPTIONS_OF_URL.exec(url) ?? [];
+  return {
+    Client: SteadyClient,
+    connectionString: url.replace(OPTIONS_OF_URL, '$1'),
+    options:
+      `${decodeURIComponent(found.replaceAll('+', ' '))} -c default_transaction_isolation=read\\ committed`.trim(),
+    keepAlive: true,
+  };
+}
+
 export function postgresBackend(options: PostgresBackendOptions): Backend {
   return {
     openProducer: () => openProducer(options),
@@ -79,14 +96,12 @@ export function postgresBackend(options: PostgresBackendOptions): Backend {
           ...workerOptions,
           ...tracedBy(options.telemetry),
           connection: {
-            Client: SteadyClient,
-            connectionString: options.url,
+            ...connectionTo(options.url),
             schema: QUEUE_SCHEMA,
             max: 4,
             connectionTimeoutMillis: 10_000,
             // A connection that has gone silent must not hold the worker up for ever.
             query_timeout: 30_000,
-            keepAlive: true,
           },
         },
         createSteadyBackend,
@@ -96,13 +111,11 @@ export function postgresBackend(options: PostgresBackendOptions): Backend {
 
 function openProducer({ url, queueName, onError, telemetry }: PostgresBackendOptions): Producer {
   const limits = {
-    Client: SteadyClient,
-    connectionString: url,
+    ...connectionTo(url),
     connectionTimeoutMillis: PRODUCER_TIMEOUT_MS,
     query_timeout: PRODUCER_TIMEOUT_MS,
     // The server gives up too, so that a write which was answered with 503 is not added later on.
     statement_timeout: PRODUCER_TIMEOUT_MS,
-    keepAlive: true,
   };
   const pool = new pg.Pool({ ...limits, max: 2 });
   pool.on('error', onError);
