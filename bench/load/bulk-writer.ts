@@ -79,10 +79,12 @@ printResult({
 } satisfies BulkResult);
 
 async function write(client: pg.Client): Promise<void> {
+  const micros = acceptedAt.getTime() * 1_000;
+  const order = { acceptedAt: micros, stamp: micros, part: 0 };
   for await (const { text, count } of batches) {
     if (statement === 'inlet') {
       await upsertObjects(queryableOn(client), {
-        requests: [{ id: 'req_bulk', namespace, acceptedAt: acceptedAt.getTime() * 1_000 }],
+        requests: [{ id: 'req_bulk', namespace, ...order }],
         requestOf: Array.from({ length: count }, () => 0),
         objects: text.replaceAll('\n', ','),
       });

@@ -15,6 +15,16 @@ export const PAYLOAD_VERSION = 1;
  */
 export const REPLAY_VERSION = 2;
 
+/**
+ * What orders writes: the clock of the queue's server in microseconds, but always more than any stamp of a batch that was
+ * acknowledged before. So it never falls, also where that clock steps back.
+ */
+export interface Stamp {
+  readonly stamp: number;
+  /** The clock itself, in microseconds since 1970. */
+  readonly acceptedAt: number;
+}
+
 /** A line of an import that holds no object that can be stored. */
 export interface RejectedLine {
   /** Its number in the file, from 1. */
@@ -75,8 +85,10 @@ export interface Replay {
 /** The job's data. `objects` is text and stays text: it is never parsed and written again in JavaScript. */
 export interface BatchPayload {
   readonly version: typeof PAYLOAD_VERSION | typeof REPLAY_VERSION;
-  /** Microseconds since 1970 on the clock of the queue's server: the order of writes. */
+  /** Microseconds since 1970 on the clock of the queue's server. It is for people: a clock may step back. */
   readonly acceptedAt: number;
+  /** Orders the batch's writes: see `Stamp`. Versions of Inlet that ordered by `acceptedAt` have left it out. */
+  readonly stamp?: number;
   readonly requests: readonly BatchRequest[];
   /**
    * The JSON text of all objects of all requests in order, separated by commas. Where an object is to be
@@ -85,6 +97,12 @@ export interface BatchPayload {
   readonly objects: string;
   /** What the job is about instead of requests and objects, of which there are none then. */
   readonly replay?: Replay;
+}
+
+/** The order of a batch's writes. (A chunk of an import is alone in its batch.) */
+export function orderOf(batch: Pick<BatchPayload, 'stamp' | 'acceptedAt' | 'requests'>): WriteOrder {
+  const { acceptedAt, requests } = batch;
+  return { acceptedAt, stamp: stampOf(batch), part: requests[0]?.import?.chunk ?? 0 };
 }
 
 /** A batch as it comes out of the queue. */
@@ -106,6 +124,20 @@ export interface ObjectPlace {
   readonly index: number;
   readonly namespace: string;
   readonly id: string;
+}
+
+/** The place of a write in the order of all writes; its request's id stands between stamp and part. */
+export interface WriteOrder {
+  /** Microseconds since 1970, for people. */
+  readonly acceptedAt: number;
+  readonly stamp: number;
+  /** The chunk of an import that it came with, from 0; 0 for all others. */
+  readonly part: number;
+}
+
+/** What orders the writes of a batch. */
+export function stampOf({ stamp, acceptedAt }: Pick<BatchPayload, 'stamp' | 'acceptedAt'>): number {
+  return stamp ?? acceptedAt;
 }
 
 /** A job that was written by a version of Inlet that this one doesn't know. */

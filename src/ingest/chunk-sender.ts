@@ -1,5 +1,6 @@
 /** Puts the chunks of an upload into the queue, as fast as the queue takes them and no faster. */
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Stamp } from '../domain/batch.ts';
 import type { Chunk } from '../domain/chunks.ts';
 import { MAX_CHUNK_BYTES } from '../domain/chunks.ts';
 import type { BatchId } from '../domain/request-id.ts';
@@ -27,8 +28,8 @@ export interface Upload {
   readonly requestId: string;
   readonly namespace: string;
   readonly upload: number;
-  /** When it began, in microseconds on the queue's clock. */
-  readonly acceptedAt: number;
+  /** That of its beginning, which all of its chunks have. */
+  readonly stamped: Stamp;
 }
 
 export interface SenderDeps {
@@ -88,15 +89,13 @@ export class ChunkSender {
   }
 
   async #enqueue({ ids, lines, objects, rejected }: Chunk, chunk: number): Promise<void> {
-    const { requestId, namespace, upload, acceptedAt } = this.#upload;
+    const { requestId, namespace, upload, stamped } = this.#upload;
     const batch = {
       // The same for each try: what was added though the answer got lost is there once.
       id: this.#deps.newBatchId(),
       requests: [{ namespace, ids, import: { requestId, upload, chunk, lines, rejected } }],
       objects,
-      // Later lines win over earlier ones, in whatever order and how often their chunks are tried. (It is never
-      // ahead of the queue's clock, because a chunk takes longer than a microsecond.)
-      stampedAt: acceptedAt + chunk,
+      stamped,
     };
     await patiently(this.#signal, async () => {
       await this.#room();

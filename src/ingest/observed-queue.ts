@@ -10,7 +10,7 @@ export interface EnqueueObserver {
 }
 
 /** What producers need of the queue. */
-export type ProducerQueue = Pick<BatchQueue, 'add' | 'importBacklog' | 'clock'>;
+export type ProducerQueue = Pick<BatchQueue, 'add' | 'importBacklog' | 'stamp'>;
 
 export function observedQueue(
   queue: ProducerQueue,
@@ -27,6 +27,6 @@ export function observedQueue(
       onEnqueued(lane, batch, performance.now() - begun);
     },
     importBacklog: () => queue.importBacklog(),
-    clock: () => queue.clock(),
+    stamp: () => queue.stamp(),
   };
 }

@@ -21,7 +21,7 @@ const RENEW_EVERY_MS = (UPLOAD_LEASE_SECONDS * 1_000) / 3;
 
 export interface UploadDeps {
   readonly database: Database;
-  readonly queue: Pick<BatchQueue, 'add' | 'importBacklog' | 'clock'>;
+  readonly queue: Pick<BatchQueue, 'add' | 'importBacklog' | 'stamp'>;
   readonly newBatchId: () => BatchId;
   /** Most bytes of one line. */
   readonly maxLineBytes: number;
@@ -57,7 +57,7 @@ export interface ReceivedCounts {
 export async function receiveUpload(deps: UploadDeps, incoming: IncomingUpload): Promise<ReceivedCounts> {
   const { database, queue, log } = deps;
   const { namespace, requestId } = incoming;
-  const beginning = await beginUpload(database, requestId, () => queue.clock());
+  const beginning = await beginUpload(database, requestId, () => queue.stamp());
   if (beginning.state !== 'begun') throw refusal(beginning.state);
 
   const lost = new AbortController();

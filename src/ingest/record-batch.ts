@@ -1,6 +1,6 @@
 /** Records what became of the requests of batches; part of the transaction that stores their objects. */
-import type { Batch, BatchRequest, ImportChunk, ObjectPlace } from '../domain/batch.ts';
-import { requestIds } from '../domain/batch.ts';
+import type { Batch, BatchRequest, ImportChunk, ObjectPlace, WriteOrder } from '../domain/batch.ts';
+import { orderOf, requestIds } from '../domain/batch.ts';
 import { storableText } from '../domain/storable.ts';
 import type { Queryable } from '../store/database.ts';
 import type { NewWait } from '../store/evaluations.ts';
@@ -27,11 +27,10 @@ export interface Stored {
 /** What `upsertObjects` has to know of the requests of a batch. */
 export function writeRequests(batch: Batch): WriteRequest[] {
   const ids = requestIds(batch);
-  const { acceptedAt } = batch;
   return batch.requests.map(({ namespace }, position) => ({
     id: ids[position] ?? '',
     namespace,
-    acceptedAt,
+    ...orderOf(batch),
   }));
 }
 
@@ -65,7 +64,7 @@ export async function recordBatches(
     requests: doneRequests(batch, failed, evaluates),
   }));
   const whole = parts
-    .map(({ batch: { acceptedAt }, requests }) => ({ acceptedAt, requests: withoutChunks(requests) }))
+    .map(({ batch, requests }) => ({ ...orderOf(batch), requests: withoutChunks(requests) }))
     .filter(({ requests }) => requests.length > 0);
   const rows = whole.length > 0 ? await recordRequests(transaction, whole) : [];
   const isWaiting = new Map(rows.map(({ requestId, waits }) => [requestId, waits]));
@@ -81,7 +80,7 @@ export async function recordBatches(
     for (const { namespace, ids, chunk, waits } of requests) {
       // A chunk is alone in its batch, so all that failed is its own.
       if (!chunk) continue;
-      const isNew = await recordImportChunk(transaction, batch.acceptedAt, { namespace, ids, chunk, failed });
+      const isNew = await recordImportChunk(transaction, orderOf(batch), { namespace, ids, chunk, failed });
       if (isNew) fresh.add(chunk.requestId);
       if (isNew && waits) waiting.push({ requestId: chunk.requestId, chunk: chunk.chunk, batchId });
     }
@@ -131,7 +130,7 @@ async function applyBatchSchemas(transaction: Queryable, batch: Batch): Promise<
   const schemas = batch.requests.flatMap(({ namespace, schema }, position) =>
     schema === undefined ? [] : [{ namespace, schema, requestId: ids[position] ?? '' }],
   );
-  if (schemas.length > 0) await applySchemas(transaction, batch.acceptedAt, schemas);
+  if (schemas.length > 0) await applySchemas(transaction, orderOf(batch), schemas);
 }
 
 function keysOf({ namespace, ids }: BatchRequest): ObjectKey[] {
@@ -141,7 +140,7 @@ function keysOf({ namespace, ids }: BatchRequest): ObjectKey[] {
 /** @returns false where the chunk was counted before */
 async function recordImportChunk(
   transaction: Queryable,
-  acceptedAt: number,
+  order: WriteOrder,
   {
     namespace,
     ids,
@@ -158,7 +157,7 @@ async function recordImportChunk(
   if (rejected.length > 0) {
     await keepFailedObjects(
       transaction,
-      acceptedAt,
+      order,
       rejected.map(({ line, id, text, message }) => ({
         ...{ requestId, index: line, namespace, id, object: text, message },
         sqlState: '',

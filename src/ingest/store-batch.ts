@@ -1,6 +1,6 @@
 /** Stores batches: everything that comes of one is in one transaction, and several may share it. */
 import type { Batch, ObjectPlace } from '../domain/batch.ts';
-import { objectPlaces, partOf } from '../domain/batch.ts';
+import { objectPlaces, partOf, stampOf } from '../domain/batch.ts';
 import type { Database, Queryable } from '../store/database.ts';
 import { isRefusal, sqlState } from '../store/faults.ts';
 import { finishImport, StaleChunkError } from '../store/imports.ts';
@@ -146,7 +146,7 @@ export async function storeTogether(
 
 /** In the order of their writes. */
 function byOrder(a: Batch, b: Batch): number {
-  if (a.acceptedAt !== b.acceptedAt) return a.acceptedAt - b.acceptedAt;
+  if (stampOf(a) !== stampOf(b)) return stampOf(a) - stampOf(b);
   return a.id < b.id ? -1 : 1;
 }
 

@@ -1,6 +1,6 @@
 /** Stores a batch that Postgres has refused: all of it but the objects that it is about. */
 import type { Batch, ObjectPlace } from '../domain/batch.ts';
-import { objectPlaces, partOf } from '../domain/batch.ts';
+import { objectPlaces, orderOf, partOf } from '../domain/batch.ts';
 import { splitList } from '../domain/json-text.ts';
 import { storableText } from '../domain/storable.ts';
 import type { Database } from '../store/database.ts';
@@ -77,7 +77,7 @@ export async function storeIsolated(
     );
     // Of a batch that comes a second time, what had failed may have been stored or discarded since.
     const keep = kept.filter(({ requestId }) => recorded?.fresh.has(requestId));
-    if (keep.length > 0) await keepFailedObjects(transaction, batch.acceptedAt, keep);
+    if (keep.length > 0) await keepFailedObjects(transaction, orderOf(batch), keep);
     const endpointIds = await writeEvents(
       transaction,
       subscriptions,

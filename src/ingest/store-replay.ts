@@ -3,6 +3,7 @@
  * one that Postgres refuses again stays, with the new reason.
  */
 import type { Batch, Replay } from '../domain/batch.ts';
+import { orderOf } from '../domain/batch.ts';
 import type { BatchId } from '../domain/request-id.ts';
 import type { Refusal } from '../store/attempt-write.ts';
 import type { Database, Queryable } from '../store/database.ts';
@@ -42,9 +43,10 @@ class RacedError extends Error {
  */
 export async function storeReplay(
   database: Database,
-  { id, acceptedAt, replay, refusals = 0 }: Batch & { readonly replay: Replay },
+  batch: Batch & { readonly replay: Replay },
   { onProgress = () => undefined, onEvents, onWaiting }: StoreObserver = {},
 ): Promise<StoreOutcome> {
+  const { id, replay, refusals = 0 } = batch;
   const { namespace, requestId, index, failedBefore, order } = replay;
   const scope = { namespace, requestId, index, failedBefore, replayable: true };
   const requests = new Set<string>();
@@ -58,7 +60,7 @@ export async function storeReplay(
       if (refused) throw new ObjectsRefusedError(refused, outcome, refusals + 1);
       return outcome;
     }
-    const objects = order === 'now' ? kept.map((write) => ({ ...write, acceptedAt })) : [...kept];
+    const objects = order === 'now' ? kept.map((write) => ({ ...write, ...orderOf(batch) })) : [...kept];
     try {
       const evaluatedAs = onWaiting ? id : undefined;
       const page = await storing(database, (transaction, subscriptions) =>
@@ -134,7 +136,7 @@ async function storePage(
 
 /** Of several writes of one id the last is to count. */
 function byOrder(a: FailedWrite, b: FailedWrite): number {
-  if (a.acceptedAt !== b.acceptedAt) return a.acceptedAt - b.acceptedAt;
+  if (a.stamp !== b.stamp) return a.stamp - b.stamp;
   if (a.requestId !== b.requestId) return a.requestId < b.requestId ? -1 : 1;
   return a.index - b.index;
 }

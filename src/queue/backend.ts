@@ -1,5 +1,6 @@
 /** What the two backends have to bring; everything else about the queue is the same for both. */
 import type { JobType, Queue, Telemetry, Worker, WorkerOptions } from 'bullmq';
+import type { Stamp } from '../domain/batch.ts';
 import type { Lane } from './lane.ts';
 import type { QueueLoad } from './queue.ts';
 
@@ -40,8 +41,13 @@ export interface Producer {
   /** Whether a call has a chance now; where not, it should fail at once instead of being queued. */
   isConnected(): boolean;
   createQueue(lane: Lane): Queue;
-  /** The server's clock, microseconds since 1970. */
-  clock(): Promise<number>;
+  /** Reads a stamp. It counts once {@link addStamped} has added something with it. */
+  readStamp(): Promise<Stamp>;
+  /**
+   * Adds something that has a stamp: from then on greater ones are read, and it is never on disk without that.
+   * @throws QueueUnavailableError where that isn't certain: what was to be added may or may not have been taken
+   */
+  addStamped(stamp: number, add: () => Promise<unknown>): Promise<void>;
   /** Whether the server has room for more batches. */
   hasRoom(): Promise<boolean>;
   /** Writes a little, as durably as batches are written. */

@@ -1,7 +1,13 @@
 /** The queue on BullMQ, the same for both backends. One batch is one job; the job's id is the batch's. */
 import type { Job } from 'bullmq';
-import type { Batch, BatchPayload } from '../domain/batch.ts';
-import { PAYLOAD_VERSION, REPLAY_VERSION, readPayload, readQueuedRequests } from '../domain/batch.ts';
+import type { Batch, BatchPayload, Stamp } from '../domain/batch.ts';
+import {
+  PAYLOAD_VERSION,
+  REPLAY_VERSION,
+  readPayload,
+  readQueuedRequests,
+  stampOf,
+} from '../domain/batch.ts';
 import type { BatchId } from '../domain/request-id.ts';
 import { batchTime } from '../domain/request-id.ts';
 import type { Backend, LaneLoad, Producer } from './backend.ts';
@@ -36,7 +42,7 @@ export function bullmqProvider(backend: Backend, onError: OnQueueError): QueuePr
         async (job, stopping) => {
           const batch = batchOf(job);
           if (laneOf(batch) === lane) await countRefusals(job, handler(batch, stopping));
-          else await queue.add({ ...batch, stampedAt: batch.acceptedAt });
+          else await queue.add({ ...batch, stamped: { ...batch, stamp: stampOf(batch) } });
         };
       const consumers = LANES.map(
         (lane) =>
@@ -68,21 +74,22 @@ class BullmqQueue implements BatchQueue {
   async add(batch: UnstampedBatch, isWanted = () => true): Promise<void> {
     await this.#queues.call(laneOf(batch), async (queue) => {
       // Both at once: a batch waits for one answer of the queue's server, and not for two.
-      const [hasRoom, acceptedAt] = await Promise.all([
+      const [hasRoom, { stamp, acceptedAt }] = await Promise.all([
         this.#producer.hasRoom(),
-        batch.stampedAt ?? this.#producer.clock(),
+        batch.stamped ?? this.#producer.readStamp(),
       ]);
       if (!hasRoom) throw new QueueUnavailableError('the queue is full');
       const payload: BatchPayload = {
         version: batch.replay ? REPLAY_VERSION : PAYLOAD_VERSION,
-        acceptedAt,
+        ...{ acceptedAt, stamp },
         requests: batch.requests,
         objects: batch.objects,
         ...(batch.replay ? { replay: batch.replay } : {}),
       };
       if (!isWanted()) throw new QueueUnavailableError('nobody waits for the batch any more');
       const options = { ...JOB_OPTIONS, jobId: jobId(batch.id) };
-      const send = () => this.#trial.watch(() => queue.add(JOB_NAME, payload, options));
+      const add = () => queue.add(JOB_NAME, payload, options);
+      const send = () => this.#trial.watch(() => this.#producer.addStamped(stamp, add));
       await (this.#durability ? this.#durability.guard(send) : send());
     });
   }
@@ -119,8 +126,12 @@ class BullmqQueue implements BatchQueue {
     };
   }
 
-  clock(): Promise<number> {
-    return this.#queues.call('writes', () => this.#producer.clock());
+  stamp(): Promise<Stamp> {
+    return this.#queues.call('writes', async () => {
+      const stamp = await this.#producer.readStamp();
+      await this.#producer.addStamped(stamp.stamp, async () => undefined);
+      return stamp;
+    });
   }
 
   importBacklog(): Promise<number> {
@@ -139,7 +150,7 @@ class BullmqQueue implements BatchQueue {
 
   async isUp(): Promise<boolean> {
     if (!this.#producer.isConnected()) return false;
-    return this.#producer.clock().then(
+    return this.#producer.readStamp().then(
       () => true,
       () => false,
     );

@@ -109,6 +109,9 @@ export function postgresBackend(options: PostgresBackendOptions): Backend {
   };
 }
 
+const TAKE_STAMP =
+  'BEGIN; SET LOCAL synchronous_commit = off; SELECT stamp, clock FROM inlet.take_stamp(); COMMIT';
+
 function openProducer({ url, queueName, onError, telemetry }: PostgresBackendOptions): Producer {
   const limits = {
     ...connectionTo(url),
@@ -127,11 +130,15 @@ function openProducer({ url, queueName, onError, telemetry }: PostgresBackendOpt
         { connection: { ...limits, schema: QUEUE_SCHEMA, max: 4 }, ...tracedBy(telemetry) },
         createSteadyBackend,
       ) as unknown as Queue,
-    async clock() {
-      const result = await pool.query<{ micros: string }>(
-        'SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS micros',
-      );
-      return Number(result.rows[0]?.micros);
+    async readStamp() {
+      // Several statements in one message, of which pg gives a list of results. What is taken need not be on disk before
+      // the job is: the commit of the job comes later in the same log.
+      const results = (await pool.query(TAKE_STAMP)) as unknown as pg.QueryResult<Record<string, string>>[];
+      const row = results.flatMap(({ rows }) => rows)[0];
+      return { stamp: Number(row?.['stamp']), acceptedAt: Number(row?.['clock']) };
+    },
+    async addStamped(_stamp, add) {
+      await add();
     },
     // Disks have no mark that could be watched over SQL; a full one refuses the job, which is a 503 as well.
     hasRoom: async () => true,

@@ -2,21 +2,18 @@
  * The queue as the rest of Inlet sees it. One implementation stands behind it, BullMQ, on either of two
  * backends; one suite of tests holds for both.
  */
-import type { Batch, BatchRequest, Replay } from '../domain/batch.ts';
+import type { Batch, BatchRequest, Replay, Stamp } from '../domain/batch.ts';
 import type { BatchId } from '../domain/request-id.ts';
 import { UnavailableError } from '../errors.ts';
 import type { ByLane, Lane } from './lane.ts';
 
-/** A batch before the queue has stamped it with the time that orders its writes. */
+/** A batch before the queue has stamped it. */
 export interface UnstampedBatch {
   readonly id: BatchId;
   readonly requests: readonly BatchRequest[];
   readonly objects: string;
-  /**
-   * The time that orders its writes, where it is not to be that of its adding: all chunks of an import are
-   * ordered as of the beginning of its upload. Microseconds on the queue's clock.
-   */
-  readonly stampedAt?: number;
+  /** Its stamp, where that is not to be taken when it is added: all chunks of an import have that of its upload's beginning. */
+  readonly stamped?: Stamp;
   /** What the job is about instead of requests. */
   readonly replay?: Replay;
 }
@@ -85,19 +82,18 @@ export class RefusedError extends Error {
 /** The producer's side. Every call fails within a few seconds rather than wait for a queue that is away. */
 export interface BatchQueue {
   /**
-   * Reads the clock of the queue's server, stamps the batch with it and adds it as one job. Resolves when
-   * the job is on disk. The read comes after the last request has joined, so a write that is sent after
-   * another was acknowledged is always stamped later, whichever API process takes it. Each lane has a line of
-   * its own, in which no batch of another has to wait.
+   * Stamps the batch and adds it as one job. Resolves when the job is on disk. The stamp is taken after the last
+   * request has joined, so a write that is sent after another was acknowledged is always stamped later, whichever
+   * API process takes it. Each lane has a line of its own, in which no batch of another has to wait.
    * @param isWanted asked right before the job is sent: whether anybody still waits for it
    * @throws QueueUnavailableError
    */
   add(batch: UnstampedBatch, isWanted?: () => boolean): Promise<void>;
   /**
-   * The clock of the queue's server, microseconds since 1970.
+   * Takes a stamp: greater than those of all batches acknowledged before, smaller than those of all that are stamped after.
    * @throws QueueUnavailableError
    */
-  clock(): Promise<number>;
+  stamp(): Promise<Stamp>;
   /**
    * Looks a batch up by its id; undefined when it isn't there (done, or never added), is a chunk of an import or a replay.
    * @throws QueueUnavailableError; UnknownPayloadError where a newer version has put it there, and it can't be read

@@ -5,6 +5,7 @@ import { Redis } from 'ioredis';
 import type { Backend, LaneLoad, Producer } from './backend.ts';
 import { PENDING, PRODUCER_TIMEOUT_MS, tracedBy } from './backend.ts';
 import { laneName } from './lane.ts';
+import { QueueUnavailableError } from './queue.ts';
 import { MemoryWatch } from './redis-memory.ts';
 
 export interface RedisBackendOptions {
@@ -51,6 +52,11 @@ function openProducer({ url, queueName, prefix, onError, telemetry }: RedisBacke
     retryStrategy: reconnectDelay,
   });
   client.on('error', onError);
+  let connections = 0;
+  client.on('close', () => {
+    connections += 1;
+  });
+  const stampKey = `${prefix}:${queueName}:stamp`;
   const memory = new MemoryWatch(client);
   return {
     isConnected: () => client.status === 'ready',
@@ -60,9 +66,20 @@ function openProducer({ url, queueName, prefix, onError, telemetry }: RedisBacke
         { connection: client, prefix, ...tracedBy(telemetry) },
         createRedisBackend,
       ),
-    async clock() {
-      const [seconds, micros] = await client.time();
-      return Number(seconds) * 1_000_000 + Number(micros);
+    async readStamp() {
+      const [[seconds, micros], last] = await together(client, () =>
+        Promise.all([client.time(), client.zscore(stampKey, LAST_STAMP)]),
+      );
+      const acceptedAt = Number(seconds) * 1_000_000 + Number(micros);
+      return { acceptedAt, stamp: Math.max(acceptedAt, Number(last ?? 0) + 1) };
+    },
+    async addStamped(stamp, add) {
+      const before = connections;
+      // Raised before the job is added, and never lowered: two APIs may cross.
+      const raise = () => client.zadd(stampKey, 'GT', stamp, LAST_STAMP);
+      await together(client, () => Promise.all([raise(), add()]));
+      if (connections !== before)
+        throw new QueueUnavailableError('the connection to Redis was replaced meanwhile');
     },
     hasRoom: () => memory.hasRoom(),
     tryWrite: () => client.set(`${prefix}:trial`, '', 'EX', TRIAL_SECONDS),
@@ -81,6 +98,19 @@ function openProducer({ url, queueName, prefix, onError, telemetry }: RedisBacke
 
 /** How long the key of a trial stays, in seconds. */
 const TRIAL_SECONDS = 60;
+
+/** The greatest stamp that was added: the score of this member, since a sorted set can raise without ever lowering. */
+const LAST_STAMP = 'last';
+
+/**
+ * Sends what `send` says, within this turn of the event loop, as one piece: Redis then has it on disk with one fsync. (BullMQ
+ * sends a job within the turn in which it is added.)
+ */
+async function together<T>({ stream }: Redis, send: () => Promise<T>): Promise<T> {
+  stream?.cork();
+  setImmediate(() => stream?.uncork());
+  return send();
+}
 
 /** How many of each state's jobs are looked at for the oldest. */
 const LOOKED_AT = 100;

@@ -120,7 +120,7 @@ export async function startApi(
       limits: parts.limits,
       maxObjects: config.maxObjects,
       ...requestReads(database, queue),
-      ...settingsAccess(database),
+      ...settingsAccess(database, () => observed.stamp()),
       signingSecret: sharedSecret(database, 'signed URLs'),
       publicUrl,
       openApiDocument: () => {

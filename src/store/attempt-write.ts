@@ -3,8 +3,8 @@ import { storableText } from '../domain/storable.ts';
 import type { Queryable } from './database.ts';
 import type { FaultKind } from './faults.ts';
 import { faultKind, sqlState } from './faults.ts';
-import type { ObjectRow } from './objects.ts';
-import { OBJECT_FIELDS, storedObject, upsertAndTell } from './objects.ts';
+import { upsertAndTell } from './objects.ts';
+import { MICROS_OF, stampOfRow } from './sql-time.ts';
 
 /** Why Postgres has refused a write. */
 export interface Refusal {
@@ -73,13 +73,16 @@ export async function attemptWrite<T>(
 export async function takesWrites(transaction: Queryable): Promise<boolean> {
   await transaction.query({ text: 'SAVEPOINT probe' });
   const { refusal, result } = await attemptWrite(transaction, async () => {
-    const [known] = await transaction.query<ObjectRow & { namespace: string }>({
-      text: `SELECT namespace, ${OBJECT_FIELDS}, data::text AS data
+    const [known] = await transaction.query<
+      Record<'namespace' | 'request_id' | 'accepted_at' | 'stamp' | 'data', string>
+    >({
+      text: `SELECT namespace, request_id, ${MICROS_OF('accepted_at')} AS accepted_at, ${stampOfRow('objects')} AS stamp,
+                    data::text AS data
              FROM inlet.objects WHERE data IS NOT NULL ORDER BY namespace, id LIMIT 1 FOR UPDATE SKIP LOCKED`,
     });
     if (!known) return false;
-    const { namespace, requestId, acceptedAt, data } = storedObject(known.namespace, known);
-    const request = { id: requestId, namespace, acceptedAt };
+    const { namespace, request_id: id, accepted_at, stamp, data } = known;
+    const request = { id, namespace, acceptedAt: Number(accepted_at), stamp: Number(stamp), part: 0 };
     await upsertAndTell(transaction, { requests: [request], requestOf: [0], objects: data });
     return true;
   });

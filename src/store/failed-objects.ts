@@ -1,4 +1,5 @@
 /** Accepted objects that Postgres refused: kept with their text and the reason until an operator has seen to them. */
+import type { WriteOrder } from '../domain/batch.ts';
 import type { Queryable } from './database.ts';
 import { TIME_FROM_MICROS } from './sql-time.ts';
 
@@ -24,15 +25,15 @@ export interface ObjectFailure {
 
 const KEEP = `
   INSERT INTO inlet.failed_objects
-    (request_id, index, namespace, id, object, sqlstate, message, accepted_at)
-  SELECT *, ${TIME_FROM_MICROS('$8')}
+    (request_id, index, namespace, id, object, sqlstate, message, accepted_at, stamp, part)
+  SELECT *, ${TIME_FROM_MICROS('$8')}, $9::bigint, $10::int
   FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
   ON CONFLICT (request_id, index) DO NOTHING`;
 
 /** Keeps failed objects. What is kept already stays as it is: its batch came a second time. */
 export async function keepFailedObjects(
   on: Queryable,
-  acceptedAt: number,
+  { acceptedAt, stamp, part }: WriteOrder,
   failed: readonly FailedObject[],
 ): Promise<void> {
   await on.query({
@@ -45,7 +46,7 @@ export async function keepFailedObjects(
       failed.map(({ object }) => object),
       failed.map(({ sqlState }) => sqlState),
       failed.map(({ message }) => message),
-      acceptedAt,
+      ...[acceptedAt, stamp, part],
     ],
   });
 }

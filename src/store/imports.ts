@@ -4,6 +4,7 @@
  * Every statement that changes an import locks its row in inlet.imports first. So whoever comes last, the API
  * that tells how many chunks there are or the worker that stores one, sees that all are in and finishes.
  */
+import type { Stamp } from '../domain/batch.ts';
 import type { BatchId } from '../domain/request-id.ts';
 import type { Database, Queryable } from './database.ts';
 import { RequestGoneError } from './requests.ts';
@@ -38,18 +39,18 @@ export async function createImport(
 
 /** What came of {@link beginUpload}. */
 export type UploadBeginning =
-  | { readonly state: 'begun'; readonly upload: number; readonly acceptedAt: number }
+  | { readonly state: 'begun'; readonly upload: number; readonly stamped: Stamp }
   /** There is no such import (any more); one upload is complete already; one is running. */
   | { readonly state: 'unknown' | 'complete' | 'running' };
 
 /**
  * Begins an upload: takes the place of an earlier one that broke off, of which nothing counts any more.
- * @param clock gives the time that orders the import's writes; asked while nobody else can begin one
+ * @param takeStamp gives what orders the import's writes; asked while nobody else can begin one
  */
 export async function beginUpload(
   database: Database,
   requestId: string,
-  clock: () => Promise<number>,
+  takeStamp: () => Promise<Stamp>,
 ): Promise<UploadBeginning> {
   return database.transaction(async (transaction) => {
     const [row] = await transaction.query<{ upload: number; complete: boolean; running: boolean | null }>({
@@ -62,7 +63,7 @@ export async function beginUpload(
     if (row.complete) return { state: 'complete' };
     if (row.running) return { state: 'running' };
     const upload = row.upload + 1;
-    const acceptedAt = await clock();
+    const stamped = await takeStamp();
     const run = (text: string, ...more: unknown[]) =>
       transaction.query({ text, values: [requestId, ...more] });
     await run(
@@ -73,11 +74,11 @@ export async function beginUpload(
     await run('DELETE FROM inlet.failed_objects WHERE request_id = $1');
     await run('DELETE FROM inlet.evaluations WHERE request_id = $1');
     await run(
-      `UPDATE inlet.requests SET status = 'uploading', objects = 0, expected = NULL, failed = 0, accepted_at = ${TIME_FROM_MICROS('$2')}
+      `UPDATE inlet.requests SET status = 'uploading', objects = 0, expected = NULL, failed = 0, accepted_at = ${TIME_FROM_MICROS('$2')}, stamp = $3
        WHERE request_id = $1`,
-      acceptedAt,
+      ...[stamped.acceptedAt, stamped.stamp],
     );
-    return { state: 'begun', upload, acceptedAt };
+    return { state: 'begun', upload, stamped };
   });
 }
 

@@ -1,13 +1,12 @@
 /** The objects' table. Data goes in and comes out as JSON text: JavaScript would round its numbers. */
+import type { WriteOrder } from '../domain/batch.ts';
 import type { Queryable } from './database.ts';
-import { MICROS_OF, TIME_FROM_MICROS } from './sql-time.ts';
+import { MICROS_OF, stampOfRow, TIME_FROM_MICROS } from './sql-time.ts';
 
 /** A request whose objects are to be written. */
-export interface WriteRequest {
+export interface WriteRequest extends WriteOrder {
   readonly id: string;
   readonly namespace: string;
-  /** Microseconds since 1970. */
-  readonly acceptedAt: number;
 }
 
 /** Objects to be written, in the order in which they were accepted. */
@@ -32,14 +31,24 @@ export interface StoredObject {
   readonly updatedAt: number;
 }
 
+/** The order of a row's write. Workers of the version before write no stamp and leave that of the former version there. */
+const orderOf = (row: string): string => `(${stampOfRow(row)}, ${row}.request_id, coalesce(${row}.part, 0))`;
+
 /**
- * One statement for all of them:
+ * Most objects that one statement writes. What it removes of their history may be a hundred times as many rows, and it has
+ * a minute.
+ */
+const STATEMENT_OBJECTS = 10_000;
+
+/**
+ * One statement for all of them, or for as many as it may write:
  *
  * - the objects come as one JSON text, which Postgres parses and takes apart itself, so every digit is kept;
  * - a string among them is the id of an object that is to be deleted: its row stays, with null as its data, so
  *   that a delete has a place in the order like a write;
  * - of several writes of one id the last is kept, because a statement may touch a row only once;
- * - rows are written in the order of their key, so that two workers never wait for each other in a circle;
+ * - rows are written in the order of their key, also by one statement after the other, so that two workers never wait for
+ *   each other in a circle;
  * - a row is replaced only by a write that was accepted later, so that workers need no order among
  *   themselves and a batch that is stored a second time changes nothing.
  *
@@ -47,25 +56,26 @@ export interface StoredObject {
  */
 const upsert = (overtakes: '<' | '<='): string => `
   WITH request AS (
-    SELECT position - 1 AS position, id, namespace, ${TIME_FROM_MICROS('micros')} AS accepted_at
-    FROM ROWS FROM (unnest($3::text[]), unnest($4::text[]), unnest($5::bigint[]))
-           WITH ORDINALITY AS r (id, namespace, micros, position)
+    SELECT position - 1 AS position, id, namespace, ${TIME_FROM_MICROS('micros')} AS accepted_at, stamp, part
+    FROM ROWS FROM (unnest($3::text[]), unnest($4::text[]), unnest($5::bigint[]), unnest($6::bigint[]), unnest($7::int[]))
+           WITH ORDINALITY AS r (id, namespace, micros, stamp, part, position)
   ), object AS (
     SELECT request.namespace COLLATE "C" AS namespace,
            (CASE jsonb_typeof(o.data) WHEN 'string' THEN o.data #>> '{}' ELSE o.data ->> 'id' END)
              COLLATE "C" AS id,
            CASE jsonb_typeof(o.data) WHEN 'string' THEN NULL ELSE o.data END AS data,
-           request.accepted_at, request.id AS request_id, o.position
+           request.accepted_at, request.stamp, request.part, request.id AS request_id, o.position
     FROM ROWS FROM (jsonb_array_elements($1::jsonb), unnest($2::int[]))
            WITH ORDINALITY AS o (data, request, position)
     JOIN request ON request.position = o.request
   ), latest AS (
-    SELECT DISTINCT ON (namespace, id) namespace, id, data, accepted_at, request_id
+    SELECT DISTINCT ON (namespace, id) namespace, id, data, accepted_at, stamp, part, request_id
     FROM object
     ORDER BY namespace, id, position DESC
+    LIMIT ${STATEMENT_OBJECTS} OFFSET $8
   )
-  INSERT INTO inlet.objects AS stored (namespace, id, data, accepted_at, request_id)
-  SELECT namespace, id, data, accepted_at, request_id FROM latest
+  INSERT INTO inlet.objects AS stored (namespace, id, data, accepted_at, stamp, part, request_id)
+  SELECT namespace, id, data, accepted_at, stamp, part, request_id FROM latest
   ON CONFLICT (namespace, id) DO UPDATE SET
     data = excluded.data,
     revision = stored.revision + (
@@ -74,9 +84,11 @@ const upsert = (overtakes: '<' | '<='): string => `
       OR stored.data::text IS DISTINCT FROM excluded.data::text
     )::int,
     accepted_at = excluded.accepted_at,
+    stamp = excluded.stamp,
+    part = excluded.part,
     request_id = excluded.request_id,
     updated_at = now()
-  WHERE (stored.accepted_at, stored.request_id) ${overtakes} (excluded.accepted_at, excluded.request_id)`;
+  WHERE ${orderOf('stored')} ${overtakes} ${orderOf('excluded')}`;
 
 const UPSERT = upsert('<');
 
@@ -86,23 +98,33 @@ const UPSERT = upsert('<');
  */
 const UPSERT_REPLAYED = upsert('<=');
 
-function upsertValues({ requests, requestOf, objects }: ObjectWrites): unknown[] {
-  return [
+/** The parameters of each of the statements that together write all objects. */
+function upsertValues({ requests, requestOf, objects }: ObjectWrites): unknown[][] {
+  const values = [
     `[${objects}]`,
     `{${requestOf.join()}}`,
     requests.map(({ id }) => id),
     requests.map(({ namespace }) => namespace),
-    `{${requests.map(({ acceptedAt }) => acceptedAt).join()}}`,
+    ...(['acceptedAt', 'stamp', 'part'] as const).map(
+      (member) => `{${requests.map((one) => one[member]).join()}}`,
+    ),
   ];
+  const statements = Math.ceil(requestOf.length / STATEMENT_OBJECTS);
+  return Array.from({ length: statements }, (_, i) => [...values, i * STATEMENT_OBJECTS]);
 }
 
 /**
- * Writes objects where they are newer than what is stored.
+ * Writes objects where they are newer than what is stored. More than 10,000 take several statements, so call it in a
+ * transaction.
  * @returns how many were written; the others had been overtaken, by what is stored or by a later one among them
  * @throws pg.DatabaseError of kind `data` where Postgres refuses one of them; then none is written
  */
 export async function upsertObjects(on: Queryable, writes: ObjectWrites): Promise<number> {
-  return on.write({ name: 'upsert-objects', text: UPSERT, values: upsertValues(writes) });
+  let written = 0;
+  for (const values of upsertValues(writes)) {
+    written += await on.write({ name: 'upsert-objects', text: UPSERT, values });
+  }
+  return written;
 }
 
 /**
@@ -110,20 +132,19 @@ export async function upsertObjects(on: Queryable, writes: ObjectWrites): Promis
  * @returns for each object that was written the id of its request
  */
 export async function upsertAndTell(on: Queryable, writes: ObjectWrites): Promise<readonly string[]> {
-  const rows = await on.query<{ request_id: string }>({
-    name: 'upsert-and-tell',
-    text: `${UPSERT} RETURNING request_id`,
-    values: upsertValues(writes),
-  });
-  return rows.map(({ request_id }) => request_id);
+  const text = `${UPSERT} RETURNING request_id`;
+  const requestIds: string[] = [];
+  for (const values of upsertValues(writes)) {
+    const rows = await on.query<{ request_id: string }>({ name: 'upsert-and-tell', text, values });
+    for (const { request_id } of rows) requestIds.push(request_id);
+  }
+  return requestIds;
 }
 
 /** An object that is written once more. */
-export interface ReplayedWrite {
+export interface ReplayedWrite extends WriteOrder {
   readonly namespace: string;
   readonly requestId: string;
-  /** Its place in the order, in microseconds since 1970. */
-  readonly acceptedAt: number;
   /** Its JSON text; of a delete the id alone, as a JSON string. */
   readonly object: string;
 }
@@ -133,12 +154,14 @@ export interface ReplayedWrite {
  * @param writes in the order in which they are to count where they have the same id
  */
 export async function upsertReplayed(on: Queryable, writes: readonly ReplayedWrite[]): Promise<number> {
-  const values = upsertValues({
-    requests: writes.map(({ requestId: id, namespace, acceptedAt }) => ({ id, namespace, acceptedAt })),
+  const statements = upsertValues({
+    requests: writes.map((write) => ({ ...write, id: write.requestId })),
     requestOf: writes.map((_, position) => position),
     objects: writes.map(({ object }) => object).join(','),
   });
-  return on.write({ text: UPSERT_REPLAYED, values });
+  let written = 0;
+  for (const values of statements) written += await on.write({ text: UPSERT_REPLAYED, values });
+  return written;
 }
 
 /** What is read of an object beside its data. */

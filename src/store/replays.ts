@@ -2,10 +2,11 @@
  * What a replay does to the tables beside the objects'. Rows are locked in the order in which the storing of a chunk locks
  * them: objects, imports, and only then what is kept of failed objects and of requests.
  */
+import type { WriteOrder } from '../domain/batch.ts';
 import type { Queryable } from './database.ts';
 import type { FailedPlace, FailedScope } from './failed-list.ts';
 import { stretch } from './failed-list.ts';
-import { MICROS_OF } from './sql-time.ts';
+import { MICROS_OF, stampOfRow } from './sql-time.ts';
 
 /** How many objects are replayed in one transaction, and about how many bytes of them. */
 const PAGE = 500;
@@ -15,12 +16,11 @@ const PAGE_BYTES = 1024 * 1024;
 const ADD_IDS_TIMEOUT_MS = 900_000;
 
 /** A failed object that is to be stored. Times are microseconds since 1970. */
-export interface FailedWrite extends FailedPlace {
+export interface FailedWrite extends FailedPlace, WriteOrder {
   readonly namespace: string;
   readonly id: string;
   /** Its JSON text; of a delete the id alone, as a JSON string. */
   readonly object: string;
-  readonly acceptedAt: number;
   readonly failedAt: number;
 }
 
@@ -41,10 +41,12 @@ export async function readFailedWrites(
     id: string;
     object: string;
     accepted_at: string;
+    stamp: string;
+    part: number;
     failed_at: string;
   }>({
     text: `SELECT f.request_id, f.index, f.namespace, f.id, f.object, ${MICROS_OF('f.accepted_at')} AS accepted_at,
-                  ${MICROS_OF('f.failed_at')} AS failed_at
+                  ${stampOfRow('f')} AS stamp, coalesce(f.part, 0) AS part, ${MICROS_OF('f.failed_at')} AS failed_at
            FROM (
              SELECT request_id, index, sum(bytes) OVER (ORDER BY request_id DESC, index) - bytes AS before
              FROM (${text}) AS listed
@@ -61,6 +63,8 @@ export async function readFailedWrites(
     id: row.id,
     object: row.object,
     acceptedAt: Number(row.accepted_at),
+    stamp: Number(row.stamp),
+    part: row.part,
     failedAt: Number(row.failed_at),
   }));
 }
@@ -100,8 +104,8 @@ export async function lockFailed(on: Queryable, writes: readonly FailedWrite[]):
 /** What has failed no longer. */
 export interface Settled extends FailedPlace {
   readonly id: string;
-  /** Microseconds since 1970. */
-  readonly acceptedAt: number;
+  /** The chunk of an import that it came with. */
+  readonly part: number;
 }
 
 /**
@@ -111,23 +115,22 @@ export interface Settled extends FailedPlace {
  */
 export async function removeFailed(on: Queryable, writes: readonly FailedWrite[]): Promise<Settled[]> {
   const remove = (condition: string) =>
-    on.query<{ request_id: string; index: number; id: string; accepted_at: string }>({
+    on.query<{ request_id: string; index: number; id: string; part: number }>({
       text: `DELETE FROM inlet.failed_objects AS f
              USING unnest($1::text[], $2::int[], $3::text[]) AS w (request_id, index, id)
              WHERE f.request_id = w.request_id AND f.id = w.id AND ${condition}
-             RETURNING f.request_id, f.index, f.id, ${MICROS_OF('f.accepted_at')} AS accepted_at`,
+             RETURNING f.request_id, f.index, f.id, coalesce(f.part, (
+               -- Chunks of the version before were stamped a microsecond one after the other.
+               SELECT ${MICROS_OF('f.accepted_at')} - ${MICROS_OF('r.accepted_at')}
+               FROM inlet.requests AS r WHERE r.request_id = f.request_id
+             ), 0)::int AS part`,
       values: [...placesOf(writes), writes.map(({ id }) => id)],
     });
   const rows = [
     ...(await remove('f.index = w.index')),
     ...(await remove(`f.index < w.index AND f.sqlstate <> '' AND f.discarded_at IS NULL`)),
   ];
-  return rows.map(({ request_id, index, id, accepted_at }) => ({
-    requestId: request_id,
-    index,
-    id,
-    acceptedAt: Number(accepted_at),
-  }));
+  return rows.map(({ request_id, ...row }) => ({ requestId: request_id, ...row }));
 }
 
 /** Notes that objects were tried again in vain, and why this time. */
@@ -168,8 +171,7 @@ export async function countStored(on: Queryable, settled: readonly Settled[]): P
 }
 
 /**
- * Adds ids to the results of an import: those that it doesn't have yet, each to the chunk that it came in. All chunks of
- * an upload are stamped one microsecond after the other, so the time tells which that is.
+ * Adds ids to the results of an import: those that it doesn't have yet, each to the chunk that it came in.
  */
 export async function addImportIds(
   on: Queryable,
@@ -178,9 +180,8 @@ export async function addImportIds(
 ): Promise<void> {
   await on.query({
     text: `WITH replayed AS (
-             SELECT DISTINCT ON (w.id) w.id, w.index, w.micros - ${MICROS_OF('r.accepted_at')} AS chunk
-             FROM unnest($2::text[], $3::int[], $4::bigint[]) AS w (id, index, micros), inlet.requests AS r
-             WHERE r.request_id = $1
+             SELECT DISTINCT ON (w.id) w.id, w.index, w.chunk
+             FROM unnest($2::text[], $3::int[], $4::int[]) AS w (id, index, chunk)
              ORDER BY w.id, w.index
            ), listed AS (
              SELECT DISTINCT i.id
@@ -197,7 +198,7 @@ export async function addImportIds(
       requestId,
       settled.map(({ id }) => id),
       settled.map(({ index }) => index),
-      settled.map(({ acceptedAt }) => acceptedAt),
+      settled.map(({ part }) => part),
     ],
     timeoutMs: ADD_IDS_TIMEOUT_MS,
   });

@@ -2,6 +2,7 @@
  * The requests: a row each, written in the transaction that stores their objects. Imports have theirs from the
  * beginning (see imports.ts).
  */
+import type { Stamp } from '../domain/batch.ts';
 import type { Queryable } from './database.ts';
 import { MICROS_OF, TIME_FROM_MICROS } from './sql-time.ts';
 
@@ -45,19 +46,17 @@ export interface RequestRecord {
 }
 
 /** Requests that were accepted at the same time. */
-export interface AcceptedRequests {
-  /** Microseconds since 1970. */
-  readonly acceptedAt: number;
+export interface AcceptedRequests extends Stamp {
   readonly requests: readonly StoredRequest[];
 }
 
 const RECORD = `
-  INSERT INTO inlet.requests (request_id, namespace, status, accepted_at, completed_at, ids, objects, failed)
+  INSERT INTO inlet.requests (request_id, namespace, status, accepted_at, stamp, completed_at, ids, objects, failed)
   SELECT r ->> 'id', r ->> 'namespace',
          CASE WHEN r ? 'waits' THEN 'ingesting' ELSE CASE (r ->> 'failed')::int WHEN 0 THEN 'succeeded' ELSE 'failed' END END,
-         ${TIME_FROM_MICROS('accepted.micros')}, CASE WHEN r ? 'waits' THEN NULL ELSE now() END,
+         ${TIME_FROM_MICROS('accepted.micros')}, accepted.stamp, CASE WHEN r ? 'waits' THEN NULL ELSE now() END,
          r -> 'ids', jsonb_array_length(r -> 'ids'), (r ->> 'failed')::int
-  FROM ROWS FROM (jsonb_array_elements($1::jsonb), unnest($2::bigint[])) AS accepted (requests, micros),
+  FROM ROWS FROM (jsonb_array_elements($1::jsonb), unnest($2::bigint[]), unnest($3::bigint[])) AS accepted (requests, micros, stamp),
        jsonb_array_elements(accepted.requests) AS r
   ON CONFLICT (request_id) DO NOTHING`;
 
@@ -73,6 +72,7 @@ export async function recordRequests(
   const values = [
     JSON.stringify(accepted.map(({ requests }) => requests)),
     accepted.map(({ acceptedAt }) => acceptedAt),
+    accepted.map(({ stamp }) => stamp),
   ];
   if (!accepted.some(({ requests }) => requests.some(({ waits, failed }) => waits || failed > 0))) {
     await on.query({ name: 'record-requests', text: RECORD, values });

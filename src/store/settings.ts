@@ -1,6 +1,7 @@
 /** The settings' table: a schema for each namespace that was given one. It goes in and comes out as JSON text. */
+import type { Stamp } from '../domain/batch.ts';
 import type { Queryable } from './database.ts';
-import { MICROS_OF, TIME_FROM_MICROS } from './sql-time.ts';
+import { MICROS_OF, stampOfRow, TIME_FROM_MICROS } from './sql-time.ts';
 
 /** A schema that came along with a request. */
 export interface SchemaWrite {
@@ -19,22 +20,23 @@ interface Settings {
 
 /** The same order as that of objects, and rows in the order of their key for the same reason. */
 const APPLY = `
-  INSERT INTO inlet.settings AS stored (namespace, schema, accepted_at, request_id)
-  SELECT DISTINCT ON (namespace COLLATE "C") namespace, schema::jsonb, ${TIME_FROM_MICROS('$4')}, request_id
+  INSERT INTO inlet.settings AS stored (namespace, schema, accepted_at, stamp, request_id)
+  SELECT DISTINCT ON (namespace COLLATE "C") namespace, schema::jsonb, ${TIME_FROM_MICROS('$4')}, $5::bigint, request_id
   FROM ROWS FROM (unnest($1::text[]), unnest($2::text[]), unnest($3::text[]))
          AS write (namespace, schema, request_id)
   ORDER BY namespace COLLATE "C", request_id COLLATE "C" DESC
   ON CONFLICT (namespace) DO UPDATE SET
     schema = excluded.schema,
     accepted_at = excluded.accepted_at,
+    stamp = excluded.stamp,
     request_id = excluded.request_id,
     updated_at = now()
-  WHERE (stored.accepted_at, stored.request_id) < (excluded.accepted_at, excluded.request_id)`;
+  WHERE (${stampOfRow('stored')}, stored.request_id) < (${stampOfRow('excluded')}, excluded.request_id)`;
 
-/** Applies schemas where they were accepted later than what is stored. All were accepted at `acceptedAt`. */
+/** Applies schemas where they come after what is stored. All have the same place in the order of writes. */
 export async function applySchemas(
   on: Queryable,
-  acceptedAt: number,
+  { acceptedAt, stamp }: Stamp,
   writes: readonly SchemaWrite[],
 ): Promise<void> {
   await on.query({
@@ -43,27 +45,9 @@ export async function applySchemas(
       writes.map(({ namespace }) => namespace),
       writes.map(({ schema }) => schema),
       writes.map(({ requestId }) => requestId),
-      acceptedAt,
+      ...[acceptedAt, stamp],
     ],
   });
-}
-
-/**
- * Stamped with the database's clock. It is later than all that is stored, also where the clock of a Redis that
- * has stamped what is stored is ahead: an answer that says "updated" must be true.
- */
-const PUT = `
-  INSERT INTO inlet.settings AS stored (namespace, schema, accepted_at, request_id)
-  VALUES ($1, $2::jsonb, clock_timestamp(), $3)
-  ON CONFLICT (namespace) DO UPDATE SET
-    schema = excluded.schema,
-    accepted_at = greatest(excluded.accepted_at, stored.accepted_at + interval '1 microsecond'),
-    request_id = excluded.request_id,
-    updated_at = now()`;
-
-/** Creates or replaces a namespace's schema. */
-async function putSettings(on: Queryable, write: SchemaWrite): Promise<void> {
-  await on.query({ text: PUT, values: [write.namespace, write.schema, write.requestId] });
 }
 
 /** Reads a namespace's settings; undefined when it has none. */
@@ -94,9 +78,10 @@ export interface SettingsAccess {
   readonly putSettings: (write: SchemaWrite) => Promise<void>;
 }
 
-export function settingsAccess(on: Queryable): SettingsAccess {
+/** @param takeStamp gives the place of a schema in the order of writes */
+export function settingsAccess(on: Queryable, takeStamp: () => Promise<Stamp>): SettingsAccess {
   return {
     findSettings: (namespace) => findSettings(on, namespace),
-    putSettings: (write) => putSettings(on, write),
+    putSettings: async (write) => applySchemas(on, await takeStamp(), [write]),
   };
 }

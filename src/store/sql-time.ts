@@ -6,3 +6,11 @@ export const TIME_FROM_MICROS = (parameter: string): string =>
 
 /** SQL for the microseconds (a bigint) of a `timestamptz` column. */
 export const MICROS_OF = (column: string): string => `(extract(epoch FROM ${column}) * 1000000)::bigint`;
+
+/**
+ * SQL for the stamp of a row that has the columns `stamp` and `accepted_at`. Rows of versions of Inlet that ordered by
+ * `accepted_at` have none, or an older one.
+ */
+export function stampOfRow(row: string): string {
+  return `greatest(${row}.stamp, ${MICROS_OF(`${row}.accepted_at`)})`;
+}

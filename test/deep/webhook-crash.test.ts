@@ -88,7 +88,9 @@ describeOnBothQueues('webhooks of workers that die', (test, queue) => {
     // Their batch is still in the queue, and is stored once more; that makes no further events.
     const batches = openProvider(config).openQueue();
     onTestFinished(() => batches.close());
-    await whenConnected(() => batches.add({ ...batch, stampedAt: batch.acceptedAt }));
+    await whenConnected(() =>
+      batches.add({ ...batch, stamped: { stamp: batch.acceptedAt, acceptedAt: batch.acceptedAt } }),
+    );
     await waitFor('an empty queue', async () => (await depthOf(batches)) === 0);
     await allDelivered(database, id, 2);
     expect(receiver.received).toHaveLength(2);

@@ -28,7 +28,10 @@ describe('an import', () => {
   }
 
   async function begin(database: Database, requestId: string): Promise<number> {
-    const beginning = await beginUpload(database, requestId, async () => 5_000_000);
+    const beginning = await beginUpload(database, requestId, async () => ({
+      stamp: 5_000_000,
+      acceptedAt: 5_000_000,
+    }));
     if (beginning.state !== 'begun') throw new Error(beginning.state);
     return beginning.upload;
   }

@@ -37,7 +37,10 @@ class Import {
   }
 
   async begin(): Promise<number> {
-    const beginning = await beginUpload(this.#database, this.requestId, async () => 1_000_000);
+    const beginning = await beginUpload(this.#database, this.requestId, async () => ({
+      stamp: 1_000_000,
+      acceptedAt: 1_000_000,
+    }));
     if (beginning.state !== 'begun') throw new Error(beginning.state);
     return beginning.upload;
   }
@@ -237,11 +240,11 @@ describe('an import', () => {
   });
 
   test('has one upload at a time, and none once it is complete', async ({ store: { database }, file }) => {
-    const clock = async () => 1;
+    const stamp = async () => ({ stamp: 1, acceptedAt: 1 });
     const upload = await file.begin();
-    expect(await beginUpload(database, file.requestId, clock)).toEqual({ state: 'running' });
+    expect(await beginUpload(database, file.requestId, stamp)).toEqual({ state: 'running' });
     await file.complete(upload, 7);
-    expect(await beginUpload(database, file.requestId, clock)).toEqual({ state: 'complete' });
-    expect(await beginUpload(database, requestIdAt(newBatchId(), 0), clock)).toEqual({ state: 'unknown' });
+    expect(await beginUpload(database, file.requestId, stamp)).toEqual({ state: 'complete' });
+    expect(await beginUpload(database, requestIdAt(newBatchId(), 0), stamp)).toEqual({ state: 'unknown' });
   });
 });

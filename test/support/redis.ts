@@ -65,7 +65,11 @@ export async function startRedis(
   async function start(args: readonly string[] = []): Promise<void> {
     // A session of its own, so that Ctrl-C reaches the tests alone and they end it in order.
     const env = { ...process.env, ...options.environment };
-    child = spawn(program, [...place, ...durable, ...rest, ...args], { detached: true, stdio: 'ignore', env });
+    child = spawn(program, [...place, ...durable, ...rest, ...args], {
+      detached: true,
+      stdio: 'ignore',
+      env,
+    });
     await once(child, 'spawn');
     callOff = reapAfterDeath(pid(), 'KILL', folder);
     await waitFor('Redis to answer', () => {

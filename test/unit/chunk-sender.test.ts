@@ -6,7 +6,12 @@ import type { UnstampedBatch } from '../../src/queue/queue.ts';
 import { QueueUnavailableError } from '../../src/queue/queue.ts';
 import { HeldSink, settled, stateOf } from './held-sink.ts';
 
-const UPLOAD = { requestId: 'req_1', namespace: 'n', upload: 3, acceptedAt: 1_000 };
+const UPLOAD = {
+  requestId: 'req_1',
+  namespace: 'n',
+  upload: 3,
+  stamped: { stamp: 1_001, acceptedAt: 1_000 },
+};
 
 const chunk = (id: string) => ({ ids: [id], lines: [7], objects: `{"id":"${id}"}`, rejected: [] });
 
@@ -23,12 +28,12 @@ function setUp(enqueueing = new Turns(10)) {
 }
 
 describe('ChunkSender', () => {
-  it('sends chunks under the id of the request, numbered and stamped in their order', async () => {
+  it('sends chunks under the id of the request, numbered, and all with its stamp', async () => {
     const { queue, sender } = setUp();
     await sender.send(chunk('a'));
     void sender.send(chunk('b'));
     await settled();
-    expect(queue.batches.map(({ requests, stampedAt }) => [requests, stampedAt])).toEqual(
+    expect(queue.batches.map(({ requests, stamped }) => [requests, stamped])).toEqual(
       ['a', 'b'].map((id, i) => [
         [
           {
@@ -37,7 +42,7 @@ describe('ChunkSender', () => {
             import: { requestId: 'req_1', upload: 3, chunk: i, lines: [7], rejected: [] },
           },
         ],
-        1_000 + i,
+        UPLOAD.stamped,
       ]),
     );
     expect(new Set(queue.batches.map(({ id }) => id)).size).toBe(2);

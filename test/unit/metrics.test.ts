@@ -127,7 +127,10 @@ describe('the metrics of a process', () => {
     const add = async () => {
       if (isAway) throw new QueueUnavailableError('away');
     };
-    const queue = observedQueue({ add, importBacklog: async () => 0, clock: async () => 0 }, enqueues);
+    const queue = observedQueue(
+      { add, importBacklog: async () => 0, stamp: async () => ({ stamp: 1, acceptedAt: 1 }) },
+      enqueues,
+    );
     const batch = handMadeBatch(1, [one, one]);
     await queue.add(batch);
     isAway = true;
