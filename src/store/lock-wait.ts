@@ -9,7 +9,7 @@ import type { Queryable } from './database.ts';
 import { sqlState } from './faults.ts';
 
 /** A session that holds what another waits for, or waits for it in front of it. */
-export interface Blocker {
+interface Blocker {
   /** Of its backend; 0 for a prepared transaction, which has none. */
   readonly pid: number;
   /** Its `application_name`, or what kind of backend it is; null where neither is known. */
