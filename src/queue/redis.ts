@@ -19,6 +19,23 @@ export interface RedisBackendOptions {
   readonly telemetry?: Telemetry | undefined;
 }
 
+/** How long a worker waits for an answer of Redis, in milliseconds; then it connects anew. */
+const WORKER_TIMEOUT_MS = 5_000;
+
+/**
+ * The limit is for the one of a worker's two connections on which BullMQ would wait as long as TCP does. On the other one
+ * it waits for jobs, which may take longer, and looks after that itself.
+ */
+const createWorkerBackend: typeof createRedisBackend = (...options) => {
+  const backend = createRedisBackend(...options);
+  const forJobs = backend.blockingClient?.then((client) => {
+    client.options['socketTimeout'] = undefined;
+  });
+  // The worker is told by another way that it couldn't connect.
+  forJobs?.catch(() => undefined);
+  return backend;
+};
+
 export function redisBackend(options: RedisBackendOptions): Backend {
   return {
     openProducer: () => openProducer(options),
@@ -30,10 +47,15 @@ export function redisBackend(options: RedisBackendOptions): Backend {
           ...workerOptions,
           prefix: options.prefix,
           ...tracedBy(options.telemetry),
-          // A worker has nothing better to do than to wait for its Redis to come back.
-          connection: { url: options.url, maxRetriesPerRequest: null, retryStrategy: reconnectDelay },
+          connection: {
+            url: options.url,
+            // A worker has nothing better to do than to wait for its Redis to come back.
+            maxRetriesPerRequest: null,
+            retryStrategy: reconnectDelay,
+            socketTimeout: WORKER_TIMEOUT_MS,
+          },
         },
-        createRedisBackend,
+        createWorkerBackend,
       ),
   };
 }
