@@ -74,7 +74,7 @@ export function openDatabase(
     url: databaseUrl,
     ...limits,
     historyLimit,
-    onError: errorReporter(log, 'lost an idle connection to Postgres'),
+    onError: errorReporter(log, 'the connections to Postgres report an error'),
   });
 }
 

@@ -66,7 +66,6 @@ export class KeyWatch {
       application_name: 'inlet keys',
       connectionTimeoutMillis: TIMEOUT_MS,
       query_timeout: TIMEOUT_MS,
-      keepAlive: true,
     });
     client.on('notification', () => void this.#read());
     try {

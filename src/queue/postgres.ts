@@ -6,6 +6,7 @@ import { OperatorError } from '../errors.ts';
 import type { Queryable } from '../store/database.ts';
 import type { Migration } from '../store/migrate.ts';
 import { latestVersion } from '../store/migrate.ts';
+import type { SteadyClientConfig } from '../store/steady-client.ts';
 import { SteadyClient } from '../store/steady-client.ts';
 import type { Backend, LaneLoad, Producer } from './backend.ts';
 import { PRODUCER_TIMEOUT_MS, tracedBy } from './backend.ts';
@@ -13,6 +14,11 @@ import { laneName } from './lane.ts';
 
 /** The schema of BullMQ's tables. */
 const QUEUE_SCHEMA = 'inlet_queue';
+
+/** Longest wait for a worker's new connection, in milliseconds: then another one may find the server that has taken over. */
+const CONNECT_MS = 4_000;
+
+type PoolOptions = pg.PoolConfig & SteadyClientConfig;
 
 export interface PostgresBackendOptions {
   readonly url: string;
@@ -81,11 +87,18 @@ function connectionTo(url: string) {
     connectionString: url.replace(OPTIONS_OF_URL, '$1'),
     options:
       `${decodeURIComponent(found.replaceAll('+', ' '))} -c default_transaction_isolation=read\\ committed`.trim(),
-    keepAlive: true,
   };
 }
 
 export function postgresBackend(options: PostgresBackendOptions): Backend {
+  const connection = {
+    ...connectionTo(options.url),
+    max: 4,
+    connectionTimeoutMillis: CONNECT_MS,
+    // A connection that has gone silent must not hold the worker up for ever.
+    query_timeout: 30_000,
+    onTrouble: options.onError,
+  } satisfies PoolOptions;
   return {
     openProducer: () => openProducer(options),
     createWorker: (lane, processor, workerOptions) =>
@@ -95,14 +108,7 @@ export function postgresBackend(options: PostgresBackendOptions): Backend {
         {
           ...workerOptions,
           ...tracedBy(options.telemetry),
-          connection: {
-            ...connectionTo(options.url),
-            schema: QUEUE_SCHEMA,
-            max: 4,
-            connectionTimeoutMillis: 10_000,
-            // A connection that has gone silent must not hold the worker up for ever.
-            query_timeout: 30_000,
-          },
+          connection: { ...connection, schema: QUEUE_SCHEMA },
         },
         createSteadyBackend,
       ) as unknown as Worker,
@@ -117,9 +123,11 @@ function openProducer({ url, queueName, onError, telemetry }: PostgresBackendOpt
     ...connectionTo(url),
     connectionTimeoutMillis: PRODUCER_TIMEOUT_MS,
     query_timeout: PRODUCER_TIMEOUT_MS,
-    // The server gives up too, so that a write which was answered with 503 is not added later on.
+    // The server gives up too, so that a write which was answered with 503 is not added later on. (Poolers may refuse it
+    // as a setting of the connection, as they do BullMQ's search_path, and LISTEN: the queue needs Postgres itself.)
     statement_timeout: PRODUCER_TIMEOUT_MS,
-  };
+    onTrouble: onError,
+  } satisfies PoolOptions;
   const pool = new pg.Pool({ ...limits, max: 2 });
   pool.on('error', onError);
   return {

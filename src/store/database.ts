@@ -1,6 +1,7 @@
 /** The connections to Postgres, and the one place where a broken connection gets its name. */
 import pg from 'pg';
 import { isConnectionFault, StoreUnavailableError } from './faults.ts';
+import type { SteadyClientConfig } from './steady-client.ts';
 import { SteadyClient } from './steady-client.ts';
 
 /**
@@ -20,15 +21,18 @@ const LOCK_TIMEOUT_MS = 5_000;
  */
 const STATEMENT_TIMEOUT_PART = 0.9;
 
+/** How long Postgres may take to tell that it is up, in milliseconds. */
+const IS_UP_MS = 2_000;
+
 export interface DatabaseOptions {
   readonly url: string;
   /** Most connections at one time. */
   readonly poolSize: number;
-  /** Longest wait for an answer, in milliseconds; then the connection counts as broken. */
+  /** Longest wait for an answer, in milliseconds; then the statement is stopped, and its connection closed. */
   readonly queryTimeoutMs: number;
   /** How many former versions of each object its transactions keep; the schema's default where it isn't given. */
   readonly historyLimit?: number;
-  /** Told of errors on idle connections, which no call reports. */
+  /** Told of what no call reports: errors on idle connections, and a server that doesn't answer. */
   readonly onError: (error: Error) => void;
 }
 
@@ -63,6 +67,7 @@ export class Database implements Queryable {
   readonly #poolSize: number;
   readonly #begin: string;
   readonly #queryTimeoutMs: number;
+  #isUp: Promise<boolean> | undefined;
 
   constructor({ url, poolSize, queryTimeoutMs, historyLimit, onError }: DatabaseOptions) {
     // For each transaction and in one message with its begin: a setting of the connection would not get through
@@ -78,15 +83,16 @@ export class Database implements Queryable {
     this.#begin = [begin, ...settings.map((each) => `SET LOCAL ${each}`)].join('; ');
     this.#queryTimeoutMs = queryTimeoutMs;
     this.#poolSize = poolSize;
-    this.#pool = new pg.Pool({
+    const options: pg.PoolConfig & SteadyClientConfig = {
       Client: SteadyClient,
       connectionString: url,
       max: poolSize,
       connectionTimeoutMillis: 4_000,
       query_timeout: queryTimeoutMs,
-      keepAlive: true,
       application_name: 'inlet',
-    });
+      onTrouble: onError,
+    };
+    this.#pool = new pg.Pool(options);
     this.#pool.on('error', onError);
   }
 
@@ -142,12 +148,17 @@ export class Database implements Queryable {
     }
   }
 
-  /** Whether Postgres answers; never throws. */
-  async isUp(): Promise<boolean> {
-    return this.query({ text: 'SELECT 1' }).then(
-      () => true,
-      () => false,
-    );
+  /** Whether Postgres answers in time; never throws. Takes one connection, however many ask. */
+  isUp(): Promise<boolean> {
+    this.#isUp ??= this.query({ text: 'SELECT 1', timeoutMs: IS_UP_MS })
+      .then(
+        () => true,
+        () => false,
+      )
+      .finally(() => {
+        this.#isUp = undefined;
+      });
+    return this.#isUp;
   }
 
   /** Waits for statements in hand. */

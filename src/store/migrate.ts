@@ -80,7 +80,6 @@ export async function migrate({
     connectionString: databaseUrl,
     application_name: 'inlet migrate',
     connectionTimeoutMillis: 5_000,
-    keepAlive: true,
   });
   const watch = new Database({
     url: databaseUrl,

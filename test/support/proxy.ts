@@ -8,6 +8,8 @@ export interface TestProxy {
   readonly port: number;
   /** Cuts all connections; new ones go to another port of this machine. */
   moveTo(port: number): void;
+  /** New connections go to another port of this machine; those that are open stay where they are. */
+  divert(port: number): void;
   /** Resets all connections, and new ones at once, until `heal()`. */
   cut(): void;
   /**
@@ -29,7 +31,7 @@ export async function startProxy(firstPort: number): Promise<TestProxy> {
   let refuses = false;
   let gate = openGate();
   const open = new Set<Socket>();
-  const abandoned = new Set<Socket>();
+  const abandoned = new WeakSet<Socket>();
   const neverOpen = closedGate();
   const server = createServer((client) => {
     if (refuses) {
@@ -40,10 +42,7 @@ export async function startProxy(firstPort: number): Promise<TestProxy> {
     for (const socket of [client, upstream]) {
       socket.setNoDelay(true);
       open.add(socket);
-      socket.on('close', () => {
-        open.delete(socket);
-        abandoned.delete(socket);
-      });
+      socket.on('close', () => open.delete(socket));
     }
     const ownGate = (): Gate => (abandoned.has(upstream) ? neverOpen : gate);
     carry(client, upstream, ownGate);
@@ -62,6 +61,9 @@ export async function startProxy(firstPort: number): Promise<TestProxy> {
     moveTo(next) {
       target = next;
       for (const socket of open) socket.destroy();
+    },
+    divert(next) {
+      target = next;
     },
     cut() {
       for (const socket of open) socket.resetAndDestroy();
