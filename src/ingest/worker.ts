@@ -7,6 +7,7 @@ import type { Sleep } from '../queue/wait-out.ts';
 import { isStopping, retryWaitMs } from '../queue/wait-out.ts';
 import { isConnectionFault } from '../store/faults.ts';
 import type { Log } from '../telemetry.ts';
+import { errorReporter } from '../telemetry.ts';
 import type { StoreOutcome } from './store-outcome.ts';
 import { ObjectsRefusedError } from './store-outcome.ts';
 
@@ -48,6 +49,10 @@ export function batchHandler(
   { onStored, onPart, onFault, onProgress }: BatchObserver = {},
   sleep?: Sleep,
 ): BatchHandler {
+  const reportWait = errorReporter(log, 'could not store a batch yet');
+  const reportAway = errorReporter(log, 'Postgres is unavailable: the batch goes back to the queue');
+  const reportRefused = errorReporter(log, 'Postgres refused objects of a batch, retrying them later');
+  const reportKept = errorReporter(log, 'could not store a batch: the queue keeps it', 'error');
   return async (batch, stopping) => {
     const taken = performance.now();
     for (let attempt = 1; ; attempt += 1) {
@@ -73,25 +78,22 @@ export function batchHandler(
           onFault?.('refused');
           onPart?.(done);
           const { objects, sqlStates } = refused;
-          log.warn(
-            { ...line('refused', done), refusedObjects: objects, sqlStates, refusals, err: err.cause },
-            'Postgres refused objects of a batch, retrying them later',
-          );
+          reportRefused(err, { ...line('refused', done), refusedObjects: objects, sqlStates, refusals });
           if (refused.isBroken) await isStopping(BROKEN_WAIT_MS, stopping, sleep);
           throw err;
         }
         if (!isConnectionFault(err)) {
           onFault?.('unexpected');
-          log.error({ ...line('kept'), err }, 'could not store a batch: the queue keeps it');
+          reportKept(err as Error, line('kept'));
           throw err;
         }
         onFault?.('unavailable');
         if (attempt === TRIES_IN_HAND) {
-          log.warn({ ...line('kept'), err }, 'Postgres is unavailable: the batch goes back to the queue');
+          reportAway(err, line('kept'));
           throw err;
         }
         const waitMs = retryWaitMs(attempt);
-        log.warn({ batch: batch.id, attempt, waitMs, err }, 'could not store a batch yet');
+        reportWait(err, { batch: batch.id, attempt, waitMs });
         if (await isStopping(waitMs, stopping, sleep)) {
           log.info(line('handed back'), 'gave a batch back: another worker takes it');
           throw new HandedBackError('the worker stops', { cause: err });

@@ -50,7 +50,7 @@ export function faultKind(error: unknown): FaultKind {
 }
 
 /** Whether Postgres can't be reached: nothing is known of what was sent. */
-export function isConnectionFault(error: unknown): boolean {
+export function isConnectionFault(error: unknown): error is StoreUnavailableError {
   return error instanceof StoreUnavailableError;
 }
 

@@ -82,7 +82,7 @@ export async function checkFailsAlone(deed: string, error: unknown): Promise<voi
   for (const one of others) expect((await one).outcome).toBe('succeeded');
   expect((await evaluate({})).outcome).toBe('succeeded');
   expect(outcomes.filter((outcome) => outcome === 'failed')).toHaveLength(1);
-  // Twice: among others, and by itself. Messages could quote data, and don't get into the log.
-  expect(lines.filter(({ msg }) => msg.includes('has ended'))).toHaveLength(2);
+  // It has ended twice, among others and by itself, within an interval of the log. Messages could quote data.
+  expect(lines.filter(({ msg }) => msg.includes('has ended'))).toHaveLength(1);
   expect(JSON.stringify(lines)).not.toContain('nobody catches it');
 }
