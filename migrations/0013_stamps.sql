@@ -9,7 +9,7 @@ ALTER TABLE inlet.objects
 COMMENT ON COLUMN inlet.objects.accepted_at IS 'When the write was accepted, by the clock of the queue''s server: for people';
 COMMENT ON COLUMN inlet.objects.stamp IS 'The order of writes: (stamp, request_id, part). A write is applied only where it is greater';
 
-ALTER TABLE inlet.revisions ADD COLUMN stamp bigint;
+ALTER TABLE inlet.revisions ADD COLUMN stamp bigint, ADD COLUMN part integer;
 ALTER TABLE inlet.failed_objects ADD COLUMN stamp bigint, ADD COLUMN part integer;
 ALTER TABLE inlet.settings ADD COLUMN stamp bigint;
 ALTER TABLE inlet.webhook_deliveries ADD COLUMN stamp bigint;
@@ -31,7 +31,7 @@ BEGIN
 END
 $$;
 
--- As before, with the stamp of what was overwritten.
+-- As before, with the place in the order of what was overwritten.
 CREATE OR REPLACE FUNCTION inlet.keep_revisions() RETURNS trigger LANGUAGE plpgsql
   SET enable_nestloop = off
   SET enable_seqscan = off
@@ -46,8 +46,8 @@ BEGIN
     RETURN NULL;
   END IF;
 
-  INSERT INTO inlet.revisions (namespace, id, revision, data, request_id, accepted_at, stored_at, stamp)
-  SELECT o.namespace, o.id, o.revision, o.data, o.request_id, o.accepted_at, o.updated_at, o.stamp
+  INSERT INTO inlet.revisions (namespace, id, revision, data, request_id, accepted_at, stored_at, stamp, part)
+  SELECT o.namespace, o.id, o.revision, o.data, o.request_id, o.accepted_at, o.updated_at, o.stamp, o.part
   FROM overwritten AS o
   JOIN written AS w ON w.namespace = o.namespace AND w.id = o.id
   WHERE w.revision <> o.revision

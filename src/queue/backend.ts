@@ -41,6 +41,8 @@ export interface Producer {
   /** Whether a call has a chance now; where not, it should fail at once instead of being queued. */
   isConnected(): boolean;
   createQueue(lane: Lane): Queue;
+  /** Resolves when the server answers. */
+  ping(): Promise<unknown>;
   /** Reads a stamp. It counts once {@link addStamped} has added something with it. */
   readStamp(): Promise<Stamp>;
   /**

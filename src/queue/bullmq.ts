@@ -150,7 +150,7 @@ class BullmqQueue implements BatchQueue {
 
   async isUp(): Promise<boolean> {
     if (!this.#producer.isConnected()) return false;
-    return this.#producer.readStamp().then(
+    return this.#producer.ping().then(
       () => true,
       () => false,
     );

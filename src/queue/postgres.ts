@@ -138,6 +138,7 @@ function openProducer({ url, queueName, onError, telemetry }: PostgresBackendOpt
         { connection: { ...limits, schema: QUEUE_SCHEMA, max: 4 }, ...tracedBy(telemetry) },
         createSteadyBackend,
       ) as unknown as Queue,
+    ping: () => pool.query('SELECT 1'),
     async readStamp() {
       // Several statements in one message, of which pg gives a list of results. What is taken need not be on disk before
       // the job is: the commit of the job comes later in the same log.

@@ -88,6 +88,7 @@ function openProducer({ url, queueName, prefix, onError, telemetry }: RedisBacke
         { connection: client, prefix, ...tracedBy(telemetry) },
         createRedisBackend,
       ),
+    ping: () => client.ping(),
     async readStamp() {
       const [[seconds, micros], last] = await together(client, () =>
         Promise.all([client.time(), client.zscore(stampKey, LAST_STAMP)]),

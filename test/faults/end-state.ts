@@ -52,6 +52,9 @@ export async function settled(world: World, history: History): Promise<number> {
   return performance.now() - begun;
 }
 
+/** Versions that ordered by `accepted_at` wrote none. */
+const STAMP = `greatest(stamp, ${micros('accepted_at')})`;
+
 /** Reads a namespace. @param complaints gets answers that nobody should get */
 export async function readEndState(
   world: World,
@@ -62,7 +65,7 @@ export async function readEndState(
   const read = (sql: string): Promise<Row[]> => query(world.postgres.url, sql);
   const versions = async (table: string): Promise<StoredVersion[]> => {
     const rows = await read(
-      `SELECT id, revision, data, request_id, ${micros('accepted_at')} AS accepted_at
+      `SELECT id, revision, data, request_id, ${micros('accepted_at')} AS accepted_at, ${STAMP} AS stamp, part
        FROM inlet.${table} WHERE namespace = '${namespace}' ORDER BY id, revision`,
     );
     return rows.map((row) => ({
@@ -71,10 +74,11 @@ export async function readEndState(
       data: row['data'] as VersionData | null,
       requestId: String(row['request_id']),
       acceptedAt: Number(row['accepted_at']),
+      order: { stamp: Number(row['stamp']), part: Number(row['part']) },
     }));
   };
   const requests = await read(
-    `SELECT request_id, status, objects, failed, ${micros('accepted_at')} AS accepted_at
+    `SELECT request_id, status, objects, failed, ${micros('accepted_at')} AS accepted_at, ${STAMP} AS stamp
      FROM inlet.requests WHERE namespace = '${namespace}'`,
   );
   const failures = await read(
@@ -102,6 +106,7 @@ export async function readEndState(
       objects: Number(row['objects']),
       failed: Number(row['failed']),
       acceptedAt: Number(row['accepted_at']),
+      order: { stamp: Number(row['stamp']), part: 0 },
     })),
     failures: failures.map((row) => ({
       requestId: String(row['request_id']),

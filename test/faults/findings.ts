@@ -1,5 +1,5 @@
 /** What the checks share: the history and the end state, put in relation to each other, and what was found. */
-import type { EndState, History, Operation, StoredRequest, Write } from './history.ts';
+import type { EndState, History, Operation, Order, StoredRequest, Write } from './history.ts';
 
 /** What a finding is about. */
 export type Rule =
@@ -24,12 +24,15 @@ export interface Finding {
 export interface Rank {
   readonly acceptedAt: number;
   readonly requestId: string;
+  readonly order?: Order;
 }
 
 /** Negative where `a` was accepted before `b`. */
 export function compareRanks(a: Rank, b: Rank): number {
-  if (a.acceptedAt !== b.acceptedAt) return a.acceptedAt - b.acceptedAt;
-  return a.requestId < b.requestId ? -1 : a.requestId > b.requestId ? 1 : 0;
+  const order = ({ acceptedAt, order }: Rank): Order => order ?? { stamp: acceptedAt, part: 0 };
+  if (order(a).stamp !== order(b).stamp) return order(a).stamp - order(b).stamp;
+  if (a.requestId !== b.requestId) return a.requestId < b.requestId ? -1 : 1;
+  return order(a).part - order(b).part;
 }
 
 /** The write of an id that counts in its operation: the last one that can be stored. */

@@ -60,6 +60,13 @@ export interface History {
   readonly complaints: readonly string[];
 }
 
+/** What orders writes, beside the id of their request. */
+export interface Order {
+  readonly stamp: number;
+  /** The chunk of an import. */
+  readonly part: number;
+}
+
 /** A version of an object as it is stored, the current one or a former one. */
 export interface StoredVersion {
   readonly id: string;
@@ -69,6 +76,8 @@ export interface StoredVersion {
   readonly requestId: string;
   /** Microseconds since 1970. */
   readonly acceptedAt: number;
+  /** As the database has it; the API doesn't tell. */
+  readonly order?: Order;
 }
 
 /** A request as the database has it. */
@@ -79,6 +88,7 @@ export interface StoredRequest {
   readonly failed: number;
   /** Microseconds since 1970. */
   readonly acceptedAt: number;
+  readonly order?: Order;
 }
 
 /** A request as the API tells of it. */

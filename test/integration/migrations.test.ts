@@ -1,4 +1,5 @@
 /** Migrations beside sessions that hold locks: they step back again and again, and name who is in their way. */
+import { readdirSync } from 'node:fs';
 import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,12 +20,15 @@ import { waitFor } from '../support/wait-for.ts';
 
 const test = inletTest();
 
+const MIGRATIONS = new URL('../../migrations/', import.meta.url);
+const NEXT = String(readdirSync(MIGRATIONS).length + 1).padStart(4, '0');
+
 /** The migrations, and one more. */
 async function withAnother(sql: string): Promise<URL> {
   const folder = await mkdtemp(join(tmpdir(), 'inlet-migrations-'));
   onTestFinished(() => rm(folder, { recursive: true }));
-  await cp(fileURLToPath(new URL('../../migrations', import.meta.url)), folder, { recursive: true });
-  await writeFile(join(folder, '0012_another.sql'), sql);
+  await cp(fileURLToPath(MIGRATIONS), folder, { recursive: true });
+  await writeFile(join(folder, `${NEXT}_another.sql`), sql);
   return pathToFileURL(`${folder}/`);
 }
 
@@ -63,7 +67,7 @@ test('a migration behind a long transaction lets reads and writes pass, names it
   const migration = start({ databaseUrl, directory });
   expect(await migration.says()).toMatch(
     new RegExp(
-      `^0012_another: inlet.objects is held by pid ${dump.pid} \\(a dump, transaction open for \\d+ s\\)$`,
+      `^${NEXT}_another: inlet.objects is held by pid ${dump.pid} \\(a dump, transaction open for \\d+ s\\)$`,
     ),
   );
   for (let n = 0; n < 3; n += 1) {
@@ -89,7 +93,7 @@ test('gives up after a while, and says who is in the way and what to do', async 
     name: 'OperatorError',
     message: expect.stringMatching(
       new RegExp(
-        `^Migration 0012_another did not get a lock.*inlet.requests is held by pid ${dump.pid}.*pg_terminate_backend`,
+        `^Migration ${NEXT}_another did not get a lock.*inlet.requests is held by pid ${dump.pid}.*pg_terminate_backend`,
       ),
     ),
   });
@@ -137,7 +141,7 @@ test('a statement that fails gets one line, and changes nothing', async () => {
   const directory = await withAnother('CREATE TABLE inlet.another (); SELECT 1/0');
   await expect(migrate({ databaseUrl, directory })).rejects.toMatchObject({
     name: 'OperatorError',
-    message: 'Migration 0012_another failed: division by zero (22012).',
+    message: `Migration ${NEXT}_another failed: division by zero (22012).`,
   });
   expect(await query(databaseUrl, `SELECT to_regclass('inlet.another') AS there`)).toEqual([{ there: null }]);
 });
