@@ -8,7 +8,7 @@ import { holdAllConnections } from './held-connections.ts';
 import type { Member } from './member.ts';
 import { signalPostgres } from './signal-postgres.ts';
 import { whileStoring } from './while-storing.ts';
-import type { ApiMember, World } from './world.ts';
+import type { World } from './world.ts';
 
 /** Faults are drawn by kind first, or those of the many connections would be nearly all. */
 const KINDS = ['kill', 'freeze', 'connection', 'resources', 'clock'] as const;
@@ -48,6 +48,7 @@ export function faultsOf(world: World, only = /./): ReadonlyMap<Fault['kind'], r
     ...connectionFaults(world),
     ...redisFaults(world),
     ...postgresFaults(world),
+    ...queueClockFaults(world),
   ].filter(({ name }) => only.test(name));
   const byKind = KINDS.map((kind) => [kind, all.filter((fault) => fault.kind === kind)] as const);
   return new Map(byKind.filter(([, faults]) => faults.length > 0));
@@ -73,22 +74,27 @@ function memberFaults({ apis, workers, postgres }: World): Fault[] {
       end: () => member.signal('SIGCONT'),
     }),
   );
-  return [...kills, ...freezes, ...apis.map(clockSteps)];
+  return [...kills, ...freezes, ...apis.map((api) => clockSteps(api.name, (ms) => api.setClock(ms)))];
 }
 
 /** Steps of seconds, minutes and hours, there and back, while requests are being taken. */
-function clockSteps(api: ApiMember): Fault {
+function clockSteps(target: string, step: (ms: number) => Promise<void>): Fault {
   return {
-    ...{ kind: 'clock', name: `clock steps of ${api.name}`, target: api.name, longestMs: 6_000 },
+    ...{ kind: 'clock', name: `clock steps of ${target}`, target, longestMs: 6_000 },
     async run(lastsMs) {
       const steps = [-5_000, 3_600_000, -3_600_000, 60_000, -60_000];
-      for (const step of steps) {
-        await api.setClock(step);
+      for (const ms of steps) {
+        await step(ms);
         await delay(lastsMs / steps.length);
       }
-      await api.setClock(0);
+      await step(0);
     },
   };
+}
+
+/** What orders writes is read from the queue's server. */
+function queueClockFaults({ queue, clock }: World): Fault[] {
+  return clock ? [clockSteps(queue, (ms) => clock.step(ms))] : [];
 }
 
 function connectionFaults({ links }: World): Fault[] {

@@ -15,6 +15,8 @@ import { startProxy } from '../support/proxy.ts';
 import { depthOf, openProvider, whenConnected } from '../support/queues.ts';
 import type { TestRedis } from '../support/redis.ts';
 import { startRedis } from '../support/redis.ts';
+import type { SteppableClock } from '../support/steppable-clock.ts';
+import { canStepClocks, steppableClock } from '../support/steppable-clock.ts';
 import type { StandIns } from './member.ts';
 import { Member } from './member.ts';
 import type { SmallDisk } from './small-disk.ts';
@@ -53,6 +55,8 @@ export interface World {
   readonly queue: QueueName;
   readonly redis: TestRedis | undefined;
   readonly postgres: TestPostgres;
+  /** That of the queue's server; undefined where the machine has no compiler. */
+  readonly clock: SteppableClock | undefined;
   /** Undefined where none is wanted, or the machine doesn't allow it. */
   readonly disk: SmallDisk | undefined;
   readonly apis: readonly ApiMember[];
@@ -109,14 +113,18 @@ async function open(
   closers.push(() => rm(folder, { recursive: true, force: true }));
   const disk = options.smallDisk ? await mountSmallDisk(DISK_MEGABYTES) : undefined;
   if (disk) closers.push(() => disk.remove());
+  const clock = canStepClocks ? await steppableClock() : undefined;
+  if (clock) closers.push(() => clock.remove());
+  const stepped = clock ? { environment: clock.environment } : {};
   const postgres = await startPostgres({
     fsync: true,
+    ...(options.queue === 'postgres' ? stepped : {}),
     // So few connections that all of them can be taken, and so little log that the small disk holds it.
     settings: { max_connections: '120', max_wal_size: '192MB', shared_buffers: '128MB' },
     ...(disk ? { parent: disk.folder } : {}),
   });
   closers.push(() => postgres.stop());
-  const redis = options.queue === 'redis' ? await startRedis() : undefined;
+  const redis = options.queue === 'redis' ? await startRedis(stepped) : undefined;
   if (redis) closers.push(() => redis.stop());
   const config = await prepare(testConfig({ databaseUrl: postgres.url, redisUrl: redis?.url }));
   // What an operator may do: a rule of their own, which some objects break.
@@ -170,7 +178,7 @@ async function open(
   const batches = openProvider(config).openQueue();
   closers.push(() => batches.close());
   return {
-    ...{ queue: options.queue, redis, postgres, disk, apis, workers, links },
+    ...{ queue: options.queue, redis, postgres, clock, disk, apis, workers, links },
     leftInQueue: () => whenConnected(() => depthOf(batches)),
     complaints: () => members.flatMap((member) => member.complaints()),
   };
