@@ -4,6 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'vitest';
+import { canStepClocks } from '../../support/steppable-clock.ts';
 import { check } from '../checker.ts';
 import { readEndState, settled } from '../end-state.ts';
 import { recovered } from '../faults.ts';
@@ -36,7 +37,23 @@ async function slowWorker({ links }: World): Promise<void> {
   links.get('worker0-postgres')?.heal();
 }
 
-const BROKEN = [
+/** The clock of the queue's server steps back while clients write, and stays there. */
+async function stepClockBack({ clock }: World): Promise<void> {
+  await clock?.step(-20_000);
+  await delay(2_000);
+}
+
+const BROKEN = (queue: QueueName) => [
+  ...(canStepClocks
+    ? [
+        {
+          name: "orders writes by the clock of the queue's server",
+          modules: { [`queue/${queue}.js`]: `no-stamp-${queue}` },
+          scenario: stepClockBack,
+          rule: 'accepted out of order',
+        },
+      ]
+    : []),
   {
     name: 'acknowledges before the enqueue',
     modules: { 'ingest/observed-queue.js': 'acknowledge-before-enqueue' },
@@ -55,7 +72,7 @@ const BROKEN = [
     scenario: slowWorker,
     rule: 'went back',
   },
-] as const;
+];
 
 export function brokenBuilds(queue: QueueName): void {
   const test = worldTest({ queue, apis: 1 });
@@ -89,7 +106,7 @@ export function brokenBuilds(queue: QueueName): void {
       return check({ ...history, complaints }, end);
     }
 
-    for (const { name, modules, scenario, rule } of BROKEN) {
+    for (const { name, modules, scenario, rule } of BROKEN(queue)) {
       test(`that ${name} is caught`, { timeout: 120_000 }, async ({ world }) => {
         const found = await findingsOf(world, modules, [scenario]);
         expect(
@@ -100,7 +117,7 @@ export function brokenBuilds(queue: QueueName): void {
     }
 
     test('that is the real one passes, whatever catches those', { timeout: 180_000 }, async ({ world }) => {
-      const found = await findingsOf(world, {}, [killQueue, killWorkers, slowWorker]);
+      const found = await findingsOf(world, {}, [killQueue, killWorkers, slowWorker, stepClockBack]);
       expect(found.slice(0, 20), `seed ${SEED}`).toEqual([]);
     });
   });
