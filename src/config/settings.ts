@@ -136,9 +136,10 @@ export const SETTINGS = {
   maxObjects: setting({
     variable: 'INLET_MAX_OBJECTS',
     default: '10000',
-    allowed: 'a whole number from 1 to 1000000',
+    allowed: 'a whole number from 1 to 100000',
     description: 'Most objects in one request',
-    parse: wholeNumber(1, 1_000_000),
+    // A request is one transaction, with a row for each object and each of up to 500 webhook endpoints.
+    parse: wholeNumber(1, 100_000),
   }),
   drainTime: setting({
     variable: 'INLET_DRAIN_TIME',

@@ -1,4 +1,4 @@
-/** Evaluates a batch: its objects as they are now, page by page, each page in a transaction of its own. */
+/** Evaluates a batch: its objects as they are now, page by page. What came of a page is kept before the next is read. */
 import { EMPTY_OUTPUT } from '../domain/output.ts';
 import type { BatchId } from '../domain/request-id.ts';
 import { HandedBackError } from '../queue/queue.ts';
@@ -10,10 +10,25 @@ import type { CurrentVersion, KeptOutput, NewOutput, ObjectKey } from '../store/
 import { keepOutputs, readCurrent, readOutputs } from '../store/outputs.ts';
 import { finishReplayEvaluations } from '../store/replay-evaluations.ts';
 import type { OutboxEvent } from '../store/webhook-outbox.ts';
-import { recordEventsByTime, storing } from '../store/webhook-outbox.ts';
+import { recordEvents, storing } from '../store/webhook-outbox.ts';
 import type { Evaluation } from './evaluator.ts';
-import { PageSize } from './page-size.ts';
 import type { EvaluationInput } from './thread-messages.ts';
+
+/**
+ * How far a page goes: a worker that is killed loses what isn't kept, and each page costs a transaction. A page is full when
+ * its evaluations have taken so long (milliseconds), or have answered so much (characters); those that have begun then
+ * still belong to it.
+ */
+const PAGE = { objects: 500, ms: 1_000, output: 8 * 1024 * 1024 } as const;
+
+/**
+ * Most output that a page has, in characters: of what has begun when it is full, the rest is evaluated again. From then on no
+ * more objects of the batch are evaluated at one time than have room.
+ */
+const MOST_OUTPUT = 64 * 1024 * 1024;
+
+/** About how much output one transaction keeps, in characters. */
+const KEPT_AT_ONCE = 8 * 1024 * 1024;
 
 /** What evaluates objects, some at a time. */
 export interface ObjectEvaluator {
@@ -65,15 +80,15 @@ export async function evaluateBatch(
   const parts = await readWaiting(database, batchId);
   const places = parts.flatMap(placesOf);
   const counts = { succeeded: 0, failed: 0, timedOut: 0, skipped: 0 };
-  const pageSize = new PageSize(options.evaluator?.concurrency ?? 1);
+  let largest = 1;
   for (let from = 0; from < places.length; ) {
-    const page = places.slice(from, from + pageSize.objects);
-    const begun = performance.now();
-    const { done, outputs, tally } = await evaluatePage(database, page, options);
-    await finishPage(database, batchId, page.slice(0, done), outputs, options.onEvents);
+    const page = places.slice(from, from + PAGE.objects);
+    const { done, outputs, tally, ...evaluated } = await evaluatePage(database, page, largest, options);
+    largest = Math.max(largest, evaluated.largest);
     for (const name of ['succeeded', 'failed', 'timedOut', 'skipped'] as const) counts[name] += tally[name];
-    const bytes = outputs.reduce((sum, { output }) => sum + (output?.length ?? 0), 0);
-    pageSize.learn(performance.now() - begun, bytes);
+    for (let kept = 0; kept < done; ) {
+      kept += await keepSome(database, batchId, page.slice(kept, done), outputs, options.onEvents);
+    }
     from += done;
   }
   await finishRest(database, batchId, parts);
@@ -85,41 +100,109 @@ function placesOf(part: WaitingObjects): Place[] {
   return part.objects.map((object, i) => ({ part, ...object, isLast: i === last }));
 }
 
+/** What came of objects, each by {@link nameOf}. */
+type Outputs = ReadonlyMap<string, NewOutput>;
+
+interface EvaluatedPage {
+  /** How many of its places are done with. It may be none where there was no room for the output of the first. */
+  readonly done: number;
+  readonly outputs: Outputs;
+  /** Length of the largest output, also of those there was no room for. */
+  readonly largest: number;
+  readonly tally: Record<Tallied, number>;
+}
+
+/**
+ * Evaluates places from the first on, until the page is full.
+ * @param largest length of the largest output of the batch so far
+ */
 async function evaluatePage(
   database: Database,
   page: readonly Place[],
+  largest: number,
   { evaluator, stopping }: EvaluateBatchOptions,
-) {
-  const outputs: NewOutput[] = [];
+): Promise<EvaluatedPage> {
   const tally = { succeeded: 0, failed: 0, timedOut: 0, skipped: page.length };
-  if (!evaluator) return { done: page.length, outputs, tally };
+  if (!evaluator) return { done: page.length, outputs: new Map(), largest, tally };
   const versions = await readCurrent(database, page.map(keyOf));
-  tally.skipped = versions.length;
   // Several requests of a batch may have written the same object.
   const waiting = new Map<string, CurrentVersion>();
-  for (const version of versions) {
-    if (version.state === 'waiting') waiting.set(`${version.namespace} ${version.id}`, version);
-  }
-  const evaluated = await unlessStopping(stopping, () =>
-    Promise.all([...waiting.values()].map((version) => evaluateVersion(version, evaluator, stopping))),
+  for (const version of versions) if (version.state === 'waiting') waiting.set(nameOf(version), version);
+  const atOnce = Math.max(1, Math.min(evaluator.concurrency, Math.floor(MOST_OUTPUT / largest)));
+  const results = await unlessStopping(stopping, () =>
+    evaluateSome([...waiting.values()], evaluator, atOnce, stopping),
   );
-  for (const { outcome, output } of evaluated) {
-    tally[outcome === 'timed_out' ? 'timedOut' : outcome] += 1;
-    tally.skipped -= 1;
-    outputs.push(output);
-  }
-  return { done: versions.length, outputs, tally };
+  const outputs = new Map(results.evaluated.map(({ output }) => [nameOf(output), output]));
+  for (const { outcome } of results.evaluated) tally[outcome === 'timed_out' ? 'timedOut' : outcome] += 1;
+  const first = versions.findIndex(
+    (version) => waiting.has(nameOf(version)) && !outputs.has(nameOf(version)),
+  );
+  const done = first === -1 ? versions.length : first;
+  tally.skipped = done - results.evaluated.length;
+  return { done, outputs, largest: results.largest, tally };
 }
+
+type Tallied = 'succeeded' | 'failed' | 'timedOut' | 'skipped';
 
 function keyOf({ part: { namespace }, id }: Place): ObjectKey {
   return { namespace, id };
+}
+
+/** No namespace holds a space. */
+function nameOf({ namespace, id }: ObjectKey): string {
+  return `${namespace} ${id}`;
+}
+
+interface Evaluated {
+  readonly outcome: Evaluation['outcome'];
+  readonly output: NewOutput;
+}
+
+/**
+ * Evaluates objects until they are enough for a page.
+ * @returns what came of those from the first on, without a gap; and the length of the largest output
+ */
+async function evaluateSome(
+  versions: readonly CurrentVersion[],
+  evaluator: ObjectEvaluator,
+  atOnce: number,
+  stopping: AbortSignal,
+): Promise<{ readonly evaluated: readonly Evaluated[]; readonly largest: number }> {
+  const results: (Evaluated | undefined)[] = versions.map(() => undefined);
+  const begun = performance.now();
+  let next = 0;
+  let total = 0;
+  let largest = 0;
+  const run = async (): Promise<void> => {
+    for (;;) {
+      const n = next;
+      const version = versions[n];
+      const isFull = total >= PAGE.output || performance.now() - begun >= PAGE.ms;
+      if (!version || (isFull && n > 0)) return;
+      next += 1;
+      const result = await evaluateVersion(version, evaluator, stopping);
+      const length = lengthOf(result.output);
+      largest = Math.max(largest, length);
+      if (total + length > MOST_OUTPUT) continue;
+      total += length;
+      results[n] = result;
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(atOnce, versions.length) }, run));
+  const gap = results.indexOf(undefined);
+  const whole = gap === -1 ? results : results.slice(0, gap);
+  return { evaluated: whole.filter((result) => result !== undefined), largest };
+}
+
+function lengthOf(output: NewOutput | undefined): number {
+  return (output?.output ?? output?.error ?? '').length;
 }
 
 async function evaluateVersion(
   { namespace, id, requestId, revision, data, previous }: CurrentVersion,
   evaluator: ObjectEvaluator,
   stopping: AbortSignal,
-): Promise<{ outcome: Evaluation['outcome']; output: NewOutput }> {
+): Promise<Evaluated> {
   const input = { namespace, id, requestId, revision, data: data ?? 'null', previous };
   const evaluation = await evaluator.evaluate(input, stopping);
   const { outcome } = evaluation;
@@ -130,45 +213,65 @@ async function evaluateVersion(
   return { outcome, output: { namespace, id, revision, ...kept } };
 }
 
-/** Keeps what came of a page, writes its events, and ends the wait of the requests that end in it. */
-async function finishPage(
+/**
+ * Keeps what came of places from the first on, as much as makes a transaction: writes their events, and ends the wait of the
+ * requests that end there.
+ * @returns of how many
+ */
+async function keepSome(
   database: Database,
   batchId: BatchId,
-  page: readonly Place[],
-  outputs: readonly NewOutput[],
+  places: readonly Place[],
+  outputs: Outputs,
   onEvents: EvaluateBatchOptions['onEvents'],
-): Promise<void> {
-  const endpointIds = await storing(database, async (transaction, subscriptions) => {
-    await keepOutputs(transaction, outputs);
-    let notified: readonly string[] = [];
+): Promise<number> {
+  const some = atOnce(places, outputs);
+  const { done, endpointIds } = await storing(database, async (transaction, subscriptions) => {
+    const own = new Set(some.map((place) => outputs.get(nameOf(keyOf(place)))));
+    await keepOutputs(
+      transaction,
+      [...own].filter((output) => output !== undefined),
+    );
+    let done = some;
+    let endpointIds: readonly string[] = [];
     if (subscriptions.length > 0) {
-      // As it is kept: somebody else may have been faster.
-      const kept = await readOutputs(transaction, page.map(keyOf));
-      const events = page.map((place, i) => ({
-        acceptedAt: place.part.acceptedAt,
-        event: eventOf(place, kept[i]),
-      }));
-      notified = await recordEventsByTime(transaction, subscriptions, events);
+      // As it is kept: somebody else may have been faster, or it was evaluated before.
+      const kept = await readOutputs(transaction, some.map(keyOf), KEPT_AT_ONCE);
+      done = some.slice(0, kept.length);
+      const events = done.map((place, i) => eventOf(place, kept[i]));
+      endpointIds = await recordEvents(transaction, subscriptions, events);
     }
-    const replays = page.filter(({ part }) => part.isReplay);
+    const replays = done.filter(({ part }) => part.isReplay);
     await finishReplayEvaluations(
       transaction,
       batchId,
       replays.map(({ part: { requestId }, key }) => ({ requestId, key })),
     );
-    const done = page.filter(({ part, isLast }) => isLast && part.chunk === undefined && !part.isReplay);
+    const ended = done.filter(({ part, isLast }) => isLast && part.chunk === undefined && !part.isReplay);
     await finishRequests(
       transaction,
       batchId,
-      done.map(({ part }) => part.requestId),
+      ended.map(({ part }) => part.requestId),
     );
-    return notified;
+    return { done: done.length, endpointIds };
   });
   if (endpointIds.length > 0) onEvents(endpointIds);
+  return done;
+}
+
+/** Those of some places, from the first on, whose outputs are kept in one transaction: at least one. */
+function atOnce(places: readonly Place[], outputs: Outputs): readonly Place[] {
+  let length = 0;
+  const end = places.findIndex((place, i) => {
+    length += lengthOf(outputs.get(nameOf(keyOf(place))));
+    return i > 0 && length > KEPT_AT_ONCE;
+  });
+  return end === -1 ? places : places.slice(0, end);
 }
 
 function eventOf({ part, id, key }: Place, kept: KeptOutput | undefined): OutboxEvent {
-  const about = { namespace: part.namespace, objectId: id, requestId: part.requestId, key };
+  const { namespace, requestId, acceptedAt } = part;
+  const about = { namespace, objectId: id, requestId, acceptedAt, key };
   return kept?.error != null
     ? { ...about, type: 'workflow.failed', error: `evaluation failed: ${kept.error}` }
     : { ...about, type: 'workflow.succeeded', output: kept?.output ?? EMPTY_OUTPUT };

@@ -11,23 +11,33 @@ export interface FailedPlace extends ObjectPlace {
   readonly message: string;
 }
 
+/** A batch whose objects are stored, but for those that failed. */
+interface DoneBatch {
+  readonly batch: Batch;
+  /** Those of all of its objects. */
+  readonly places: readonly ObjectPlace[];
+  readonly failed: readonly FailedPlace[];
+}
+
 /**
- * Writes the events that come of a batch. Comes last, because events hold metadata by the schema that came along.
+ * Writes the events that come of batches. Comes last, because events hold metadata by the schema that came along.
  * @param evaluates whether objects that could be stored are still to be evaluated: that gives their events then
+ * @param onProgress told after each statement
  * @returns the ids of the endpoints that may have got something
  */
 export async function writeEvents(
   transaction: Queryable,
   subscriptions: readonly Subscription[],
-  batch: Batch,
-  places: readonly ObjectPlace[],
-  failed: readonly FailedPlace[],
+  batches: readonly DoneBatch[],
   evaluates: boolean,
+  onProgress: () => void,
 ): Promise<readonly string[]> {
   if (subscriptions.length === 0) return [];
-  const stored = evaluates ? [] : successEvents(batch, places, failed);
-  const events = [...failureEvents(batch, failed), ...stored];
-  return recordEvents(transaction, subscriptions, batch.acceptedAt, events);
+  const events = batches.flatMap(({ batch, places, failed }) => [
+    ...failureEvents(batch, failed),
+    ...(evaluates ? [] : successEvents(batch, places, failed)),
+  ]);
+  return recordEvents(transaction, subscriptions, events, onProgress);
 }
 
 /**
@@ -77,6 +87,7 @@ function eventOf(batch: Batch) {
       namespace,
       objectId: storableText(id),
       requestId: ids[request] ?? '',
+      acceptedAt: batch.acceptedAt,
       // A file that is sent again may hold other objects in the same lines.
       key: upload === undefined ? String(index) : `${upload}_${index}`,
     };

@@ -6,6 +6,7 @@ import type { Queryable } from '../store/database.ts';
 import type { NewWait } from '../store/evaluations.ts';
 import { recordEvaluations } from '../store/evaluations.ts';
 import { keepFailedObjects } from '../store/failed-objects.ts';
+import type { StoredChunk } from '../store/imports.ts';
 import { recordChunk } from '../store/imports.ts';
 import type { WriteRequest } from '../store/objects.ts';
 import type { ObjectKey } from '../store/outputs.ts';
@@ -60,7 +61,7 @@ export async function recordBatches(
   evaluates: boolean,
 ): Promise<Recorded[]> {
   const parts = batches.map(({ batch, failed }) => ({
-    ...{ batch, failed },
+    batch,
     requests: doneRequests(batch, failed, evaluates),
   }));
   const whole = parts
@@ -70,19 +71,25 @@ export async function recordBatches(
   const isWaiting = new Map(rows.map(({ requestId, waits }) => [requestId, waits]));
   const recorded: Recorded[] = [];
   const allWaiting: NewWait[] = [];
-  for (const { batch, failed, requests } of parts) {
+  for (const { batch, requests } of parts) {
     const batchId = batch.id;
     const own = requests.filter(({ id }) => isWaiting.has(id));
     const fresh = new Set(own.map(({ id }) => id));
     const waiting: NewWait[] = own
       .filter(({ id }) => isWaiting.get(id))
-      .map(({ id }) => ({ requestId: id, batchId }));
-    for (const { namespace, ids, chunk, waits } of requests) {
+      .map(({ id, failures }) => ({ requestId: id, batchId, failed: failures }));
+    for (const { namespace, ids, chunk, waits, failures } of requests) {
       // A chunk is alone in its batch, so all that failed is its own.
       if (!chunk) continue;
-      const isNew = await recordImportChunk(transaction, orderOf(batch), { namespace, ids, chunk, failed });
-      if (isNew) fresh.add(chunk.requestId);
-      if (isNew && waits) waiting.push({ requestId: chunk.requestId, chunk: chunk.chunk, batchId });
+      const { requestId } = chunk;
+      const stored = storedIds(ids, chunk, failures);
+      const isNew = await recordImportChunk(transaction, orderOf(batch), namespace, chunk, {
+        ids: stored,
+        objects: ids.length + chunk.rejected.length,
+        failed: failures.length + chunk.rejected.length,
+      });
+      if (isNew) fresh.add(requestId);
+      if (isNew && waits) waiting.push({ requestId, chunk: chunk.chunk, batchId, objects: stored.length });
     }
     allWaiting.push(...waiting);
     recorded.push({ waits: waiting.length > 0, fresh });
@@ -96,27 +103,30 @@ export async function recordBatches(
 
 interface DoneRequest extends StoredRequest {
   readonly chunk: ImportChunk | undefined;
+  /** The places of its objects that failed. */
+  readonly failures: readonly number[];
 }
 
 function doneRequests(batch: Batch, failed: readonly ObjectPlace[], evaluates: boolean): DoneRequest[] {
   const ids = requestIds(batch);
   return batch.requests.map((request, position) => {
-    const failures = failed.filter((of) => of.request === position).length;
+    const failures = failed.filter((of) => of.request === position).map(({ index }) => index);
     // Deletes, and requests of which nothing was stored, leave nothing to evaluate.
-    const waits = evaluates && !request.isDelete && request.ids.length > failures;
+    const waits = evaluates && !request.isDelete && request.ids.length > failures.length;
     return {
       id: ids[position] ?? '',
       namespace: request.namespace,
       ids: request.ids.map(storableText),
-      failed: failures,
+      failed: failures.length,
       ...(waits ? { waits } : {}),
       chunk: request.import,
+      failures,
     };
   });
 }
 
 function withoutChunks(requests: readonly DoneRequest[]): StoredRequest[] {
-  return requests.filter(({ chunk }) => !chunk).map(({ chunk: _, ...request }) => request);
+  return requests.filter(({ chunk }) => !chunk).map(({ chunk: _, failures: __, ...request }) => request);
 }
 
 /** Together, because several statements could not go in the order of their key. */
@@ -137,23 +147,20 @@ function keysOf({ namespace, ids }: BatchRequest): ObjectKey[] {
   return ids.map((id) => ({ namespace, id: storableText(id) }));
 }
 
+/** The ids of a chunk's objects that did not fail, each once. @param failures the lines of those that did */
+function storedIds(ids: readonly string[], { lines }: ImportChunk, failures: readonly number[]): string[] {
+  const failed = new Set(failures);
+  return [...new Set(ids.filter((_, i) => !failed.has(lines[i] ?? 0)))];
+}
+
 /** @returns false where the chunk was counted before */
 async function recordImportChunk(
   transaction: Queryable,
   order: WriteOrder,
-  {
-    namespace,
-    ids,
-    chunk,
-    failed,
-  }: {
-    readonly namespace: string;
-    readonly ids: readonly string[];
-    readonly chunk: ImportChunk;
-    readonly failed: readonly ObjectPlace[];
-  },
+  namespace: string,
+  { requestId, upload, chunk, rejected }: ImportChunk,
+  stored: Pick<StoredChunk, 'ids' | 'objects' | 'failed'>,
 ): Promise<boolean> {
-  const { requestId, lines, rejected } = chunk;
   if (rejected.length > 0) {
     await keepFailedObjects(
       transaction,
@@ -164,13 +171,5 @@ async function recordImportChunk(
       })),
     );
   }
-  const failedLines = new Set(failed.map(({ index }) => index));
-  return recordChunk(transaction, {
-    requestId,
-    upload: chunk.upload,
-    chunk: chunk.chunk,
-    ids: [...new Set(ids.filter((_, i) => !failedLines.has(lines[i] ?? 0)))],
-    objects: ids.length + rejected.length,
-    failed: failed.length + rejected.length,
-  });
+  return recordChunk(transaction, { requestId, upload, chunk, ...stored });
 }

@@ -18,8 +18,7 @@ export interface Result {
   readonly evaluationError: string | undefined;
 }
 
-/** How many objects are asked for in the first statement, and most in any: what they hold isn't known before. */
-const FIRST_PAGE_OBJECTS = 50;
+/** Most objects that one statement is asked for. */
 const PAGE_OBJECTS = 500;
 /** About how many bytes of metadata and outputs one statement may answer with. */
 const PAGE_BYTES = 512 * 1024;
@@ -38,17 +37,14 @@ export function countResults(on: Queryable, request: RequestRecord): Promise<num
 export async function* resultPages(on: Queryable, request: RequestRecord): AsyncGenerator<readonly Result[]> {
   const fields = await findMetadataFields(on, request.namespace);
   const isPlain = fields.length === 0 && !(await hasOutputs(on));
-  let count = FIRST_PAGE_OBJECTS;
   for await (const ids of resultIds(on, request)) {
     for (let from = 0; from < ids.length; ) {
-      const wanted = ids.slice(from, from + count);
+      const wanted = ids.slice(from, from + PAGE_OBJECTS);
       const page = isPlain
         ? wanted.map((id) => ({ id, ...PLAIN }))
         : await describe(on, request.namespace, wanted, fields);
       yield page;
       from += page.length;
-      // Where few have filled the page, it would be a waste to have many read for the next.
-      count = Math.min(PAGE_OBJECTS, page.length * 2);
     }
   }
 }

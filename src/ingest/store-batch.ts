@@ -196,14 +196,11 @@ function storeWhole(
       evaluates,
     );
     onProgress();
-    const stored: Stored[] = [];
-    for (const [i, batch] of batches.entries()) {
-      const own = places[i] ?? [];
-      const endpointIds = await writeEvents(transaction, subscriptions, batch, own, [], evaluates);
-      onProgress();
-      stored.push({ stored: written[i] ?? 0, failed: 0, waits: recorded[i]?.waits ?? false, endpointIds });
-    }
-    return stored;
+    const done = batches.map((batch, i) => ({ batch, places: places[i] ?? [], failed: [] }));
+    const endpointIds = await writeEvents(transaction, subscriptions, done, evaluates, onProgress);
+    return batches.map((_, i) => ({
+      ...{ stored: written[i] ?? 0, failed: 0, waits: recorded[i]?.waits ?? false, endpointIds },
+    }));
   });
 }
 

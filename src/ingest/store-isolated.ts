@@ -78,14 +78,8 @@ export async function storeIsolated(
     // Of a batch that comes a second time, what had failed may have been stored or discarded since.
     const keep = kept.filter(({ requestId }) => recorded?.fresh.has(requestId));
     if (keep.length > 0) await keepFailedObjects(transaction, orderOf(batch), keep);
-    const endpointIds = await writeEvents(
-      transaction,
-      subscriptions,
-      settled,
-      objectPlaces(settled),
-      failures,
-      evaluates,
-    );
+    const done = [{ batch: settled, places: objectPlaces(settled), failed: failures }];
+    const endpointIds = await writeEvents(transaction, subscriptions, done, evaluates, onProgress);
     const written = results.flat().filter((requestId) => requestIds.includes(requestId)).length;
     const stored = { stored: written, failed: kept.length, waits: recorded?.waits ?? false, endpointIds };
     return { settled, stored, refused: refusedOf(isolated) };

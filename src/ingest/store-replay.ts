@@ -21,7 +21,7 @@ import {
   removeFailed,
 } from '../store/replays.ts';
 import type { OutboxEvent, Subscription } from '../store/webhook-outbox.ts';
-import { recordEventsByTime, storing } from '../store/webhook-outbox.ts';
+import { recordEvents, storing } from '../store/webhook-outbox.ts';
 import type { Failure } from './isolate.ts';
 import { isolateWrites } from './isolate-writes.ts';
 import type { Stored } from './record-batch.ts';
@@ -182,22 +182,14 @@ async function writeReplayEvents(
   failures: readonly Failure<FailedWrite, Refusal>[],
 ): Promise<readonly string[]> {
   if (subscriptions.length === 0) return [];
-  const event = (type: OutboxEvent['type'], write: FailedWrite, error?: string) => ({
-    acceptedAt: write.acceptedAt,
-    event: {
-      ...{
-        type,
-        namespace: write.namespace,
-        objectId: write.id,
-        requestId: write.requestId,
-        key: keyOf(write),
-      },
-      ...(error === undefined ? {} : { error }),
-    },
-  });
+  const event = (type: OutboxEvent['type'], write: FailedWrite, error?: string): OutboxEvent => {
+    const { namespace, id: objectId, requestId, acceptedAt } = write;
+    const about = { type, namespace, objectId, requestId, acceptedAt, key: keyOf(write) };
+    return error === undefined ? about : { ...about, error };
+  };
   const all = [
     ...lastWrites(stored).map((write) => event('workflow.succeeded', write)),
     ...failures.map(({ write, reason }) => event('workflow.failed', write, reason.message)),
   ];
-  return recordEventsByTime(transaction, subscriptions, all);
+  return recordEvents(transaction, subscriptions, all);
 }

@@ -18,6 +18,10 @@ interface WaitingPart {
 export interface NewWait extends WaitingPart {
   /** The batch that it came with. */
   readonly batchId: BatchId;
+  /** Of a request: the places of its objects that failed. */
+  readonly failed?: readonly number[];
+  /** Of a chunk: how many ids it lists. */
+  readonly objects?: number;
 }
 
 /** One that waits, with its objects. */
@@ -38,14 +42,17 @@ const NO_CHUNK = -1;
 export async function recordEvaluations(on: Queryable, parts: readonly NewWait[]): Promise<void> {
   await on.write({
     name: 'record-evaluations',
-    text: `INSERT INTO inlet.evaluations (request_id, chunk, batch_id)
-           SELECT request_id, chunk, batch_id
-           FROM unnest($1::text[], $2::int[], $3::text[]) AS part (request_id, chunk, batch_id)
+    text: `INSERT INTO inlet.evaluations (request_id, chunk, batch_id, failed, objects)
+           SELECT request_id, chunk, batch_id, failed::int[], objects
+           FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::int[])
+                  AS part (request_id, chunk, batch_id, failed, objects)
            ORDER BY 1, 2 ON CONFLICT DO NOTHING`,
     values: [
       parts.map(({ requestId }) => requestId),
       parts.map(({ chunk = NO_CHUNK }) => chunk),
       parts.map(({ batchId }) => batchId),
+      parts.map(({ failed = [] }) => `{${failed.join()}}`),
+      parts.map(({ objects }) => objects ?? null),
     ],
   });
 }
@@ -58,12 +65,17 @@ interface WaitingRow {
   readonly upload: number | null;
   readonly ids: string[] | null;
   readonly positions: number[] | null;
+  /** How many of a chunk's ids it waits for. */
+  readonly objects: number | null;
 }
 
-/** The ids that did not fail, each where it stands last in its request: as in the events of the store. */
+/**
+ * The ids that did not fail, each where it stands last in its request: as in the events of the store. What has been replayed
+ * since waits for itself, and has an event of its own.
+ */
 const READ = `
   SELECT waiting.request_id, waiting.chunk, request.namespace, ${MICROS_OF('request.accepted_at')} AS accepted_at,
-         import.upload, coalesce(part.ids, object.ids) AS ids, object.positions
+         import.upload, coalesce(part.ids, object.ids) AS ids, object.positions, waiting.objects
   FROM inlet.evaluations AS waiting
   LEFT JOIN inlet.requests AS request USING (request_id)
   LEFT JOIN inlet.imports AS import USING (request_id)
@@ -76,7 +88,7 @@ const READ = `
       WHERE NOT EXISTS (
         SELECT FROM inlet.failed_objects AS refused
         WHERE refused.request_id = request.request_id AND refused.index = each.position - 1
-      )
+      ) AND each.position - 1 <> ALL (coalesce(waiting.failed, '{}'))
       GROUP BY each.id
     ) AS once
   ) AS object
@@ -89,17 +101,19 @@ export async function readWaiting(on: Queryable, batchId: BatchId): Promise<Wait
   const replays = (await readWaitingReplays(on, batchId)).map(
     ({ id, key, ...part }): WaitingObjects => ({ ...part, objects: [{ id, key }], isReplay: true }),
   );
-  const parts = rows.map(({ request_id, chunk, namespace, accepted_at, upload, ids, positions }) => {
+  const parts = rows.map(({ request_id, chunk, namespace, accepted_at, upload, ids, positions, objects }) => {
     const part = { requestId: request_id, namespace: namespace ?? '' };
     const acceptedAt = Number(accepted_at ?? 0);
     if (chunk === NO_CHUNK) {
-      const objects = (ids ?? []).map((id, i) => ({ id, key: String(positions?.[i] ?? i) }));
-      return { ...part, acceptedAt, objects };
+      const own = (ids ?? []).map((id, i) => ({ id, key: String(positions?.[i] ?? i) }));
+      return { ...part, acceptedAt, objects: own };
     }
-    // Chunks are ordered as of the beginning of the upload, a microsecond each. Where an object stands in the file
-    // isn't known any more.
-    const objects = (ids ?? []).map((id, i) => ({ id, key: `${upload}_${chunk}_${i}` }));
-    return { ...part, chunk, acceptedAt: acceptedAt + chunk, objects };
+    // Where an object stands in the file isn't known any more.
+    const own = (ids ?? []).slice(0, objects ?? undefined);
+    return {
+      ...{ ...part, chunk, acceptedAt },
+      objects: own.map((id, i) => ({ id, key: `${upload}_${chunk}_${i}` })),
+    };
   });
   return [...parts, ...replays];
 }

@@ -1,5 +1,6 @@
 /** The outputs of the evaluator: the latest for each object, beside the object's own row. */
 import type { Queryable } from './database.ts';
+import { walk } from './walk.ts';
 
 export interface ObjectKey {
   readonly namespace: string;
@@ -30,23 +31,28 @@ export interface NewOutput extends ObjectKey {
 /** What is kept of an object: an output as JSON text, or why there is none. */
 export type KeptOutput = Pick<NewOutput, 'output' | 'error'>;
 
-/** About how much of the data of one page Postgres may have to unpack, in bytes as it is stored: it grows by that. */
-const PAGE_BYTES = 1024 * 1024;
+/** About how much text of objects one page has, in bytes. */
+const PAGE_BYTES = 2 * 1024 * 1024;
 
-/** How large data is as text is known only when it is unpacked; how large it is as stored costs nothing. */
+/** Rows that stand for `namespaces` and `ids`, which are parameters. */
+const WANTED = (position: string): string =>
+  `(SELECT ($1::text[])[${position}] AS namespace, ($2::text[])[${position}] AS id) AS wanted`;
+
 const CURRENT = `
-  SELECT namespace, id, state, request_id, revision,
-         CASE state WHEN 'waiting' THEN data::text END AS data,
-         CASE state WHEN 'waiting' THEN previous::text END AS previous
-  FROM (
-    SELECT *, sum(bytes) OVER (ORDER BY position) AS total
-    FROM (
-      SELECT wanted.position, wanted.namespace, wanted.id, object.request_id, object.revision, object.data,
-             former.data AS previous, evaluated.state,
-             CASE evaluated.state WHEN 'waiting'
-               THEN pg_column_size(object.data) + coalesce(pg_column_size(former.data), 0) ELSE 0
-             END AS bytes
-      FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS wanted (namespace, id, position)
+  ${walk({
+    count: 'cardinality($1::text[])',
+    columns: {
+      state: 'text',
+      request_id: 'text COLLATE "C"',
+      revision: 'bigint',
+      data: 'text',
+      previous: 'text',
+    },
+    row: (position) => `
+      SELECT evaluated.state, object.request_id, object.revision,
+             CASE evaluated.state WHEN 'waiting' THEN object.data::text END AS data,
+             CASE evaluated.state WHEN 'waiting' THEN former.data::text END AS previous
+      FROM ${WANTED(position)}
       LEFT JOIN inlet.objects AS object USING (namespace, id)
       LEFT JOIN inlet.outputs AS kept USING (namespace, id)
       LEFT JOIN inlet.revisions AS former
@@ -55,31 +61,31 @@ const CURRENT = `
         SELECT CASE WHEN object.data IS NULL THEN 'deleted'
                     WHEN kept.revision = object.revision THEN 'evaluated'
                     ELSE 'waiting' END AS state
-      ) AS evaluated
-    ) AS each
-  ) AS summed
-  WHERE total - bytes < $3
-  ORDER BY position`;
+      ) AS evaluated`,
+    measured: ['data', 'previous'],
+    limit: '$3',
+  })}
+  SELECT state, request_id, revision, data, previous FROM page WHERE position > 0 ORDER BY position`;
 
 /**
- * Reads objects as they are now, for `keys` in their order from the first on as far as about a mebibyte of stored data
- * reaches: at least one.
+ * Reads objects as they are now, for `keys` in their order from the first on until they come to about 2 MiB: at least one.
  */
 export async function readCurrent(on: Queryable, keys: readonly ObjectKey[]): Promise<CurrentVersion[]> {
   const rows = await on.query<{
-    namespace: string;
-    id: string;
     state: CurrentVersion['state'];
     request_id: string | null;
     revision: string | null;
     data: string | null;
     previous: string | null;
   }>({ name: 'read-current', text: CURRENT, values: [...columns(keys), PAGE_BYTES] });
-  return rows.map(({ request_id, revision, ...row }) => ({
-    ...row,
-    requestId: request_id ?? '',
-    revision: Number(revision ?? 0),
-  }));
+  return keys.slice(0, rows.length).map((key, i) => {
+    const { state = 'deleted', request_id, revision, data = null, previous = null } = rows[i] ?? {};
+    return {
+      ...{ namespace: key.namespace, id: key.id, state, data, previous },
+      requestId: request_id ?? '',
+      revision: Number(revision ?? 0),
+    };
+  });
 }
 
 /**
@@ -110,20 +116,34 @@ export async function keepOutputs(on: Queryable, outputs: readonly NewOutput[]):
   });
 }
 
-/** Reads what is kept of objects, in the order of `keys`; undefined for one that has nothing, or was deleted. */
+const KEPT = `
+  ${walk({
+    count: 'cardinality($1::text[])',
+    columns: { output: 'text', error: 'text' },
+    row: (position) => `
+      SELECT kept.output::text AS output, kept.error
+      FROM ${WANTED(position)}
+      LEFT JOIN inlet.objects AS object
+        ON object.namespace = wanted.namespace AND object.id = wanted.id AND object.data IS NOT NULL
+      LEFT JOIN inlet.outputs AS kept ON kept.namespace = object.namespace AND kept.id = object.id`,
+    measured: ['output', 'error'],
+    limit: '$3',
+  })}
+  SELECT output, error FROM page WHERE position > 0 ORDER BY position`;
+
+/**
+ * Reads what is kept of objects, for `keys` in their order from the first on until it comes to `maxBytes`: of at least one.
+ * @returns undefined for one that has nothing, or was deleted
+ */
 export async function readOutputs(
   on: Queryable,
   keys: readonly ObjectKey[],
+  maxBytes: number,
 ): Promise<(KeptOutput | undefined)[]> {
   const rows = await on.query<KeptOutput>({
     name: 'read-outputs',
-    text: `SELECT kept.output::text AS output, kept.error
-           FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS wanted (namespace, id, position)
-           LEFT JOIN inlet.objects AS object
-             ON object.namespace = wanted.namespace AND object.id = wanted.id AND object.data IS NOT NULL
-           LEFT JOIN inlet.outputs AS kept ON kept.namespace = object.namespace AND kept.id = object.id
-           ORDER BY position`,
-    values: columns(keys),
+    text: KEPT,
+    values: [...columns(keys), maxBytes],
   });
   return rows.map((row) => (row.output === null && row.error === null ? undefined : row));
 }

@@ -1,6 +1,7 @@
 /** What a request has led to: the ids of its objects that did not fail, and what their namespace calls metadata. */
 import type { Queryable } from './database.ts';
 import { RequestGoneError } from './requests.ts';
+import { walk } from './walk.ts';
 
 /** Each id once, where it stands first among those that did not fail. */
 const STORED = `
@@ -59,17 +60,14 @@ export interface ResultRow {
   readonly error: string | null;
 }
 
-/**
- * Metadata and outputs may be whole documents: of the objects that were asked for, as many are answered as fit, at least
- * one. What an evaluator has said of an object that was deleted since is nobody's business any more.
- */
+/** What an evaluator has said of an object that was deleted since is nobody's business any more. */
 const RESULTS = `
-  SELECT metadata, output, error FROM (
-    SELECT *, sum(bytes) OVER (ORDER BY position) AS total
-    FROM (
-      SELECT wanted.position, coalesce(found.metadata, '{}') AS metadata, kept.output, kept.error,
-             octet_length(coalesce(found.metadata, '{}')) + coalesce(octet_length(kept.output), 0) AS bytes
-      FROM unnest($2::text[]) WITH ORDINALITY AS wanted (id, position)
+  ${walk({
+    count: 'cardinality($2::text[])',
+    columns: { metadata: 'text', output: 'text', error: 'text' },
+    row: (position) => `
+      SELECT coalesce(found.metadata, '{}') AS metadata, kept.output, kept.error
+      FROM (SELECT ($2::text[])[${position}] AS id) AS wanted
       CROSS JOIN LATERAL (
         SELECT jsonb_object_agg(field.name, object.data -> field.name)::text AS metadata
         FROM inlet.objects AS object JOIN unnest($3::text[]) AS field (name) ON object.data ? field.name
@@ -79,11 +77,11 @@ const RESULTS = `
         SELECT evaluated.output::text AS output, evaluated.error
         FROM inlet.outputs AS evaluated JOIN inlet.objects AS object USING (namespace, id)
         WHERE evaluated.namespace = $1 AND evaluated.id = wanted.id AND object.data IS NOT NULL
-      ) AS kept ON true
-    ) AS each
-  ) AS summed
-  WHERE total - bytes < $4
-  ORDER BY position`;
+      ) AS kept ON true`,
+    measured: ['metadata', 'output', 'error'],
+    limit: '$4',
+  })}
+  SELECT metadata, output, error FROM page WHERE position > 0 ORDER BY position`;
 
 /**
  * Reads the values of some fields of objects as they are now, and what the evaluator has answered about them.

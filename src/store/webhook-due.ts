@@ -6,6 +6,7 @@ import { TEST_EVENT } from '../domain/webhook.ts';
 import type { WebhookEvent } from '../domain/webhook-body.ts';
 import type { Queryable } from './database.ts';
 import { MICROS_OF } from './sql-time.ts';
+import { walk } from './walk.ts';
 import { WANTED } from './webhook-outgoing.ts';
 
 /** An endpoint as it is delivered to. */
@@ -33,8 +34,6 @@ export interface DueDelivery {
 export interface DuePage {
   readonly target: DeliveryTarget;
   readonly deliveries: readonly DueDelivery[];
-  /** Whether more were found that did not fit. */
-  readonly isCut: boolean;
   /** Whether some were found that the endpoint doesn't ask for any more. They are not to be sent, and are not among them. */
   readonly hasUnwanted: boolean;
 }
@@ -70,35 +69,44 @@ interface DueRow extends EventRow {
   readonly webhook_id: string;
   readonly tries: number;
   readonly fits: boolean;
-  /** How many were found, those included that did not fit. */
-  readonly found: number;
   readonly wanted: boolean;
 }
 
-/**
- * How large an event is Postgres knows only when it has made its text, so that is done for as many as are asked for, in
- * the order in which they are due; what goes beyond the limit isn't sent over.
- */
+/** What goes beyond the limit isn't sent over. */
 const DUE = `
+  ${walk({
+    before: `
+    due AS MATERIALIZED (
+      SELECT array_agg(webhook_id ORDER BY next_attempt_at, webhook_id) AS ids
+      FROM (
+        SELECT webhook_id, next_attempt_at
+        FROM inlet.webhook_deliveries
+        WHERE endpoint_id = $1 AND status = 'pending' AND next_attempt_at <= now() AND webhook_id <> ALL ($2)
+        ORDER BY next_attempt_at LIMIT $3
+      ) AS first
+    ),`,
+    count: '(SELECT coalesce(cardinality(ids), 0) FROM due)',
+    columns: {
+      ...{ webhook_id: 'text COLLATE "C"', tries: 'integer', type: 'text COLLATE "C"' },
+      ...{ namespace: 'text COLLATE "C"', object_id: 'text COLLATE "C"', request_id: 'text COLLATE "C"' },
+      ...{ accepted: 'bigint', metadata: 'text', output: 'text', error: 'text' },
+    },
+    row: (position) => `
+      SELECT webhook_id, tries, ${EVENT_COLUMNS}
+      FROM inlet.webhook_deliveries
+      WHERE endpoint_id = $1 AND webhook_id = (SELECT ids[${position}] FROM due)`,
+    measured: ['metadata', 'output'],
+    limit: '$4',
+  })}
   SELECT url, rate, failing_since IS NOT NULL AS failing, ARRAY(
            SELECT secret FROM inlet.webhook_secrets
            WHERE endpoint_id = endpoint.endpoint_id AND coalesce(expires_at > now(), true)
            ORDER BY expires_at DESC NULLS FIRST
          ) AS secrets,
-         webhook_id, tries, total <= $4 AS fits, found, ${IS_ASKED_FOR} AS wanted, type, namespace, object_id, request_id,
+         webhook_id, tries, bytes <= $4 AS fits, ${IS_ASKED_FOR} AS wanted, type, namespace, object_id, request_id,
          accepted, error,
-         CASE WHEN total <= $4 THEN metadata END AS metadata, CASE WHEN total <= $4 THEN output END AS output
-  FROM inlet.webhook_endpoints AS endpoint LEFT JOIN (
-    SELECT *, row_number() OVER due AS position, (count(*) OVER ())::integer AS found,
-           sum(coalesce(octet_length(metadata), 0) + coalesce(octet_length(output), 0)) OVER due AS total
-    FROM (
-      SELECT webhook_id, tries, next_attempt_at, ${EVENT_COLUMNS}
-      FROM inlet.webhook_deliveries
-      WHERE endpoint_id = $1 AND status = 'pending' AND next_attempt_at <= now() AND webhook_id <> ALL ($2)
-      ORDER BY next_attempt_at LIMIT $3
-    ) AS first
-    WINDOW due AS (ORDER BY next_attempt_at, webhook_id)
-  ) AS summed ON total <= $4 OR position = 1
+         CASE WHEN bytes <= $4 THEN metadata END AS metadata, CASE WHEN bytes <= $4 THEN output END AS output
+  FROM inlet.webhook_endpoints AS endpoint LEFT JOIN page ON position = 1 OR position > 1 AND bytes <= $4
   WHERE endpoint_id = $1 AND ${IS_OPEN}
   ORDER BY position`;
 
@@ -133,7 +141,6 @@ export async function readDue(
       ...{ webhookId: row.webhook_id, tries: row.tries },
       event: row.fits ? eventOf(row) : undefined,
     })),
-    isCut: (found[0]?.found ?? 0) > found.length,
     hasUnwanted: wanted.length < found.length,
   };
 }

@@ -4,6 +4,7 @@
  */
 import type { EventType } from '../domain/webhook.ts';
 import type { Database, Queryable } from './database.ts';
+import { outboxParts } from './outbox-parts.ts';
 import { TIME_FROM_MICROS } from './sql-time.ts';
 
 /** An endpoint that wants events. */
@@ -19,6 +20,8 @@ export interface OutboxEvent {
   readonly namespace: string;
   readonly objectId: string;
   readonly requestId: string;
+  /** When its request was accepted, in microseconds since 1970. */
+  readonly acceptedAt: number;
   /** What tells it from the other events of its request: the object's place in it. Letters, digits and `_`. */
   readonly key: string;
   /** JSON text of what the evaluator has answered. */
@@ -89,12 +92,13 @@ const RECORD = `
   )
   INSERT INTO inlet.webhook_deliveries
     (endpoint_id, webhook_id, type, namespace, object_id, request_id, accepted_at, metadata, output, error)
-  SELECT s.endpoint_id, 'msg_' || substr(e."requestId", 5) || '_' || e.key COLLATE "C",
-         e.type, e.namespace, e."objectId", e."requestId", ${TIME_FROM_MICROS('$4')}, m.metadata, e.output::jsonb, e.error
+  SELECT s.endpoint_id, e."webhookId" COLLATE "C", e.type, e.namespace, e."objectId", e."requestId",
+         ${TIME_FROM_MICROS('e."acceptedAt"')}, m.metadata, e.output::jsonb, e.error
   FROM jsonb_to_recordset($1::jsonb) AS known ("endpointId" text)
   JOIN inlet.webhook_endpoints AS s ON s.endpoint_id = known."endpointId" COLLATE "C" AND s.disabled_at IS NULL
   JOIN jsonb_to_recordset($2::jsonb)
-         AS e (type text, namespace text, "objectId" text, "requestId" text, key text, output text, error text)
+         AS e ("webhookId" text, type text, namespace text, "objectId" text, "requestId" text,
+               "acceptedAt" bigint, output text, error text)
     ON e.type = ANY(s.events) AND (s.namespaces IS NULL OR e.namespace = ANY(s.namespaces))
   LEFT JOIN LATERAL (
     SELECT jsonb_object_agg(name, object.data -> name) AS metadata
@@ -106,45 +110,102 @@ const RECORD = `
   ORDER BY 1, 2
   ON CONFLICT (endpoint_id, webhook_id) DO NOTHING`;
 
+/** How much of objects as they are stored may be unpacked at once, in bytes; packed, data may be 250 times as large. */
+const UNPACKED_AT_ONCE = 4 * 1024 * 1024;
+
+/** How large objects are whose namespace calls any field metadata, from the first on as far as they may be unpacked. */
+const METADATA_SIZES = `
+  WITH described AS MATERIALIZED (
+    SELECT namespace FROM inlet.settings
+    WHERE namespace = ANY ($3)
+      AND EXISTS (SELECT FROM jsonb_each(schema) AS f WHERE f.value ->> 'content_type' = 'metadata')
+  )
+  SELECT position, found,
+         CASE WHEN pg_column_compression(data) IS NULL THEN stored ELSE octet_length(data::text) END AS bytes
+  FROM (
+    SELECT *, sum(stored) OVER (ORDER BY position) - stored AS before, (count(*) OVER ())::integer AS found
+    FROM (
+      SELECT e.position::integer - 1 AS position, object.data, pg_column_size(object.data) AS stored
+      FROM described
+      JOIN unnest($1::text[], $2::text[]) WITH ORDINALITY AS e (namespace, id, position)
+        ON e.namespace COLLATE "C" = described.namespace
+      JOIN inlet.objects AS object ON object.namespace = described.namespace AND object.id = e.id COLLATE "C"
+      WHERE object.data IS NOT NULL
+    ) AS each
+  ) AS summed
+  WHERE before < $4
+  ORDER BY position`;
+
 /**
- * Writes events for the endpoints that want them. All were accepted at `acceptedAt` (microseconds since 1970). Events
- * that are there already stay as they are: their batch came a second time.
+ * Writes events for the endpoints that want them. Events that are there already stay as they are: their batch came a second
+ * time.
+ * @param onProgress told after each statement: to many endpoints, many events take several
  * @returns the ids of the endpoints that may have got something
  */
 export async function recordEvents(
   on: Queryable,
   subscriptions: readonly Subscription[],
-  acceptedAt: number,
   events: readonly OutboxEvent[],
+  onProgress: () => void = () => undefined,
 ): Promise<readonly string[]> {
   const wanting = subscriptions.filter((wish) => events.some((event) => wants(wish, event)));
   if (wanting.length === 0) return [];
   const wanted = events.filter((event) => wanting.some((wish) => wants(wish, event)));
-  await on.write({
-    name: 'record-events',
-    text: RECORD,
-    values: [
-      JSON.stringify(wanting),
-      JSON.stringify(wanted),
-      [...new Set(wanted.map(({ namespace }) => namespace))],
-      acceptedAt,
-    ],
-  });
+  const inOrder = (await deliveriesOf(on, wanted)).sort((a, b) => (a.webhookId < b.webhookId ? -1 : 1));
+  const endpoints = wanting.toSorted((a, b) => (a.endpointId < b.endpointId ? -1 : 1));
+  for (const part of outboxParts(endpoints, inOrder, wants)) {
+    const values = [JSON.stringify(part.endpoints), JSON.stringify(part.events), namespacesOf(part.events)];
+    await on.write({ name: 'record-events', text: RECORD, values });
+    onProgress();
+  }
   return wanting.map(({ endpointId }) => endpointId);
 }
 
-/** As {@link recordEvents}, for events that were accepted at several times (microseconds since 1970). */
-export async function recordEventsByTime(
+interface Delivery extends OutboxEvent {
+  readonly webhookId: string;
+  /** How much its row takes up at most: all that is known of its metadata is that it is a part of its object. */
+  readonly bytes: number;
+}
+
+/** What is to be written of each event, for whichever endpoint. */
+async function deliveriesOf(on: Queryable, events: readonly OutboxEvent[]): Promise<Delivery[]> {
+  const sizes = await metadataSizes(on, events.filter(mayHaveMetadata));
+  return events.map((event) => ({
+    ...event,
+    webhookId: `msg_${event.requestId.slice('req_'.length)}_${event.key}`,
+    bytes: (event.output ?? event.error ?? '').length + (sizes.get(event) ?? 0),
+  }));
+}
+
+function mayHaveMetadata({ type }: OutboxEvent): boolean {
+  return type === 'workflow.succeeded';
+}
+
+async function metadataSizes(
   on: Queryable,
-  subscriptions: readonly Subscription[],
-  events: readonly { readonly acceptedAt: number; readonly event: OutboxEvent }[],
-): Promise<readonly string[]> {
-  const endpointIds = new Set<string>();
-  for (const time of new Set(events.map(({ acceptedAt }) => acceptedAt))) {
-    const some = events.filter(({ acceptedAt }) => acceptedAt === time).map(({ event }) => event);
-    for (const id of await recordEvents(on, subscriptions, time, some)) endpointIds.add(id);
+  events: readonly OutboxEvent[],
+): Promise<ReadonlyMap<OutboxEvent, number>> {
+  const sizes = new Map<OutboxEvent, number>();
+  for (let rest = events; rest.length > 0; ) {
+    const ids = rest.map(({ objectId }) => objectId);
+    const rows = await on.query<{ position: number; found: number; bytes: number }>({
+      name: 'metadata-sizes',
+      text: METADATA_SIZES,
+      values: [rest.map(({ namespace }) => namespace), ids, namespacesOf(rest), UNPACKED_AT_ONCE],
+    });
+    for (const { position, bytes } of rows) {
+      const event = rest[position];
+      if (event) sizes.set(event, bytes);
+    }
+    const last = rows.at(-1);
+    if (!last || rows.length === last.found) break;
+    rest = rest.slice(last.position + 1);
   }
-  return [...endpointIds];
+  return sizes;
+}
+
+function namespacesOf(events: readonly OutboxEvent[]): string[] {
+  return [...new Set(events.map(({ namespace }) => namespace))];
 }
 
 function wants({ namespaces, events }: Subscription, { type, namespace }: OutboxEvent): boolean {

@@ -85,7 +85,6 @@ class DeliveryRun {
   readonly #inHand: InHand;
   readonly #pace = new Pace();
   readonly #ends = performance.now() + SLICE_MS;
-  #pageLimit = PAGE_DELIVERIES;
   /** Whether the endpoint wants nothing more, for now or at all. */
   #isClosed = false;
   #mayBeFailing = false;
@@ -148,17 +147,14 @@ class DeliveryRun {
   async #readPage(): Promise<DuePage | undefined> {
     const { reads } = this.#options;
     const id = this.#endpointId;
-    const due = () => reads.due(id, this.#inHand.ids, this.#pageLimit, PAGE_BYTES);
+    const due = () => reads.due(id, this.#inHand.ids, PAGE_DELIVERIES, PAGE_BYTES);
     const read = async () => {
       const page = await due();
       if (!page?.hasUnwanted) return page;
       await reads.dropUnwanted(id);
       return due();
     };
-    const page = await waitOut(read, this.#reportWait, this.#stopping);
-    // Postgres makes the text of all that is asked for to learn how large it is: no more than what may fit the next page.
-    this.#pageLimit = page?.isCut ? Math.min(PAGE_DELIVERIES, 2 * page.deliveries.length) : PAGE_DELIVERIES;
-    return page;
+    return waitOut(read, this.#reportWait, this.#stopping);
   }
 
   /** Waits until one more may be sent. @returns false where none may any more, or the page has become old before */

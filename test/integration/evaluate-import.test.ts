@@ -87,8 +87,8 @@ describe('an import', () => {
     });
     expect(rows.map(({ object_id, at }) => [object_id, at])).toEqual([
       ['a', '5000000'],
-      ['a', '5000001'],
-      ['b', '5000001'],
+      ['a', '5000000'],
+      ['b', '5000000'],
     ]);
   });
 

@@ -371,3 +371,65 @@ test('what is replayed is evaluated, and told of with what came of that; its req
     { object_id: 'c', type: 'workflow.succeeded', label: 'c', accepted: 2 },
   ]);
 });
+
+describe('what is replayed while its request waits to be evaluated', () => {
+  /** A batch with one object that can be stored and one that can't, as a request or as a chunk of a file. */
+  async function halfStored(database: Database, namespace: string, isImport: boolean): Promise<Batch> {
+    const plain = handMadeBatch(1_000_000, [{ namespace, objects: [object('a'), bad('b')] }]);
+    const requestId = requestIdAt(plain.id, 0);
+    const [request] = plain.requests;
+    if (!request) throw new Error('no request');
+    if (!isImport) return plain;
+    await database.query({
+      text: `WITH import AS (INSERT INTO inlet.imports (request_id, expires_at, upload) VALUES ($1, now(), 1))
+             INSERT INTO inlet.requests (request_id, namespace, status, accepted_at, completed_at, objects)
+             VALUES ($1, $2, 'ingesting', 'epoch'::timestamptz + interval '1 second', NULL, 0)`,
+      values: [requestId, namespace],
+    });
+    const chunk = { requestId, upload: 1, chunk: 0, lines: [1, 2], rejected: [] };
+    return { ...plain, requests: [{ ...request, import: chunk }] };
+  }
+
+  test.for([
+    { name: 'a request', isImport: false, replayFirst: false },
+    { name: 'a request, and is evaluated before it', isImport: false, replayFirst: true },
+    { name: 'a chunk of a file', isImport: true, replayFirst: false },
+    { name: 'a chunk of a file, and is evaluated before it', isImport: true, replayFirst: true },
+  ])(
+    'is told of once: $name',
+    async ({ isImport, replayFirst }, { databaseUrl, store: { database }, mine }) => {
+      const { namespace, rows, replayJob } = mine;
+      await database.query({
+        text: `INSERT INTO inlet.webhook_endpoints (endpoint_id, url, namespaces, events)
+             VALUES ($1, 'https://example.com', ARRAY[$2], '{workflow.succeeded}')`,
+        values: [`ep_${namespace}`, namespace],
+      });
+      const observer = { onWaiting: () => undefined };
+      const batch = await halfStored(database, namespace, isImport);
+      await storeBatch(database, batch, observer);
+      await refuse(databaseUrl);
+      const job = await replayJob();
+      expect(await storeBatch(database, job, observer)).toMatchObject({ stored: 1 });
+      const evaluator = {
+        concurrency: 2,
+        evaluate: async () => ({ outcome: 'succeeded' as const, output: '{}' }),
+      };
+      const options = { evaluator, stopping: new AbortController().signal, onEvents: () => undefined };
+      for (const { id } of replayFirst ? [job, batch] : [batch, job])
+        await evaluateBatch(database, id, options);
+      const told = await rows(
+        `SELECT object_id, webhook_id LIKE '%\\_r%' AS replayed FROM inlet.webhook_deliveries
+       WHERE namespace = $1 ORDER BY object_id`,
+      );
+      expect(told).toEqual([
+        { object_id: 'a', replayed: false },
+        { object_id: 'b', replayed: true },
+      ]);
+      expect(
+        await rows(
+          'SELECT id FROM inlet.objects JOIN inlet.outputs USING (namespace, id) WHERE namespace = $1',
+        ),
+      ).toHaveLength(2);
+    },
+  );
+});

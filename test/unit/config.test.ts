@@ -281,7 +281,7 @@ describe('readConfig', () => {
     ['INLET_QUEUE_LOW_MARK', ['10000', '20000', '-1', 'low']],
     ['INLET_METRICS_ACCESS', ['closed', 'OPEN', 'true']],
     ['OTEL_EXPORTER_OTLP_ENDPOINT', ['collector:4318', 'grpc://collector', '/v1/traces']],
-    ['INLET_MAX_OBJECTS', ['0', '1000001', '-1', '1.5', 'many']],
+    ['INLET_MAX_OBJECTS', ['0', '100001', '-1', '1.5', 'many']],
     ['INLET_DRAIN_TIME', ['-1s', '11s', '5', '1m']],
     ['INLET_WORKER_PORT', ['-1', '65536', 'x']],
     ['INLET_WORKER_CONCURRENCY', ['0', '65', 'x']],

@@ -1,9 +1,8 @@
-/** What a worker does around the evaluation of batches: waiting out, giving back, waking, and sizing pages. */
+/** What a worker does around the evaluation of batches: waiting out, giving back and waking. */
 import pg from 'pg';
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import type { EvaluationOutcome } from '../../src/evaluation/evaluate-batch.ts';
-import { PageSize } from '../../src/evaluation/page-size.ts';
 import { evaluationHandler } from '../../src/evaluation/worker.ts';
 import { HandedBackError } from '../../src/queue/queue.ts';
 import { StoreUnavailableError } from '../../src/store/faults.ts';
@@ -70,25 +69,5 @@ describe('the handler of an evaluation', () => {
     waiting.stopping.abort();
     await ended;
     expect(waiting.attempts()).toBe(1);
-  });
-});
-
-describe('the size of a page', () => {
-  it('grows while pages are quick, up to 500, and shrinks down to what is evaluated at one time', () => {
-    const size = new PageSize(8);
-    expect(size.objects).toBe(32);
-    for (let i = 0; i < 10; i += 1) size.learn(10, 100);
-    expect(size.objects).toBe(500);
-    size.learn(1_000, 100);
-    expect(size.objects).toBe(500);
-    for (let i = 0; i < 10; i += 1) size.learn(60_000, 100);
-    expect(size.objects).toBe(8);
-    expect(new PageSize(100).objects).toBe(100);
-  });
-
-  it('shrinks to one where outputs are large', () => {
-    const size = new PageSize(8);
-    for (let i = 0; i < 10; i += 1) size.learn(10, 50_000_000);
-    expect(size.objects).toBe(1);
   });
 });
