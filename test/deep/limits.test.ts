@@ -57,10 +57,16 @@ function settingsOf(config: Config) {
   return settings;
 }
 
-/** A body with as many and as large objects as two limits allow. */
-function largestBody({ bodyLimit, maxObjects }: Config, version: number): { body: string; count: number } {
+/**
+ * A body with as many and as large objects as two limits allow; fewer where they are evaluated, which takes the evaluator some
+ * milliseconds for each.
+ */
+function largestBody(config: Config, version: number): { body: string; count: number } {
+  const { bodyLimit, maxObjects, evaluator, evaluatorConcurrency } = config;
   const around = '{"schema":{"v":{"content_type":"metadata"}},"data":[]}'.length;
-  const count = Math.min(maxObjects, Math.floor((bodyLimit - around) / 40));
+  const evaluated = evaluatorConcurrency === 1 ? 2_000 : 20_000;
+  const most = evaluator === undefined ? maxObjects : Math.min(maxObjects, evaluated);
+  const count = Math.min(most, Math.floor((bodyLimit - around) / 40));
   const padding = Math.floor((bodyLimit - around) / count) - 33;
   const text = 'x'.repeat(Math.max(0, padding));
   const objects = Array.from({ length: count }, (_, i) => `{"id":"o${i}","v":${version},"text":"${text}"}`);
