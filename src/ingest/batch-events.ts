@@ -7,7 +7,7 @@ import type { OutboxEvent, Subscription } from '../store/webhook-outbox.ts';
 import { recordEvents } from '../store/webhook-outbox.ts';
 
 /** An object that could not be stored, and why. */
-export interface FailedPlace extends ObjectPlace {
+interface FailedPlace extends ObjectPlace {
   readonly message: string;
 }
 

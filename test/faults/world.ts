@@ -42,7 +42,7 @@ export interface WorldOptions {
 }
 
 /** An API as clients and faults see it. */
-export interface ApiMember extends Member {
+interface ApiMember extends Member {
   /** Where clients reach it, through a proxy. */
   readonly url: string;
   /** The same without the proxy. */
