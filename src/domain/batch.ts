@@ -161,7 +161,7 @@ export function readPayload(id: BatchId, data: unknown): Batch {
 }
 
 /** What a batch that waits tells of its requests. */
-export type QueuedRequests = Pick<BatchPayload, 'acceptedAt' | 'requests'>;
+export type QueuedRequests = Pick<BatchPayload, 'acceptedAt' | 'stamp' | 'requests'>;
 
 /**
  * Reads what can be told of a job's requests, whatever its version: during an upgrade older processes are asked about the jobs
@@ -169,7 +169,8 @@ export type QueuedRequests = Pick<BatchPayload, 'acceptedAt' | 'requests'>;
  * @throws UnknownPayloadError where they are not
  */
 export function readQueuedRequests(id: BatchId, data: unknown): QueuedRequests {
-  if (isQueuedRequests(data)) return { acceptedAt: data.acceptedAt, requests: data.requests };
+  if (isQueuedRequests(data))
+    return { acceptedAt: data.acceptedAt, stamp: stampOf(data), requests: data.requests };
   throw new UnknownPayloadError(`job ${id} does not tell of its requests as this version does`);
 }
 

@@ -13,8 +13,10 @@ export interface WebhookEvent {
   readonly namespace: string;
   readonly objectId: string;
   readonly requestId: string;
-  /** Microseconds since 1970. Together with the request id it tells which of two events is about the later write. */
+  /** Microseconds since 1970. */
   readonly acceptedAt: number;
+  /** Together with the request id it tells which of two events is about the later write. */
+  readonly stamp: string;
   /** JSON text; undefined where there is none. */
   readonly metadata: string | undefined;
   /** JSON text; undefined where there is none. */
@@ -49,10 +51,12 @@ function objectOf({ type, namespace, objectId }: WebhookEvent): Members {
   ];
 }
 
-function detailsOf({ type, metadata, output, error }: WebhookEvent, url: string): Members {
+function detailsOf({ type, stamp, metadata, output, error }: WebhookEvent, url: string): Members {
   if (type === TEST_EVENT) return [];
-  if (error !== undefined) return [['error', JSON.stringify(error)]];
+  const order: Members = [['stamp', JSON.stringify(stamp)]];
+  if (error !== undefined) return [...order, ['error', JSON.stringify(error)]];
   return [
+    ...order,
     ['url', JSON.stringify(url)],
     ['metadata', metadata ?? '{}'],
     ['output', output ?? EMPTY_OUTPUT],

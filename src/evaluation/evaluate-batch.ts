@@ -270,8 +270,8 @@ function atOnce(places: readonly Place[], outputs: Outputs): readonly Place[] {
 }
 
 function eventOf({ part, id, key }: Place, kept: KeptOutput | undefined): OutboxEvent {
-  const { namespace, requestId, acceptedAt } = part;
-  const about = { namespace, objectId: id, requestId, acceptedAt, key };
+  const { namespace, requestId, acceptedAt, stamp } = part;
+  const about = { namespace, objectId: id, requestId, acceptedAt, stamp, key };
   return kept?.error != null
     ? { ...about, type: 'workflow.failed', error: `evaluation failed: ${kept.error}` }
     : { ...about, type: 'workflow.succeeded', output: kept?.output ?? EMPTY_OUTPUT };

@@ -11,6 +11,7 @@ export function requestSummary(request: RequestRecord) {
     request_id: request.id,
     status: request.status,
     accepted_at: isoFromMicros(request.acceptedAt),
+    stamp: request.stamp === undefined ? null : String(request.stamp),
     completed_at: completedAt === undefined ? null : isoFromMicros(completedAt),
     counts: {
       objects: request.objects,

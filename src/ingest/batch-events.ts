@@ -1,6 +1,6 @@
 /** The events that come of a stored batch. */
 import type { Batch, ObjectPlace } from '../domain/batch.ts';
-import { requestIds } from '../domain/batch.ts';
+import { requestIds, stampOf } from '../domain/batch.ts';
 import { storableText } from '../domain/storable.ts';
 import type { Queryable } from '../store/database.ts';
 import type { OutboxEvent, Subscription } from '../store/webhook-outbox.ts';
@@ -88,6 +88,7 @@ function eventOf(batch: Batch) {
       objectId: storableText(id),
       requestId: ids[request] ?? '',
       acceptedAt: batch.acceptedAt,
+      stamp: stampOf(batch),
       // A file that is sent again may hold other objects in the same lines.
       key: upload === undefined ? String(index) : `${upload}_${index}`,
     };

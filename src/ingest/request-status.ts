@@ -1,5 +1,5 @@
 /** What has become of a request, from the moment of its 202. */
-import { UnknownPayloadError } from '../domain/batch.ts';
+import { stampOf, UnknownPayloadError } from '../domain/batch.ts';
 import { locateRequest } from '../domain/request-id.ts';
 import { ProblemError } from '../errors.ts';
 import type { BatchQueue, QueuedBatch } from '../queue/queue.ts';
@@ -62,6 +62,7 @@ export function queuedRequest(batch: QueuedBatch, position: number, id: string):
     stored: 0,
     failed: 0,
     acceptedAt: batch.acceptedAt,
+    stamp: stampOf(batch),
     completedAt: undefined,
     isImport: false,
   };

@@ -39,7 +39,7 @@ export async function storeBatch(
     const { outcome, refused, cause } = rest
       ? await storePart(database, rest, observer)
       : { outcome: NOTHING };
-    if (refused) throw new ObjectsRefusedError(refused, outcome, (batch.refusals ?? 0) + 1, cause);
+    if (refused) throw new ObjectsRefusedError(refused, outcome, batch.refusals ?? 0, cause);
     // Also where the chunk was stored before: the worker may have died in between.
     for (const { import: chunk } of batch.requests) {
       if (chunk) await finishImport(database, chunk.requestId);

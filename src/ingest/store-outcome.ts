@@ -65,11 +65,10 @@ export class ObjectsRefusedError extends RefusedError {
   /** What became of the rest. */
   readonly outcome: StoreOutcome;
 
-  /** @param refusals how often that has happened to the batch, this time included */
-  constructor(refused: Refused, outcome: StoreOutcome, refusals: number, cause?: unknown) {
-    super(`Postgres refused ${refused.objects} objects (${refused.sqlStates.join(', ')})`, refusals, {
-      cause,
-    });
+  /** @param before how often that has happened to the batch before */
+  constructor(refused: Refused, outcome: StoreOutcome, before: number, cause?: unknown) {
+    const message = `Postgres refused ${refused.objects} objects (${refused.sqlStates.join(', ')})`;
+    super(message, before, refused.isBroken, { cause });
     this.refused = refused;
     this.outcome = outcome;
   }

@@ -57,7 +57,7 @@ export async function storeReplay(
     const kept = await readFailedWrites(database, scope, after);
     if (kept.length === 0 || refused?.isBroken) {
       const outcome = { ...total, requests: requests.size };
-      if (refused) throw new ObjectsRefusedError(refused, outcome, refusals + 1);
+      if (refused) throw new ObjectsRefusedError(refused, outcome, refusals);
       return outcome;
     }
     const objects = order === 'now' ? kept.map((write) => ({ ...write, ...orderOf(batch) })) : [...kept];
@@ -183,8 +183,8 @@ async function writeReplayEvents(
 ): Promise<readonly string[]> {
   if (subscriptions.length === 0) return [];
   const event = (type: OutboxEvent['type'], write: FailedWrite, error?: string): OutboxEvent => {
-    const { namespace, id: objectId, requestId, acceptedAt } = write;
-    const about = { type, namespace, objectId, requestId, acceptedAt, key: keyOf(write) };
+    const { namespace, id: objectId, requestId, acceptedAt, stamp } = write;
+    const about = { type, namespace, objectId, requestId, acceptedAt, stamp, key: keyOf(write) };
     return error === undefined ? about : { ...about, error };
   };
   const all = [

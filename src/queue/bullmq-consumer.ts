@@ -131,7 +131,9 @@ const LONGEST_WAIT_MS = 60_000;
 /** Waits 1 s after a batch's first failure and twice as long after each further one. */
 function retryDelay(attemptsMade: number, _type?: string, error?: Error): number {
   if (error instanceof HandedBackError) return 0;
-  const failures = error instanceof RefusedError ? error.refusals : attemptsMade;
-  const longest = error instanceof UnavailableError ? LONGEST_WAIT_FOR_SERVER_MS : LONGEST_WAIT_MS;
+  const isRefused = error instanceof RefusedError;
+  const failures = isRefused && !error.isAboutAll ? error.refusals : attemptsMade;
+  const isAboutServer = error instanceof UnavailableError || (isRefused && error.isAboutAll);
+  const longest = isAboutServer ? LONGEST_WAIT_FOR_SERVER_MS : LONGEST_WAIT_MS;
   return Math.min(1_000 * 2 ** Math.min(failures - 1, 10), longest);
 }

@@ -21,6 +21,7 @@ export interface UnstampedBatch {
 /** A batch that is still in the queue. */
 export interface QueuedBatch {
   readonly acceptedAt: number;
+  readonly stamp?: number;
   readonly requests: readonly BatchRequest[];
   /** Whether a worker has ever begun with it. Never goes back to false. */
   readonly started: boolean;
@@ -70,12 +71,16 @@ export class HandedBackError extends Error {
  */
 export class RefusedError extends Error {
   override readonly name: string = 'RefusedError';
-  /** How often, this time included. */
+  /** How often, this time included; not counting the times when it was about all batches. */
   readonly refusals: number;
+  /** Whether it is about all batches: the store takes nothing at the moment. */
+  readonly isAboutAll: boolean;
 
-  constructor(message: string, refusals: number, options?: ErrorOptions) {
+  /** @param before how often it has happened before */
+  constructor(message: string, before: number, isAboutAll: boolean, options?: ErrorOptions) {
     super(message, options);
-    this.refusals = refusals;
+    this.refusals = isAboutAll ? before : before + 1;
+    this.isAboutAll = isAboutAll;
   }
 }
 

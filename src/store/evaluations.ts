@@ -5,7 +5,7 @@
 import type { BatchId } from '../domain/request-id.ts';
 import type { Queryable } from './database.ts';
 import { readWaitingReplays } from './replay-evaluations.ts';
-import { MICROS_OF } from './sql-time.ts';
+import { MICROS_OF, stampOfRow } from './sql-time.ts';
 
 /** A request that waits, or a chunk of one. */
 interface WaitingPart {
@@ -29,6 +29,7 @@ export interface WaitingObjects extends WaitingPart {
   readonly namespace: string;
   /** Microseconds since 1970. */
   readonly acceptedAt: number;
+  readonly stamp: number;
   /** Each id once, with the key of its place that events have. */
   readonly objects: readonly { readonly id: string; readonly key: string }[];
   /** Its only object was replayed: its request doesn't wait for it. */
@@ -62,6 +63,7 @@ interface WaitingRow {
   readonly chunk: number;
   readonly namespace: string | null;
   readonly accepted_at: string | null;
+  readonly stamp: string | null;
   readonly upload: number | null;
   readonly ids: string[] | null;
   readonly positions: number[] | null;
@@ -74,7 +76,7 @@ interface WaitingRow {
  * since waits for itself, and has an event of its own.
  */
 const READ = `
-  SELECT waiting.request_id, waiting.chunk, request.namespace, ${MICROS_OF('request.accepted_at')} AS accepted_at,
+  SELECT waiting.request_id, waiting.chunk, request.namespace, ${MICROS_OF('request.accepted_at')} AS accepted_at, ${stampOfRow('request')} AS stamp,
          import.upload, coalesce(part.ids, object.ids) AS ids, object.positions, waiting.objects
   FROM inlet.evaluations AS waiting
   LEFT JOIN inlet.requests AS request USING (request_id)
@@ -101,20 +103,24 @@ export async function readWaiting(on: Queryable, batchId: BatchId): Promise<Wait
   const replays = (await readWaitingReplays(on, batchId)).map(
     ({ id, key, ...part }): WaitingObjects => ({ ...part, objects: [{ id, key }], isReplay: true }),
   );
-  const parts = rows.map(({ request_id, chunk, namespace, accepted_at, upload, ids, positions, objects }) => {
-    const part = { requestId: request_id, namespace: namespace ?? '' };
-    const acceptedAt = Number(accepted_at ?? 0);
-    if (chunk === NO_CHUNK) {
-      const own = (ids ?? []).map((id, i) => ({ id, key: String(positions?.[i] ?? i) }));
-      return { ...part, acceptedAt, objects: own };
-    }
-    // Where an object stands in the file isn't known any more.
-    const own = (ids ?? []).slice(0, objects ?? undefined);
-    return {
-      ...{ ...part, chunk, acceptedAt },
-      objects: own.map((id, i) => ({ id, key: `${upload}_${chunk}_${i}` })),
-    };
-  });
+  const parts = rows.map(
+    ({ request_id, chunk, namespace, accepted_at, stamp, upload, ids, positions, objects }) => {
+      const part = {
+        ...{ requestId: request_id, namespace: namespace ?? '' },
+        ...{ acceptedAt: Number(accepted_at ?? 0), stamp: Number(stamp ?? 0) },
+      };
+      if (chunk === NO_CHUNK) {
+        const own = (ids ?? []).map((id, i) => ({ id, key: String(positions?.[i] ?? i) }));
+        return { ...part, objects: own };
+      }
+      // Where an object stands in the file isn't known any more.
+      const own = (ids ?? []).slice(0, objects ?? undefined);
+      return {
+        ...{ ...part, chunk },
+        objects: own.map((id, i) => ({ id, key: `${upload}_${chunk}_${i}` })),
+      };
+    },
+  );
   return [...parts, ...replays];
 }
 

@@ -46,13 +46,13 @@ const NEXT = (condition: string): string => `
   ) AS object
   OFFSET 0`;
 
-const COLUMNS = 'id, revision, request_id, accepted_at, created_at, updated_at, text';
+const COLUMNS = 'id, revision, request_id, accepted_at, stamp, created_at, updated_at, text';
 
 const LIST = `
   WITH RECURSIVE page AS (
     (SELECT ${COLUMNS}, octet_length(text)::bigint AS bytes, 1 AS n FROM (${NEXT('id > $2')}) AS first)
     UNION ALL
-    SELECT next.id, next.revision, next.request_id, next.accepted_at, next.created_at, next.updated_at, next.text,
+    SELECT next.id, next.revision, next.request_id, next.accepted_at, next.stamp, next.created_at, next.updated_at, next.text,
            page.bytes + octet_length(next.text), page.n + 1
     FROM page CROSS JOIN LATERAL (${NEXT('id > page.id')}) AS next
     WHERE ${FITS('$3')}
@@ -79,10 +79,10 @@ export async function listObjects(
 const FIND_SOME = `
   WITH RECURSIVE page AS (
     SELECT NULL::text COLLATE "C" AS id, NULL::bigint AS revision, NULL::text COLLATE "C" AS request_id,
-           NULL::timestamptz AS accepted_at, NULL::timestamptz AS created_at, NULL::timestamptz AS updated_at,
+           NULL::timestamptz AS accepted_at, NULL::bigint AS stamp, NULL::timestamptz AS created_at, NULL::timestamptz AS updated_at,
            NULL::text AS text, 0::bigint AS bytes, 0 AS n, 0 AS position
     UNION ALL
-    SELECT next.id, next.revision, next.request_id, next.accepted_at, next.created_at, next.updated_at, next.text,
+    SELECT next.id, next.revision, next.request_id, next.accepted_at, next.stamp, next.created_at, next.updated_at, next.text,
            page.bytes + coalesce(octet_length(next.text), 0), page.n + (next.id IS NOT NULL)::int, page.position + 1
     FROM page LEFT JOIN LATERAL (${NEXT('id = ($2::text[])[page.position + 1]')}) AS next ON true
     WHERE page.position < cardinality($2::text[]) AND (n = 0 OR ${FITS('n')})

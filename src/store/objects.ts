@@ -1,7 +1,7 @@
 /** The objects' table. Data goes in and comes out as JSON text: JavaScript would round its numbers. */
 import type { WriteOrder } from '../domain/batch.ts';
 import type { Queryable } from './database.ts';
-import { MICROS_OF, stampOfRow, TIME_FROM_MICROS } from './sql-time.ts';
+import { MICROS_OF, STAMP, stampOfRow, TIME_FROM_MICROS } from './sql-time.ts';
 
 /** A request whose objects are to be written. */
 export interface WriteRequest extends WriteOrder {
@@ -27,6 +27,8 @@ export interface StoredObject {
   readonly revision: number;
   readonly requestId: string;
   readonly acceptedAt: number;
+  /** As text: whoever orders by it may be no friend of large numbers. */
+  readonly stamp: string;
   readonly createdAt: number;
   readonly updatedAt: number;
 }
@@ -166,12 +168,12 @@ export async function upsertReplayed(on: Queryable, writes: readonly ReplayedWri
 
 /** What is read of an object beside its data. */
 export const OBJECT_FIELDS = `
-  id, revision, request_id, ${MICROS_OF('accepted_at')} AS accepted_at,
+  id, revision, request_id, ${MICROS_OF('accepted_at')} AS accepted_at, ${STAMP} AS stamp,
   ${MICROS_OF('created_at')} AS created_at, ${MICROS_OF('updated_at')} AS updated_at`;
 
 /** A row of {@link OBJECT_FIELDS} with the data. (bigint comes as text from pg.) */
 export type ObjectRow = Record<
-  'id' | 'data' | 'revision' | 'request_id' | 'accepted_at' | 'created_at' | 'updated_at',
+  'id' | 'data' | 'revision' | 'request_id' | 'accepted_at' | 'stamp' | 'created_at' | 'updated_at',
   string
 >;
 
@@ -183,6 +185,7 @@ export function storedObject(namespace: string, row: ObjectRow): StoredObject {
     revision: Number(row.revision),
     requestId: row.request_id,
     acceptedAt: Number(row.accepted_at),
+    stamp: row.stamp,
     createdAt: Number(row.created_at),
     updatedAt: Number(row.updated_at),
   };

@@ -4,7 +4,7 @@
  */
 import type { BatchId } from '../domain/request-id.ts';
 import type { Queryable } from './database.ts';
-import { MICROS_OF, TIME_FROM_MICROS } from './sql-time.ts';
+import { MICROS_OF, STAMP, TIME_FROM_MICROS } from './sql-time.ts';
 
 /** A replayed object, by the key that its event has. */
 export interface WaitingReplay {
@@ -14,6 +14,7 @@ export interface WaitingReplay {
   readonly id: string;
   /** Microseconds since 1970. */
   readonly acceptedAt: number;
+  readonly stamp: number;
 }
 
 /** Lets objects wait that a batch has replayed. */
@@ -23,10 +24,10 @@ export async function recordReplayEvaluations(
   objects: readonly WaitingReplay[],
 ): Promise<void> {
   await on.write({
-    text: `INSERT INTO inlet.replay_evaluations (batch_id, request_id, key, namespace, id, accepted_at)
-           SELECT $1, request_id, key, namespace, id, ${TIME_FROM_MICROS('micros')}
-           FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[])
-                  AS o (request_id, key, namespace, id, micros)
+    text: `INSERT INTO inlet.replay_evaluations (batch_id, request_id, key, namespace, id, accepted_at, stamp)
+           SELECT $1, request_id, key, namespace, id, ${TIME_FROM_MICROS('micros')}, stamp
+           FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[])
+                  AS o (request_id, key, namespace, id, micros, stamp)
            ON CONFLICT DO NOTHING`,
     values: [
       batchId,
@@ -34,6 +35,7 @@ export async function recordReplayEvaluations(
       objects.map(({ namespace }) => namespace),
       objects.map(({ id }) => id),
       objects.map(({ acceptedAt }) => acceptedAt),
+      objects.map(({ stamp }) => stamp),
     ],
   });
 }
@@ -46,14 +48,16 @@ export async function readWaitingReplays(on: Queryable, batchId: BatchId): Promi
     namespace: string;
     id: string;
     accepted_at: string;
+    stamp: string;
   }>({
     name: 'read-waiting-replays',
-    text: `SELECT request_id, key, namespace, id, ${MICROS_OF('accepted_at')} AS accepted_at
+    text: `SELECT request_id, key, namespace, id, ${MICROS_OF('accepted_at')} AS accepted_at, ${STAMP} AS stamp
            FROM inlet.replay_evaluations WHERE batch_id = $1 ORDER BY request_id, key`,
     values: [batchId],
   });
-  return rows.map(({ request_id, accepted_at, ...row }) => ({
+  return rows.map(({ request_id, accepted_at, stamp, ...row }) => ({
     ...row,
+    stamp: Number(stamp),
     requestId: request_id,
     acceptedAt: Number(accepted_at),
   }));

@@ -4,7 +4,7 @@
  */
 import type { Stamp } from '../domain/batch.ts';
 import type { Queryable } from './database.ts';
-import { MICROS_OF, TIME_FROM_MICROS } from './sql-time.ts';
+import { MICROS_OF, STAMP, TIME_FROM_MICROS } from './sql-time.ts';
 
 /** A request was deleted while it was being read: what has been read of it is not all. */
 export class RequestGoneError extends Error {
@@ -39,6 +39,8 @@ export interface RequestRecord {
   /** How many of them could not be stored. */
   readonly failed: number;
   readonly acceptedAt: number;
+  /** Undefined of an import whose file has not begun to come. */
+  readonly stamp: number | undefined;
   /** Undefined until it is done. */
   readonly completedAt: number | undefined;
   /** Whether its objects came as a file, in chunks. */
@@ -89,7 +91,8 @@ export async function recordRequests(
 const COLUMNS = `
   request_id, namespace, status, greatest(expected, objects) AS objects, objects - failed AS stored, failed,
   ids IS NULL AS is_import,
-  ${MICROS_OF('accepted_at')} AS accepted_at, ${MICROS_OF('completed_at')} AS completed_at`;
+  ${MICROS_OF('accepted_at')} AS accepted_at, CASE WHEN status = 'queued' THEN NULL ELSE ${STAMP} END AS stamp,
+  ${MICROS_OF('completed_at')} AS completed_at`;
 
 interface Row {
   readonly request_id: string;
@@ -99,6 +102,7 @@ interface Row {
   readonly stored: number;
   readonly failed: number;
   readonly accepted_at: string;
+  readonly stamp: string | null;
   readonly completed_at: string | null;
   readonly is_import: boolean;
 }
@@ -112,6 +116,7 @@ function fromRow(row: Row): RequestRecord {
     stored: row.stored,
     failed: row.failed,
     acceptedAt: Number(row.accepted_at),
+    stamp: row.stamp === null ? undefined : Number(row.stamp),
     completedAt: row.completed_at === null ? undefined : Number(row.completed_at),
     isImport: row.is_import,
   };

@@ -5,7 +5,7 @@
 import type { Queryable } from './database.ts';
 import type { ListPage, WalkedRow } from './object-lists.ts';
 import { FITS, listPage } from './object-lists.ts';
-import { MICROS_OF } from './sql-time.ts';
+import { MICROS_OF, stampOfRow } from './sql-time.ts';
 
 /** A version of an object. Times are microseconds since 1970. */
 export interface Revision {
@@ -14,16 +14,19 @@ export interface Revision {
   readonly data: string | null;
   readonly requestId: string;
   readonly acceptedAt: number;
+  readonly stamp: string;
   readonly updatedAt: number;
 }
 
 type RevisionRow = WalkedRow &
-  Record<'revision' | 'request_id' | 'accepted_at' | 'updated_at', string> & { readonly data: string | null };
+  Record<'revision' | 'request_id' | 'accepted_at' | 'stamp' | 'updated_at', string> & {
+    readonly data: string | null;
+  };
 
 const OLDER = (condition: string): string => `
   SELECT version.*, data::text AS text
   FROM (
-    SELECT revision, data, request_id, accepted_at, stored_at
+    SELECT revision, data, request_id, accepted_at, stamp, stored_at
     FROM inlet.revisions
     WHERE namespace = $1 AND id = $2 AND ${condition}
     ORDER BY namespace DESC, id DESC, revision DESC
@@ -35,7 +38,7 @@ const OLDER = (condition: string): string => `
 const LIST = `
   WITH RECURSIVE page AS (
     (
-      SELECT revision, request_id, accepted_at, updated_at, text,
+      SELECT revision, request_id, accepted_at, stamp, updated_at, text,
              coalesce(octet_length(text), 0)::bigint AS bytes, 1 AS n
       FROM (
         SELECT *, data::text AS text
@@ -44,16 +47,17 @@ const LIST = `
         OFFSET 0
       ) AS current
       UNION ALL
-      SELECT revision, request_id, accepted_at, stored_at, text, coalesce(octet_length(text), 0), 1
+      SELECT revision, request_id, accepted_at, stamp, stored_at, text, coalesce(octet_length(text), 0), 1
       FROM (${OLDER('revision < $3')}) AS first
     )
     UNION ALL
-    SELECT next.revision, next.request_id, next.accepted_at, next.stored_at, next.text,
+    SELECT next.revision, next.request_id, next.accepted_at, next.stamp, next.stored_at, next.text,
            page.bytes + coalesce(octet_length(next.text), 0), page.n + 1
     FROM page CROSS JOIN LATERAL (${OLDER('revision < page.revision')}) AS next
     WHERE ${FITS('$4')}
   )
   SELECT page.revision, page.request_id, ${MICROS_OF('page.accepted_at')} AS accepted_at,
+         ${stampOfRow('page')} AS stamp,
          ${MICROS_OF('page.updated_at')} AS updated_at,
          ${FITS('$4')} AS fits, CASE WHEN ${FITS('$4')} THEN text END AS data
   FROM inlet.objects AS object LEFT JOIN page ON true
@@ -85,6 +89,7 @@ export async function listRevisions(
       data: row.data,
       requestId: row.request_id,
       acceptedAt: Number(row.accepted_at),
+      stamp: row.stamp,
       updatedAt: Number(row.updated_at),
     }),
   );

@@ -11,6 +11,9 @@ export const MICROS_OF = (column: string): string => `(extract(epoch FROM ${colu
  * SQL for the stamp of a row that has the columns `stamp` and `accepted_at`. Rows of versions of Inlet that ordered by
  * `accepted_at` have none, or an older one.
  */
+export const STAMP = `greatest(stamp, ${MICROS_OF('accepted_at')})`;
+
+/** {@link STAMP} of one of several tables. */
 export function stampOfRow(row: string): string {
   return `greatest(${row}.stamp, ${MICROS_OF(`${row}.accepted_at`)})`;
 }

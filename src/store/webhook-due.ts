@@ -5,7 +5,7 @@
 import { TEST_EVENT } from '../domain/webhook.ts';
 import type { WebhookEvent } from '../domain/webhook-body.ts';
 import type { Queryable } from './database.ts';
-import { MICROS_OF } from './sql-time.ts';
+import { MICROS_OF, STAMP } from './sql-time.ts';
 import { walk } from './walk.ts';
 import { WANTED } from './webhook-outgoing.ts';
 
@@ -50,12 +50,13 @@ interface EventRow {
   readonly object_id: string;
   readonly request_id: string;
   readonly accepted: string;
+  readonly stamp: string;
   readonly metadata: string | null;
   readonly output: string | null;
   readonly error: string | null;
 }
 
-const EVENT_COLUMNS = `type, namespace, object_id, request_id, ${MICROS_OF('accepted_at')} AS accepted,
+const EVENT_COLUMNS = `type, namespace, object_id, request_id, ${MICROS_OF('accepted_at')} AS accepted, ${STAMP} AS stamp,
   metadata::text AS metadata, output::text AS output, error`;
 
 interface TargetRow {
@@ -89,7 +90,7 @@ const DUE = `
     columns: {
       ...{ webhook_id: 'text COLLATE "C"', tries: 'integer', type: 'text COLLATE "C"' },
       ...{ namespace: 'text COLLATE "C"', object_id: 'text COLLATE "C"', request_id: 'text COLLATE "C"' },
-      ...{ accepted: 'bigint', metadata: 'text', output: 'text', error: 'text' },
+      ...{ accepted: 'bigint', stamp: 'bigint', metadata: 'text', output: 'text', error: 'text' },
     },
     row: (position) => `
       SELECT webhook_id, tries, ${EVENT_COLUMNS}
@@ -104,7 +105,7 @@ const DUE = `
            ORDER BY expires_at DESC NULLS FIRST
          ) AS secrets,
          webhook_id, tries, bytes <= $4 AS fits, ${IS_ASKED_FOR} AS wanted, type, namespace, object_id, request_id,
-         accepted, error,
+         accepted, stamp, error,
          CASE WHEN bytes <= $4 THEN metadata END AS metadata, CASE WHEN bytes <= $4 THEN output END AS output
   FROM inlet.webhook_endpoints AS endpoint LEFT JOIN page ON position = 1 OR position > 1 AND bytes <= $4
   WHERE endpoint_id = $1 AND ${IS_OPEN}
@@ -168,6 +169,7 @@ function eventOf(row: EventRow): WebhookEvent {
   return {
     ...{ type: row.type, namespace: row.namespace, objectId: row.object_id, requestId: row.request_id },
     acceptedAt: Number(row.accepted),
+    stamp: row.stamp,
     metadata: row.metadata ?? undefined,
     output: row.output ?? undefined,
     error: row.error ?? undefined,

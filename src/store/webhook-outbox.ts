@@ -22,6 +22,7 @@ export interface OutboxEvent {
   readonly requestId: string;
   /** When its request was accepted, in microseconds since 1970. */
   readonly acceptedAt: number;
+  readonly stamp: number;
   /** What tells it from the other events of its request: the object's place in it. Letters, digits and `_`. */
   readonly key: string;
   /** JSON text of what the evaluator has answered. */
@@ -91,14 +92,14 @@ const RECORD = `
     GROUP BY settings.namespace
   )
   INSERT INTO inlet.webhook_deliveries
-    (endpoint_id, webhook_id, type, namespace, object_id, request_id, accepted_at, metadata, output, error)
+    (endpoint_id, webhook_id, type, namespace, object_id, request_id, accepted_at, stamp, metadata, output, error)
   SELECT s.endpoint_id, e."webhookId" COLLATE "C", e.type, e.namespace, e."objectId", e."requestId",
-         ${TIME_FROM_MICROS('e."acceptedAt"')}, m.metadata, e.output::jsonb, e.error
+         ${TIME_FROM_MICROS('e."acceptedAt"')}, e.stamp, m.metadata, e.output::jsonb, e.error
   FROM jsonb_to_recordset($1::jsonb) AS known ("endpointId" text)
   JOIN inlet.webhook_endpoints AS s ON s.endpoint_id = known."endpointId" COLLATE "C" AND s.disabled_at IS NULL
   JOIN jsonb_to_recordset($2::jsonb)
          AS e ("webhookId" text, type text, namespace text, "objectId" text, "requestId" text,
-               "acceptedAt" bigint, output text, error text)
+               "acceptedAt" bigint, stamp bigint, output text, error text)
     ON e.type = ANY(s.events) AND (s.namespaces IS NULL OR e.namespace = ANY(s.namespaces))
   LEFT JOIN LATERAL (
     SELECT jsonb_object_agg(name, object.data -> name) AS metadata

@@ -34,6 +34,7 @@ describe('history', () => {
       data: before?.data,
       requestId: before?.requestId,
       acceptedAt: 1_000_001,
+      stamp: '1000001',
       updatedAt: before?.updatedAt,
     });
     const [row] = await database.query({

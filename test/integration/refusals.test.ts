@@ -288,8 +288,10 @@ describe('a table that takes nothing', () => {
     );
     const objects = Array.from({ length: 500 }, (_, i) => object(`o${i}`));
     const batch = handMadeBatch(1_000_000, [{ namespace: 'broken', objects }]);
-    const { refused } = await refusal(storeBatch(database, { ...batch, refusals: OFTEN }));
+    const { refused, refusals } = await refusal(storeBatch(database, { ...batch, refusals: OFTEN }));
     expect(refused).toEqual({ objects: 500, sqlStates: ['42501'], isBroken: true });
+    // It isn't the batch's fault.
+    expect(refusals).toBe(OFTEN);
     const [{ tries } = { tries: 0 }] = await query(url, 'SELECT last_value::int AS tries FROM public.tries');
     expect(tries).toBeLessThan(20);
     await query(url, 'DROP TRIGGER no ON inlet.objects');

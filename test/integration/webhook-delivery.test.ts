@@ -80,7 +80,7 @@ function onBothQueues(test: InletTest): void {
     const requestId = await inlet.write('shop', `{"data": ${objects}, "schema": ${schema}}`);
     const rows = await done(database, id);
     expect(receiver.received).toHaveLength(2);
-    const { accepted_at } = await inlet.status('shop', requestId);
+    const { accepted_at, stamp } = await inlet.status('shop', requestId);
     for (const received of receiver.received) {
       expect(verify(received, secret)).toEqual(JSON.parse(received.body));
       expect(() => verify(received, newSecret())).toThrow();
@@ -90,7 +90,7 @@ function onBothQueues(test: InletTest): void {
     }
     const bodies = receiver.received.map(({ body }) => body).sort();
     expect(bodies[0]).toBe(
-      `{"type":"workflow.succeeded","namespace":"shop","id":"a/1","request_id":"${requestId}","accepted_at":"${accepted_at}",` +
+      `{"type":"workflow.succeeded","namespace":"shop","id":"a/1","request_id":"${requestId}","accepted_at":"${accepted_at}","stamp":"${stamp}",` +
         '"url":"https://inlet.example.com/v1/data/shop/objects/a%2F1",' +
         '"metadata":{"big": 12345678901234567890, "price": 1.10},' +
         '"output":{"actions":[],"labels":[],"fields":{}}}',
@@ -181,6 +181,7 @@ function onBothQueues(test: InletTest): void {
       type: 'webhook.test',
       request_id: expect.stringMatching(/^req_/),
       accepted_at: expect.any(String),
+      stamp: expect.stringMatching(/^\d+$/),
     });
     for (const received of receiver.received) {
       verify(received, secret);

@@ -175,6 +175,7 @@ export interface RequestAnswer {
   readonly status: string;
   readonly data: readonly { readonly id: string; readonly url: string }[];
   readonly accepted_at: string;
+  readonly stamp: string | null;
   readonly completed_at: string | null;
   readonly counts: { readonly objects: number; readonly stored: number; readonly failed: number };
   readonly errors: readonly { readonly index: number; readonly id: string; readonly message: string }[];

@@ -12,6 +12,7 @@ const EVENT: WebhookEvent = {
   objectId: 'a "quoted" id',
   requestId: 'req_01h2m7qdmdjckc30e1mnq6xqfd',
   acceptedAt: 1_763_985_600_123_456,
+  stamp: '7',
   metadata: undefined,
   output: undefined,
   error: undefined,
@@ -24,7 +25,7 @@ describe('the body of a webhook', () => {
     const body = webhookBody({ ...EVENT, metadata, output }, 'https://inlet.example/x');
     expect(body).toBe(
       String.raw`{"type":"workflow.succeeded","namespace":"products","id":"a \"quoted\" id",` +
-        '"request_id":"req_01h2m7qdmdjckc30e1mnq6xqfd","accepted_at":"2025-11-24T12:00:00.123456Z",' +
+        '"request_id":"req_01h2m7qdmdjckc30e1mnq6xqfd","accepted_at":"2025-11-24T12:00:00.123456Z","stamp":"7",' +
         `"url":"https://inlet.example/x","metadata":${metadata},"output":${output}}`,
     );
     JSON.parse(body);
@@ -39,7 +40,15 @@ describe('the body of a webhook', () => {
 
   it('says why an object failed, and nothing of metadata then', () => {
     const body = JSON.parse(webhookBody({ ...EVENT, type: 'workflow.failed', error: 'too "long"' }, 'u'));
-    expect(Object.keys(body)).toEqual(['type', 'namespace', 'id', 'request_id', 'accepted_at', 'error']);
+    expect(Object.keys(body)).toEqual([
+      'type',
+      'namespace',
+      'id',
+      'request_id',
+      'accepted_at',
+      'stamp',
+      'error',
+    ]);
     expect(body.error).toBe('too "long"');
   });
 

@@ -7,7 +7,14 @@ import { attemptReporter } from '../../src/webhooks/report.ts';
 import { keptLog } from '../support/log.ts';
 
 const EVENT: WebhookEvent = {
-  ...{ type: 'workflow.succeeded', namespace: 'n', objectId: 'o', requestId: 'req_1', acceptedAt: 0 },
+  ...{
+    type: 'workflow.succeeded',
+    namespace: 'n',
+    objectId: 'o',
+    requestId: 'req_1',
+    acceptedAt: 0,
+    stamp: '7',
+  },
   ...{ metadata: undefined, output: undefined, error: undefined },
 };
 

@@ -75,6 +75,7 @@ export const EXAMPLE = {
   endpointId: 'ep_4eC39HqLyjWDarjt',
   webhookId: 'msg_01h2m7qdmdjckc30e1mnq6xqfd_0',
   acceptedAt: '2026-11-22T19:00:00.123456Z',
+  stamp: '1795374000123456',
   completedAt: '2026-11-22T19:00:00.141592Z',
   object: { id: 'product_12345', name: 'Chair', price: 49.9 },
 } as const;
@@ -98,6 +99,16 @@ named('Write', WRITE, 'One object or many, and the schema that may come along. O
 
 /** A time. */
 export const TIME = z.string().meta({ format: 'date-time', examples: [EXAMPLE.acceptedAt] });
+
+/** What orders writes. */
+export const STAMP = z
+  .string()
+  .regex(/^\d{1,19}$/)
+  .meta({
+    description:
+      'Orders writes: of two writes the later one has the greater `stamp`, or of equal ones the greater `request_id`. A whole number that never falls, whatever clocks do; as text, because not every JSON parser keeps it whole.',
+    examples: [EXAMPLE.stamp],
+  });
 
 /** How many objects a request has, and what became of them. */
 export const COUNTS = named(

@@ -4,7 +4,7 @@ import { REQUEST_ID } from '../../domain/request-id.ts';
 import { NAMESPACE, OBJECT, OBJECT_ID } from '../../domain/write-schema.ts';
 import type { Operations } from '../openapi/operation.ts';
 import { json } from '../openapi/operation.ts';
-import { EXAMPLE, named, pageOf, TIME } from '../openapi/schemas.ts';
+import { EXAMPLE, named, pageOf, STAMP, TIME } from '../openapi/schemas.ts';
 import { pageQuery } from '../paging.ts';
 import { accepted } from './data.openapi.ts';
 import { idsQuery } from './objects.ts';
@@ -25,6 +25,7 @@ const storedObject = named(
     revision: REVISION_NUMBER,
     request_id: REQUEST_ID,
     accepted_at: ACCEPTED_AT,
+    stamp: STAMP,
     created_at: TIME,
     updated_at: TIME,
   }),
@@ -39,6 +40,7 @@ const revision = named(
     deleted: z.boolean(),
     request_id: REQUEST_ID,
     accepted_at: ACCEPTED_AT,
+    stamp: STAMP,
     updated_at: TIME,
   }),
   'A version of an object.',
@@ -46,6 +48,7 @@ const revision = named(
 
 const TIMES = {
   accepted_at: EXAMPLE.acceptedAt,
+  stamp: EXAMPLE.stamp,
   created_at: EXAMPLE.acceptedAt,
   updated_at: EXAMPLE.acceptedAt,
 };
@@ -144,6 +147,6 @@ export const objectOperations = {
   },
 } satisfies Operations;
 
-function without({ accepted_at, updated_at }: typeof TIMES) {
-  return { accepted_at, updated_at };
+function without({ accepted_at, stamp, updated_at }: typeof TIMES) {
+  return { accepted_at, stamp, updated_at };
 }

@@ -137,17 +137,19 @@ function objectText(object: StoredObject): string {
     revision: object.revision,
     request_id: object.requestId,
     accepted_at: isoFromMicros(object.acceptedAt),
+    stamp: object.stamp,
     created_at: isoFromMicros(object.createdAt),
     updated_at: isoFromMicros(object.updatedAt),
   });
   return `${before.slice(0, -1)},"data":${object.data},${after.slice(1)}`;
 }
 
-function revisionText({ revision, data, requestId, acceptedAt, updatedAt }: Revision): string {
+function revisionText({ revision, data, requestId, acceptedAt, stamp, updatedAt }: Revision): string {
   const after = JSON.stringify({
     deleted: data === null,
     request_id: requestId,
     accepted_at: isoFromMicros(acceptedAt),
+    stamp,
     updated_at: isoFromMicros(updatedAt),
   });
   return `{"revision":${revision},"data":${data},${after.slice(1)}`;

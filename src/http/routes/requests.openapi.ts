@@ -5,7 +5,7 @@ import { NAMESPACE, OBJECT_ID } from '../../domain/write-schema.ts';
 import { REQUEST_STATUSES } from '../../store/requests.ts';
 import type { Operations } from '../openapi/operation.ts';
 import { json } from '../openapi/operation.ts';
-import { COUNTS, EXAMPLE, named, pageOf, TIME } from '../openapi/schemas.ts';
+import { COUNTS, EXAMPLE, named, pageOf, STAMP, TIME } from '../openapi/schemas.ts';
 import { pageQuery } from '../paging.ts';
 import { resultsQuery, statusQuery } from './requests.ts';
 
@@ -25,6 +25,7 @@ const summary = named(
     request_id: REQUEST_ID,
     status: requestStatus,
     accepted_at: TIME,
+    stamp: STAMP.nullable().meta({ description: 'Null until the file of an import has begun to come.' }),
     completed_at: TIME.nullable().meta({ description: 'Null until it has succeeded or failed.' }),
     counts: COUNTS,
   }),
@@ -98,6 +99,7 @@ const SUMMARY = {
   request_id: EXAMPLE.requestId,
   status: 'succeeded',
   accepted_at: EXAMPLE.acceptedAt,
+  stamp: EXAMPLE.stamp,
   completed_at: EXAMPLE.completedAt,
   counts: { objects: 1, stored: 1, failed: 0 },
 };

@@ -4,14 +4,10 @@ import { REQUEST_ID } from '../../domain/request-id.ts';
 import { TEST_EVENT } from '../../domain/webhook.ts';
 import { WEBHOOK_ID } from '../../domain/webhook-ids.ts';
 import { NAMESPACE, OBJECT_ID } from '../../domain/write-schema.ts';
-import { EXAMPLE, named, schemaOf, TIME } from '../openapi/schemas.ts';
+import { EXAMPLE, named, STAMP, schemaOf, TIME } from '../openapi/schemas.ts';
 import { RESULT_EXAMPLE, result } from './requests.openapi.ts';
 
-const ACCEPTED_AT = TIME.meta({
-  ...TIME.meta(),
-  description:
-    'When the write was accepted. The later of two writes has the later `accepted_at`, or the greater `request_id`.',
-});
+const ACCEPTED_AT = TIME.meta({ ...TIME.meta(), description: 'When the write was accepted.' });
 
 const succeeded = named(
   'WorkflowSucceeded',
@@ -21,6 +17,7 @@ const succeeded = named(
     id: OBJECT_ID,
     request_id: REQUEST_ID,
     accepted_at: ACCEPTED_AT,
+    stamp: STAMP,
     url: result.shape.url,
     metadata: result.shape.metadata,
     output: result.shape.output,
@@ -36,6 +33,7 @@ const failed = named(
     id: z.string().meta({ description: 'Empty where it has none that is valid.' }),
     request_id: REQUEST_ID,
     accepted_at: ACCEPTED_AT,
+    stamp: STAMP,
     error: z.string(),
   }),
   'An object could not be stored, or not be evaluated.',
@@ -52,6 +50,7 @@ const PLACE = {
   id: EXAMPLE.objectId,
   request_id: EXAMPLE.requestId,
   accepted_at: EXAMPLE.acceptedAt,
+  stamp: EXAMPLE.stamp,
 };
 
 const EVENTS = {
