@@ -14,6 +14,7 @@ import type { Backend, LaneLoad, Producer } from './backend.ts';
 import { PENDING } from './backend.ts';
 import type { OnQueueError, RunJob } from './bullmq-consumer.ts';
 import { BullmqConsumer, JOB_OPTIONS } from './bullmq-consumer.ts';
+import { ClockWatch } from './clock-watch.ts';
 import { DurabilityWatch } from './durability.ts';
 import type { Lane } from './lane.ts';
 import { byLane, LANES, laneOf } from './lane.ts';
@@ -63,12 +64,14 @@ class BullmqQueue implements BatchQueue {
   readonly #producer: Producer;
   readonly #queues: OpenQueues;
   readonly #trial: WriteTrial;
+  readonly #clock: ClockWatch;
   #durability: DurabilityWatch | undefined;
 
   constructor(producer: Producer, onError: OnQueueError) {
     this.#producer = producer;
     this.#queues = new OpenQueues(producer, onError);
     this.#trial = new WriteTrial(() => producer.tryWrite());
+    this.#clock = new ClockWatch(onError);
   }
 
   async add(batch: UnstampedBatch, isWanted = () => true): Promise<void> {
@@ -76,7 +79,7 @@ class BullmqQueue implements BatchQueue {
       // Both at once: a batch waits for one answer of the queue's server, and not for two.
       const [hasRoom, { stamp, acceptedAt }] = await Promise.all([
         this.#producer.hasRoom(),
-        batch.stamped ?? this.#producer.readStamp(),
+        batch.stamped ?? this.#readStamp(),
       ]);
       if (!hasRoom) throw new QueueUnavailableError('the queue is full');
       const payload: BatchPayload = {
@@ -122,16 +125,23 @@ class BullmqQueue implements BatchQueue {
       depth: byLane((lane) => loads[LANES.indexOf(lane)]?.count ?? 0),
       // 0 as well where the clock of the machine that made the batch is ahead.
       oldestAgeMs: Math.max(0, now - Math.min(now, ...times)),
+      clockBehindMs: this.#clock.behindMs,
       memory,
     };
   }
 
   stamp(): Promise<Stamp> {
     return this.#queues.call('writes', async () => {
-      const stamp = await this.#producer.readStamp();
+      const stamp = await this.#readStamp();
       await this.#producer.addStamped(stamp.stamp, async () => undefined);
       return stamp;
     });
+  }
+
+  async #readStamp(): Promise<Stamp> {
+    const stamp = await this.#producer.readStamp();
+    this.#clock.saw(stamp);
+    return stamp;
   }
 
   importBacklog(): Promise<number> {

@@ -33,6 +33,8 @@ export interface QueueLoad {
   readonly depth: ByLane<number>;
   /** How long ago the oldest of them was made, in milliseconds; 0 where there is none. */
   readonly oldestAgeMs: number;
+  /** How far the clock of the queue's server was behind what it has stamped, in milliseconds, as this process saw it last. */
+  readonly clockBehindMs: number;
   /** The memory that the queue's server takes up and may take up before batches are refused; of Redis with a limit only. */
   readonly memory: { readonly usedBytes: number; readonly limitBytes: number } | undefined;
 }

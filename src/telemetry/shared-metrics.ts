@@ -22,6 +22,14 @@ export function queueMetrics(registry: Registry, load: () => QueueLoad | undefin
     },
   );
   registry.gauge(
+    'inlet_queue_clock_behind_seconds',
+    "How far the clock of the queue's server was behind the stamps of writes when an API took the last one.",
+    () => {
+      const ms = load()?.clockBehindMs;
+      return ms === undefined ? undefined : ms / 1_000;
+    },
+  );
+  registry.gauge(
     'inlet_queue_memory_used_bytes',
     'Memory that Redis takes up, where it has a limit.',
     () => load()?.memory?.usedBytes,

@@ -144,6 +144,7 @@ describeOnBothQueues('the queue', (plain, queueName) => {
     expect(await queue.load()).toEqual({
       depth: { writes: 0, imports: 0, replays: 0 },
       oldestAgeMs: 0,
+      clockBehindMs: 0,
       memory: undefined,
     });
     const [oldest, second, third] = [made(3_000), made(2_000), made(1_000)];

@@ -17,6 +17,7 @@ function load(batches: number, usedBytes?: number): QueueLoad {
   return {
     depth: { writes: batches, imports: 0, replays: 0 },
     oldestAgeMs: 0,
+    clockBehindMs: 0,
     memory: usedBytes === undefined ? undefined : { usedBytes, limitBytes: LIMIT },
   };
 }

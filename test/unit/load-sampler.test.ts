@@ -3,7 +3,12 @@ import { LoadSampler } from '../../src/ingest/load-sampler.ts';
 import type { QueueLoad } from '../../src/queue/queue.ts';
 import { QueueUnavailableError } from '../../src/queue/queue.ts';
 
-const LOAD: QueueLoad = { depth: { writes: 1, imports: 0, replays: 0 }, oldestAgeMs: 0, memory: undefined };
+const LOAD: QueueLoad = {
+  depth: { writes: 1, imports: 0, replays: 0 },
+  oldestAgeMs: 0,
+  clockBehindMs: 0,
+  memory: undefined,
+};
 
 let asked: number;
 let answer: () => Promise<QueueLoad>;

@@ -87,6 +87,7 @@ describe('the metrics of a process', () => {
     metrics.queue(() => ({
       depth: { writes: 7, imports: 2, replays: 0 },
       oldestAgeMs: 1_500,
+      clockBehindMs: 0,
       memory: { usedBytes: 10, limitBytes: 20 },
     }));
     metrics.pool('api', () => ({ used: 3, idle: 4, waiting: 5, size: 10 }));

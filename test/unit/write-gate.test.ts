@@ -36,7 +36,7 @@ afterEach(() => {
 });
 
 function depth(writes: number, memory?: QueueLoad['memory']): QueueLoad {
-  return { depth: { writes, imports: 0, replays: 0 }, oldestAgeMs: 0, memory };
+  return { depth: { writes, imports: 0, replays: 0 }, oldestAgeMs: 0, clockBehindMs: 0, memory };
 }
 
 async function sampled(next: QueueLoad | undefined): Promise<void> {
