@@ -59,8 +59,16 @@ interface Part {
   readonly cause?: unknown;
 }
 
+/** How long requests are tried apart, in milliseconds; where nothing of them can be recorded, each try may take seconds. */
+const HALVING_MS = 60_000;
+
 /** Stores requests together if that can be, and otherwise what can be stored of them. */
-async function storePart(database: Database, batch: Batch, observer: StoreObserver): Promise<Part> {
+async function storePart(
+  database: Database,
+  batch: Batch,
+  observer: StoreObserver,
+  deadline = performance.now() + HALVING_MS,
+): Promise<Part> {
   const options = storeOptions(observer);
   let cause: unknown;
   try {
@@ -81,19 +89,10 @@ async function storePart(database: Database, batch: Batch, observer: StoreObserv
     if (!isRefusal(error)) throw error;
     cause = error;
   }
-  // What was refused is no object, but what is recorded of requests.
   options.onProgress();
-  return storeHalves(database, batch, observer, cause);
-}
-
-async function storeHalves(
-  database: Database,
-  batch: Batch,
-  observer: StoreObserver,
-  cause: unknown,
-): Promise<Part> {
+  // What was refused is no object, but what is recorded of requests.
   const { length } = batch.requests;
-  if (length === 1) {
+  if (length === 1 || performance.now() > deadline) {
     const refused = {
       objects: objectPlaces(batch).length,
       sqlStates: [sqlState(cause) ?? ''],
@@ -102,16 +101,10 @@ async function storeHalves(
     return { outcome: NOTHING, refused, cause };
   }
   const middle = Math.ceil(length / 2);
-  const first = await storePart(
-    database,
-    partOf(batch, (position) => position < middle),
-    observer,
-  );
-  const second = await storePart(
-    database,
-    partOf(batch, (position) => position >= middle),
-    observer,
-  );
+  const half = (keeps: (position: number) => boolean) =>
+    storePart(database, partOf(batch, keeps), observer, deadline);
+  const first = await half((position) => position < middle);
+  const second = await half((position) => position >= middle);
   return {
     outcome: sumOf(first.outcome, second.outcome),
     refused: mergeRefused(first.refused, second.refused),
