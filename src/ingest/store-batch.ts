@@ -69,6 +69,7 @@ async function storePart(
   observer: StoreObserver,
   deadline = performance.now() + HALVING_MS,
 ): Promise<Part> {
+  if (performance.now() > deadline) return { outcome: NOTHING, refused: allRefused(batch, []) };
   const options = storeOptions(observer);
   let cause: unknown;
   try {
@@ -92,14 +93,7 @@ async function storePart(
   options.onProgress();
   // What was refused is no object, but what is recorded of requests.
   const { length } = batch.requests;
-  if (length === 1 || performance.now() > deadline) {
-    const refused = {
-      objects: objectPlaces(batch).length,
-      sqlStates: [sqlState(cause) ?? ''],
-      isBroken: false,
-    };
-    return { outcome: NOTHING, refused, cause };
-  }
+  if (length === 1) return { outcome: NOTHING, refused: allRefused(batch, [sqlState(cause) ?? '']), cause };
   const middle = Math.ceil(length / 2);
   const half = (keeps: (position: number) => boolean) =>
     storePart(database, partOf(batch, keeps), observer, deadline);
@@ -110,6 +104,10 @@ async function storePart(
     refused: mergeRefused(first.refused, second.refused),
     cause: first.cause ?? second.cause,
   };
+}
+
+function allRefused(batch: Batch, sqlStates: readonly string[]): Refused {
+  return { objects: objectPlaces(batch).length, sqlStates, isBroken: false };
 }
 
 /**
