@@ -7,8 +7,13 @@ import { sqlState } from '../store/faults.ts';
  * values: 22 and 23 the one that is wrong, P0 and codes of their own whatever an operator's trigger says.
  */
 const SPEAK_OF_THE_SERVER: ReadonlySet<string> = new Set([
-  ...['08', '25', '28', '3D', '3F', '40', '42', '53', '55', '57', '58'],
+  ...['08', '25', '28', '3D', '40', '53', '55', '57', '58'],
 ]);
+
+/** Speak of a statement, which is ours, or of a value that names something or has a syntax, such as a `regclass` or a `tsquery`. */
+const SPEAK_OF_A_STATEMENT: ReadonlySet<string> = new Set(['3F', '42']);
+
+const INSUFFICIENT_PRIVILEGE = '42501';
 
 /** Redis repeats a command that it doesn't know, be it AUTH with its password. */
 const REPEATED_COMMAND = /, with args beginning with.*/s;
@@ -33,11 +38,18 @@ export function describeError(error: unknown): Record<string, unknown> {
 function quotesData(error: Error): boolean {
   const state = sqlState(error);
   // With a context it was raised inside of a function, which an operator's trigger may do with any code.
-  if (state !== undefined) return !SPEAK_OF_THE_SERVER.has(state.slice(0, 2)) || hasContext(error);
+  if (state !== undefined) return !speaksOfTheServer(error, state) || hasContext(error);
   // JSON.parse quotes what it was given.
   if (error instanceof SyntaxError) return true;
   // What wraps another often says the same.
   return error.cause instanceof Error && quotesData(error.cause);
+}
+
+function speaksOfTheServer(error: Error, state: string): boolean {
+  const kind = state.slice(0, 2);
+  if (SPEAK_OF_THE_SERVER.has(kind) || state === INSUFFICIENT_PRIVILEGE) return true;
+  // Errors of a statement have a place in it.
+  return SPEAK_OF_A_STATEMENT.has(kind) && 'position' in error && error.position !== undefined;
 }
 
 function hasContext(error: Error): boolean {

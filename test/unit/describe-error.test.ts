@@ -28,7 +28,7 @@ describe('errors of Postgres', () => {
     },
   );
 
-  it.each(['57P03', '53300', '28P01', '40P01', '3D000', '42P01', '08006'])(
+  it.each(['57P03', '53300', '28P01', '40P01', '3D000', '42501', '08006'])(
     'of code %s, which speak of the server, are told with their message, and without their further members',
     (code) => {
       const error = Object.assign(databaseError(code, 'something about the server'), { where: undefined });
@@ -37,6 +37,13 @@ describe('errors of Postgres', () => {
       expect(JSON.stringify(told)).not.toContain(SECRET);
     },
   );
+
+  it.each(['42P01', '42601', '3F000'])('of code %s are told where they are about a statement', (code) => {
+    const error = Object.assign(databaseError(code), { where: undefined });
+    expect(JSON.stringify(describeError(error))).not.toContain(SECRET);
+    const ours = Object.assign(databaseError(code, 'no such table'), { where: undefined, position: '15' });
+    expect(describeError(ours)).toMatchObject({ code, message: 'no such table' });
+  });
 
   it.each(['57P03', '55000', '42501'])(
     'of code %s, raised by a trigger, are told by their code alone',
