@@ -16,8 +16,11 @@ export interface Refusal {
 }
 
 /** How long an attempt waits for a lock, and takes at most, in milliseconds: its neighbours wait along. */
-const LOCK_TIMEOUT_MS = 200;
+const LOCK_TIMEOUT_MS = 100;
 const STATEMENT_TIMEOUT_MS = 10_000;
+
+/** Longest message that is kept, in characters: a trigger's may be megabytes, for each of ten thousand objects. */
+const MAX_MESSAGE_LENGTH = 2_000;
 const LOCK_NOT_AVAILABLE = '55P03';
 
 /** Runs attempts with little patience. @returns what `run` resolves to @throws what it throws */
@@ -60,32 +63,45 @@ export async function attemptWrite<T>(
     if (state === undefined) throw error;
     const isLocked = state === LOCK_NOT_AVAILABLE && performance.now() - begun >= LOCK_TIMEOUT_MS;
     await transaction.query({ text: 'ROLLBACK TO SAVEPOINT attempt' });
-    const message = storableText((error as Error).message);
+    const message = storableText((error as Error).message.slice(0, MAX_MESSAGE_LENGTH));
     return { result: undefined, refusal: { kind: faultKind(error), sqlState: state, message, isLocked } };
   }
 }
 
 /**
- * Whether the table of objects takes writes: an object that is stored is written once more, to no effect, with the
- * statement that stores all others. Where that passes, what was refused was refused for itself.
+ * Whether the table of objects takes writes: an object that is stored is written once more, with the statement that stores all
+ * others, and then as its next revision, to no effect. Where that passes, what was refused was refused for itself. Two are
+ * tried, from both ends of the table: one namespace may refuse all of its own.
  * @returns false also where nothing is stored yet
  */
 export async function takesWrites(transaction: Queryable): Promise<boolean> {
-  await transaction.query({ text: 'SAVEPOINT probe' });
-  const { refusal, result } = await attemptWrite(transaction, async () => {
-    const [known] = await transaction.query<
-      Record<'namespace' | 'request_id' | 'accepted_at' | 'stamp' | 'data', string>
-    >({
-      text: `SELECT namespace, request_id, ${MICROS_OF('accepted_at')} AS accepted_at, ${stampOfRow('objects')} AS stamp,
-                    data::text AS data
-             FROM inlet.objects WHERE data IS NOT NULL ORDER BY namespace, id LIMIT 1 FOR UPDATE SKIP LOCKED`,
-    });
-    if (!known) return false;
-    const { namespace, request_id: id, accepted_at, stamp, data } = known;
-    const request = { id, namespace, acceptedAt: Number(accepted_at), stamp: Number(stamp), part: 0 };
-    await upsertAndTell(transaction, { requests: [request], requestOf: [0], objects: data });
-    return true;
+  for (const direction of ['ASC', 'DESC'] as const) {
+    await transaction.query({ text: 'SAVEPOINT probe' });
+    const { refusal, result } = await attemptWrite(transaction, () => writeAgain(transaction, direction));
+    await transaction.query({ text: 'ROLLBACK TO SAVEPOINT probe' });
+    if (refusal === undefined && result) return true;
+  }
+  return false;
+}
+
+/** Writes the first or the last object of the table again. @returns false where there is none that isn't locked */
+async function writeAgain(transaction: Queryable, direction: 'ASC' | 'DESC'): Promise<boolean> {
+  const [known] = await transaction.query<
+    Record<'namespace' | 'id' | 'request_id' | 'accepted_at' | 'stamp' | 'data', string>
+  >({
+    text: `SELECT namespace, id, request_id, ${MICROS_OF('accepted_at')} AS accepted_at,
+                  ${stampOfRow('objects')} AS stamp, data::text AS data
+           FROM inlet.objects WHERE data IS NOT NULL
+           ORDER BY namespace ${direction}, id ${direction} LIMIT 1 FOR UPDATE SKIP LOCKED`,
   });
-  await transaction.query({ text: 'ROLLBACK TO SAVEPOINT probe' });
-  return refusal === undefined && result;
+  if (!known) return false;
+  const { namespace, request_id: id, accepted_at, stamp, data } = known;
+  const request = { id, namespace, acceptedAt: Number(accepted_at), stamp: Number(stamp), part: 0 };
+  await upsertAndTell(transaction, { requests: [request], requestOf: [0], objects: data });
+  // That has changed nothing; triggers of updates and the history have their say only here.
+  await transaction.query({
+    text: 'UPDATE inlet.objects SET revision = revision + 1, updated_at = now() WHERE namespace = $1 AND id = $2',
+    values: [namespace, known.id],
+  });
+  return true;
 }

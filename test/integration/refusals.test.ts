@@ -42,6 +42,11 @@ const AT_ONCE = ['22000', '22P02', '23505', '23514', '44000', '54000', 'P0001', 
 /** More often than any code is tried. */
 const OFTEN = 20;
 
+const AFTER_TRIGGER = `
+  CREATE FUNCTION public.no() RETURNS trigger LANGUAGE plpgsql AS $$
+  BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '42501'; END $$;
+  CREATE TRIGGER no AFTER INSERT OR UPDATE ON inlet.objects FOR EACH ROW EXECUTE FUNCTION public.no()`;
+
 const test = inletTest({ prepare: (url) => prepareRefusals(url, [...LATER, ...AT_ONCE]) });
 
 async function refusal(run: Promise<unknown>): Promise<ObjectsRefusedError> {
@@ -298,6 +303,40 @@ describe('a table that takes nothing', () => {
     expect(await storeBatch(database, { ...batch, isRetried: true, refusals: OFTEN })).toMatchObject({
       stored: 500,
     });
+  });
+
+  test.for([
+    ['a trigger that comes after the write', AFTER_TRIGGER],
+    ['the history', 'ALTER TABLE inlet.revisions RENAME TO revisions_away'],
+  ] as const)('because of %s keeps everything waiting', async ([, broken]) => {
+    const url = await freshDatabase();
+    const database = new Database({ url, poolSize: 2, queryTimeoutMs: 10_000, onError: () => undefined });
+    onTestFinished(() => database.close());
+    const batch = (n: number) => handMadeBatch(n, [{ namespace: 'ns', objects: [object('a', { n })] }]);
+    await storeBatch(database, batch(1_000_000));
+    await query(url, broken);
+    const { refused } = await refusal(storeBatch(database, { ...batch(2_000_000), refusals: OFTEN }));
+    expect(refused).toMatchObject({ objects: 1, isBroken: true });
+  });
+
+  test('of one namespace keeps what it refuses as failed, wherever that stands in the table', async () => {
+    const url = await freshDatabase();
+    const database = new Database({ url, poolSize: 2, queryTimeoutMs: 10_000, onError: () => undefined });
+    onTestFinished(() => database.close());
+    const batch = (namespace: string) => handMadeBatch(1_000_000, [{ namespace, objects: [object('a')] }]);
+    for (const namespace of ['aaa', 'mmm', 'zzz']) await storeBatch(database, batch(namespace));
+    await query(
+      url,
+      `CREATE FUNCTION public.no() RETURNS trigger LANGUAGE plpgsql AS $$
+       BEGIN RAISE EXCEPTION '%', repeat('no', 10000) USING ERRCODE = '42501'; END $$;
+       CREATE TRIGGER no BEFORE INSERT ON inlet.objects FOR EACH ROW WHEN (new.namespace = 'aaa')
+       EXECUTE FUNCTION public.no()`,
+    );
+    const outcome = await storeBatch(database, { ...batch('aaa'), refusals: OFTEN });
+    expect(outcome).toMatchObject({ stored: 0, failed: 1 });
+    // However long the message, what is kept of it has a bound: there may be ten thousand.
+    const kept = await database.query({ text: 'SELECT length(message) FROM inlet.failed_objects' });
+    expect(kept).toEqual([{ length: 2_000 }]);
   });
 
   test('also keeps requests waiting where their record is refused, and records the others', async () => {
