@@ -1,6 +1,6 @@
 /** The connections to Postgres, and the one place where a broken connection gets its name. */
 import pg from 'pg';
-import { isConnectionFault, StoreUnavailableError } from './faults.ts';
+import { isConnectionFault, StoreUnavailableError, sqlState } from './faults.ts';
 import type { SteadyClientConfig } from './steady-client.ts';
 import { SteadyClient } from './steady-client.ts';
 
@@ -14,6 +14,14 @@ const IDLE_IN_TRANSACTION_MS = 5_000;
 
 /** How long a statement of a transaction waits for a lock, in milliseconds; then what it is about is isolated or tried again. */
 const LOCK_TIMEOUT_MS = 5_000;
+
+/**
+ * How long after one was waited for in vain, and for how long after that, in milliseconds: what waits for a lock keeps the
+ * place of others, and a lock that is held for longer would stop them all.
+ */
+const IMPATIENT_LOCK_TIMEOUT_MS = 100;
+const IMPATIENT_FOR_MS = 10_000;
+const LOCK_NOT_AVAILABLE = '55P03';
 
 /**
  * The part of the client's patience that a statement of a transaction may take. The server gives up first, so that the
@@ -65,8 +73,9 @@ export interface PoolUse {
 export class Database implements Queryable {
   readonly #pool: pg.Pool;
   readonly #poolSize: number;
-  readonly #begin: string;
+  readonly #settings: string;
   readonly #queryTimeoutMs: number;
+  #impatientUntil = 0;
   #isUp: Promise<boolean> | undefined;
 
   constructor({ url, poolSize, queryTimeoutMs, historyLimit, onError }: DatabaseOptions) {
@@ -74,13 +83,10 @@ export class Database implements Queryable {
     // every pooler, and would lose against options in the URL.
     const settings = [
       `idle_in_transaction_session_timeout = ${IDLE_IN_TRANSACTION_MS}`,
-      `lock_timeout = ${LOCK_TIMEOUT_MS}`,
       statementTimeout(queryTimeoutMs),
     ];
     if (historyLimit !== undefined) settings.push(`inlet.history_limit = ${historyLimit}`);
-    // A role or database may have another default for the level, under which workers would fail one another's transactions.
-    const begin = 'BEGIN ISOLATION LEVEL READ COMMITTED';
-    this.#begin = [begin, ...settings.map((each) => `SET LOCAL ${each}`)].join('; ');
+    this.#settings = settings.map((each) => `SET LOCAL ${each}`).join('; ');
     this.#queryTimeoutMs = queryTimeoutMs;
     this.#poolSize = poolSize;
     const options: pg.PoolConfig & SteadyClientConfig = {
@@ -132,13 +138,14 @@ export class Database implements Queryable {
     const client = await this.#pool.connect().catch(unreachable);
     let broken = false;
     try {
-      const begun = await run<Row>(client, { text: `${this.#begin}; ${read}` });
+      const begun = await run<Row>(client, { text: `${this.#begin()}; ${read}` });
       // pg answers several statements with a list of results, which its types don't tell.
       const rows = [begun].flat().at(-1)?.rows ?? [];
       const result = await use(queryableOn(client, this.#queryTimeoutMs), rows);
       await run(client, { text: 'COMMIT' });
       return result;
     } catch (error) {
+      if (sqlState(error) === LOCK_NOT_AVAILABLE) this.#impatientUntil = performance.now() + IMPATIENT_FOR_MS;
       // Nothing more is said on a connection that doesn't answer: that would be waited for as well. Closing it rolls back.
       broken = isConnectionFault(error) || !(await canRollBack(client));
       if (broken) unreachable(error);
@@ -146,6 +153,14 @@ export class Database implements Queryable {
     } finally {
       client.release(broken);
     }
+  }
+
+  #begin(): string {
+    const isImpatient = performance.now() < this.#impatientUntil;
+    const lockTimeout = isImpatient ? IMPATIENT_LOCK_TIMEOUT_MS : LOCK_TIMEOUT_MS;
+    // A role or database may have another default for the level, under which workers would fail one another's transactions.
+    const begin = 'BEGIN ISOLATION LEVEL READ COMMITTED';
+    return `${begin}; ${this.#settings}; SET LOCAL lock_timeout = ${lockTimeout}`;
   }
 
   /** Whether Postgres answers in time; never throws. Takes one connection, however many ask. */

@@ -1,6 +1,10 @@
 /** Objects that a trigger refuses for ever end as failed, however they came, and hold up nobody until then. */
-import { expect } from 'vitest';
-import { describeOnBothQueues } from '../support/fixtures.ts';
+import { expect, onTestFinished } from 'vitest';
+import { storeBatch } from '../../src/ingest/store-batch.ts';
+import { ObjectsRefusedError } from '../../src/ingest/store-outcome.ts';
+import { SteadyClient } from '../../src/store/steady-client.ts';
+import { handMadeBatch, object } from '../support/batches.ts';
+import { describeOnBothQueues, inletTest } from '../support/fixtures.ts';
 import { importFile } from '../support/imports.ts';
 import { prepareRefusals } from '../support/refusals.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -51,4 +55,25 @@ describeOnBothQueues(
     });
   },
   { prepare: (url) => prepareRefusals(url, CODES), settings: { workerConcurrency: 2 } },
+);
+
+inletTest()(
+  'a lock that was waited for in vain is not waited for again and again',
+  async ({ databaseUrl, store: { database } }) => {
+    const batch = (n: number) => handMadeBatch(n, [{ namespace: 'ns', objects: [object('a', { n })] }]);
+    await storeBatch(database, batch(1_000_000));
+    const holder = new SteadyClient({ connectionString: databaseUrl });
+    await holder.connect();
+    onTestFinished(() => holder.end());
+    await holder.query('BEGIN; SELECT FROM inlet.objects FOR UPDATE');
+    const store = async (n: number) => {
+      const begun = performance.now();
+      await expect(storeBatch(database, batch(n))).rejects.toThrow(ObjectsRefusedError);
+      return performance.now() - begun;
+    };
+    const first = await store(2_000_000);
+    for (let n = 3; n < 8; n += 1) expect(await store(n * 1_000_000)).toBeLessThan(first / 2);
+    await holder.query('ROLLBACK');
+    expect(await storeBatch(database, batch(8_000_000))).toMatchObject({ stored: 1 });
+  },
 );
