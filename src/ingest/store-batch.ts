@@ -2,7 +2,7 @@
 import type { Batch, ObjectPlace } from '../domain/batch.ts';
 import { objectPlaces, partOf, stampOf } from '../domain/batch.ts';
 import type { Database, Queryable } from '../store/database.ts';
-import { isRefusal, sqlState } from '../store/faults.ts';
+import { isConnectionFault, isRefusal, sqlState } from '../store/faults.ts';
 import { finishImport, StaleChunkError } from '../store/imports.ts';
 import type { WriteRequest } from '../store/objects.ts';
 import { upsertAndTell, upsertObjects } from '../store/objects.ts';
@@ -79,6 +79,7 @@ async function storePart(
       return { outcome: tell([batch], stored, observer)[0] ?? NOTHING };
     }
   } catch (error) {
+    if (isConnectionFault(error)) return storeApart(database, batch, observer, error);
     if (!isRefusal(error)) throw error;
     cause = error;
   }
@@ -87,6 +88,7 @@ async function storePart(
     const { settled, stored, refused } = await storeIsolated(database, batch, options);
     return { outcome: tell([settled], [stored], observer)[0] ?? NOTHING, refused, cause };
   } catch (error) {
+    if (isConnectionFault(error)) return storeApart(database, batch, observer, error);
     if (!isRefusal(error)) throw error;
     cause = error;
   }
@@ -94,11 +96,9 @@ async function storePart(
   // What was refused is no object, but what is recorded of requests.
   const { length } = batch.requests;
   if (length === 1) return { outcome: NOTHING, refused: allRefused(batch, [sqlState(cause) ?? '']), cause };
-  const middle = Math.ceil(length / 2);
-  const half = (keeps: (position: number) => boolean) =>
-    storePart(database, partOf(batch, keeps), observer, deadline);
-  const first = await half((position) => position < middle);
-  const second = await half((position) => position >= middle);
+  const [firstHalf, secondHalf] = halvesOf(batch);
+  const first = await storePart(database, firstHalf, observer, deadline);
+  const second = await storePart(database, secondHalf, observer, deadline);
   return {
     outcome: sumOf(first.outcome, second.outcome),
     refused: mergeRefused(first.refused, second.refused),
@@ -108,6 +108,32 @@ async function storePart(
 
 function allRefused(batch: Batch, sqlStates: readonly string[]): Refused {
   return { objects: objectPlaces(batch).length, sqlStates, isBroken: false };
+}
+
+/**
+ * Storing one request may end the connection each time, and must not keep the others of its batch waiting. (Once may be an
+ * outage.)
+ * @throws `fault` where that is about Postgres, or about a single request
+ */
+async function storeApart(
+  database: Database,
+  batch: Batch,
+  observer: StoreObserver,
+  fault: unknown,
+): Promise<Part> {
+  if (!batch.isRetried || batch.requests.length === 1 || !(await database.isUp())) throw fault;
+  for (const half of halvesOf(batch)) {
+    // What of a half is refused is tried again with the request that is at fault.
+    await storePart(database, half, observer).catch((error: unknown) => {
+      if (!isConnectionFault(error)) throw error;
+    });
+  }
+  throw fault;
+}
+
+function halvesOf(batch: Batch): readonly [Batch, Batch] {
+  const middle = Math.ceil(batch.requests.length / 2);
+  return [partOf(batch, (position) => position < middle), partOf(batch, (position) => position >= middle)];
 }
 
 /**

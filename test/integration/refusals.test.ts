@@ -9,6 +9,7 @@ import { requestIds } from '../../src/domain/batch.ts';
 import { storeBatch } from '../../src/ingest/store-batch.ts';
 import { ObjectsRefusedError } from '../../src/ingest/store-outcome.ts';
 import { Database } from '../../src/store/database.ts';
+import { StoreUnavailableError } from '../../src/store/faults.ts';
 import { findRequest } from '../../src/store/requests.ts';
 import { handMadeBatch, object } from '../support/batches.ts';
 import { describeOnBothQueues, freshDatabase, inletTest } from '../support/fixtures.ts';
@@ -276,6 +277,27 @@ describe('a row-level policy', () => {
     await storeBatch(database, { ...batch, isRetried: true, refusals: OFTEN });
     expect((await state(database, 'foreign')).failed).toEqual(['a 42501']);
   });
+});
+
+test('a request whose storing ends the connection each time keeps no others of its batch waiting', async () => {
+  const url = await freshDatabase();
+  const database = new Database({ url, poolSize: 2, queryTimeoutMs: 10_000, onError: () => undefined });
+  onTestFinished(() => database.close());
+  await query(
+    url,
+    `CREATE FUNCTION public.leave() RETURNS trigger LANGUAGE plpgsql AS $$
+     BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN new; END $$;
+     CREATE TRIGGER leave BEFORE INSERT ON inlet.objects FOR EACH ROW WHEN (new.id = 'o3')
+     EXECUTE FUNCTION public.leave()`,
+  );
+  const batch = handMadeBatch(
+    1_000_000,
+    [...Array(10).keys()].map((i) => ({ namespace: 'ns', objects: [object(`o${i}`)] })),
+  );
+  await expect(storeBatch(database, { ...batch, isRetried: true })).rejects.toThrow(StoreUnavailableError);
+  expect((await state(database, 'ns')).ids).toHaveLength(9);
+  await query(url, 'DROP TRIGGER leave ON inlet.objects');
+  expect(await storeBatch(database, { ...batch, isRetried: true })).toMatchObject({ requests: 1, stored: 1 });
 });
 
 describe('a table that takes nothing', () => {
