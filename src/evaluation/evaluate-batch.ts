@@ -5,6 +5,7 @@ import { HandedBackError } from '../queue/queue.ts';
 import type { Database } from '../store/database.ts';
 import type { WaitingObjects } from '../store/evaluations.ts';
 import { finishRequests, readWaiting } from '../store/evaluations.ts';
+import { isRefusal } from '../store/faults.ts';
 import { finishChunkEvaluation } from '../store/imports.ts';
 import type { CurrentVersion, KeptOutput, NewOutput, ObjectKey } from '../store/outputs.ts';
 import { keepOutputs, readCurrent, readOutputs } from '../store/outputs.ts';
@@ -70,7 +71,8 @@ interface Place {
 /**
  * Evaluates what of a batch waits for it. Doing it again changes nothing: what was evaluated is not evaluated again, and
  * events have the same ids.
- * @throws HandedBackError where it is to stop; pg.DatabaseError or StoreUnavailableError. Pages that are done stay done.
+ * @throws HandedBackError where it is to stop; StoreUnavailableError, or pg.DatabaseError where Postgres refuses what came of
+ *   an object: then its request or chunk goes on waiting. What is done stays done.
  */
 export async function evaluateBatch(
   database: Database,
@@ -80,6 +82,8 @@ export async function evaluateBatch(
   const parts = await readWaiting(database, batchId);
   const places = parts.flatMap(placesOf);
   const counts = { succeeded: 0, failed: 0, timedOut: 0, skipped: 0 };
+  const refused = new Map<WaitingObjects, unknown>();
+  const keeping = { database, batchId, refused, onEvents: options.onEvents };
   let largest = 1;
   for (let from = 0; from < places.length; ) {
     const page = places.slice(from, from + PAGE.objects);
@@ -87,11 +91,16 @@ export async function evaluateBatch(
     largest = Math.max(largest, evaluated.largest);
     for (const name of ['succeeded', 'failed', 'timedOut', 'skipped'] as const) counts[name] += tally[name];
     for (let kept = 0; kept < done; ) {
-      kept += await keepSome(database, batchId, page.slice(kept, done), outputs, options.onEvents);
+      kept += await keepAllowed(page.slice(kept, done), outputs, keeping);
     }
     from += done;
   }
-  await finishRest(database, batchId, parts);
+  await finishRest(
+    database,
+    batchId,
+    parts.filter((part) => !refused.has(part)),
+  );
+  for (const error of refused.values()) throw error;
   return { requests: parts.length, objects: places.length, ...counts };
 }
 
@@ -213,17 +222,46 @@ async function evaluateVersion(
   return { outcome, output: { namespace, id, revision, ...kept } };
 }
 
+/** Most objects that Postgres may refuse one by one; then it is taken to refuse all. */
+const MOST_REFUSED = 10;
+
+interface KeepOptions {
+  readonly database: Database;
+  readonly batchId: BatchId;
+  /** What waits on, because Postgres has refused what came of one of its objects, and why. */
+  readonly refused: Map<WaitingObjects, unknown>;
+  readonly onEvents: EvaluateBatchOptions['onEvents'];
+}
+
+/** As {@link keepSome}, of fewer places where Postgres refuses one of them; that one is passed over when it stands alone. */
+async function keepAllowed(
+  places: readonly Place[],
+  outputs: Outputs,
+  options: KeepOptions,
+): Promise<number> {
+  try {
+    return await keepSome(places, outputs, options);
+  } catch (error) {
+    const { refused } = options;
+    const [first, ...others] = places;
+    if (!isRefusal(error) || refused.size >= MOST_REFUSED || !first) throw error;
+    if (others.length > 0) {
+      return keepAllowed(places.slice(0, Math.ceil(places.length / 2)), outputs, options);
+    }
+    refused.set(first.part, error);
+    return 1;
+  }
+}
+
 /**
  * Keeps what came of places from the first on, as much as makes a transaction: writes their events, and ends the wait of the
  * requests that end there.
  * @returns of how many
  */
 async function keepSome(
-  database: Database,
-  batchId: BatchId,
   places: readonly Place[],
   outputs: Outputs,
-  onEvents: EvaluateBatchOptions['onEvents'],
+  { database, batchId, refused, onEvents }: KeepOptions,
 ): Promise<number> {
   const some = atOnce(places, outputs);
   const { done, endpointIds } = await storing(database, async (transaction, subscriptions) => {
@@ -247,7 +285,9 @@ async function keepSome(
       batchId,
       replays.map(({ part: { requestId }, key }) => ({ requestId, key })),
     );
-    const ended = done.filter(({ part, isLast }) => isLast && part.chunk === undefined && !part.isReplay);
+    const ended = done.filter(
+      ({ part, isLast }) => isLast && part.chunk === undefined && !part.isReplay && !refused.has(part),
+    );
     await finishRequests(
       transaction,
       batchId,

@@ -18,6 +18,7 @@ import {
   stored,
   waitingRows,
 } from '../support/evaluation.ts';
+import { query } from '../support/postgres.ts';
 import { deletion } from '../support/store.ts';
 import { deliveryRows } from '../support/webhooks.ts';
 
@@ -88,6 +89,31 @@ describe('the evaluation of a batch', () => {
     // Once more there is nothing to do.
     expect(await run(database, batch, evaluator)).toMatchObject({ requests: 0, objects: 0 });
     expect(evaluator.calls).toHaveLength(3);
+  });
+
+  test('of which Postgres refuses what came of one object ends all other requests', async ({
+    databaseUrl,
+    store: { database },
+  }) => {
+    const batch = batchOf(
+      ...['fine1', 'refused', 'fine2'].map((id) => ({
+        namespace: NS,
+        objects: [object(id), object(`last of ${id}`)],
+      })),
+    );
+    await stored(database, batch);
+    await query(databaseUrl, `ALTER TABLE inlet.outputs ADD CONSTRAINT mine CHECK (id <> 'refused')`);
+    const evaluator = new Recorder();
+    await expect(run(database, batch, evaluator)).rejects.toThrow('mine');
+    const statuses = () =>
+      Promise.all([0, 1, 2].map((position) => statusOf(database, requestIdAt(batch.id, position))));
+    expect(await statuses()).toEqual(['succeeded', 'ingesting', 'succeeded']);
+    expect(evaluator.calls).toHaveLength(6);
+    expect(await events(database)).toHaveLength(5);
+    await query(databaseUrl, 'ALTER TABLE inlet.outputs DROP CONSTRAINT mine');
+    expect(await run(database, batch, evaluator)).toMatchObject({ requests: 1, succeeded: 1 });
+    expect(await statuses()).toEqual(['succeeded', 'succeeded', 'succeeded']);
+    expect(await events(database)).toHaveLength(6);
   });
 
   test('that broke off goes on where it was, without a second call and a second event', async ({
