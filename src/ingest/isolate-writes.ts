@@ -15,7 +15,10 @@ const TRIES: Readonly<Record<FaultKind, number>> = { data: 1, unexpected: 4, inf
 /** How many writes are tried alone to find out whether any passes. */
 const SAMPLE = 8;
 
-/** How long an isolation takes at most, in milliseconds; what it hasn't tried by then waits. */
+/**
+ * How long an isolation takes at most, in milliseconds; what it hasn't tried by then waits. Each further try may take so much
+ * longer, or it would come to the same point again and again.
+ */
 const BUDGET_MS = 120_000;
 
 const NOT_TRIED: Refusal = { kind: 'infrastructure', sqlState: '', message: '', isLocked: true };
@@ -26,6 +29,8 @@ interface Options<Write, T> {
   /** How often objects of this batch were refused before. */
   readonly refusals: number;
   readonly onProgress: () => void;
+  /** As {@link BUDGET_MS} unless told. */
+  readonly budgetMs?: number;
 }
 
 export interface IsolatedWrites<Write, T> {
@@ -48,9 +53,9 @@ export interface IsolatedWrites<Write, T> {
 export async function isolateWrites<Write extends { readonly namespace: string; readonly id: string }, T>(
   transaction: Queryable,
   writes: readonly Write[],
-  { write, refusals, onProgress }: Options<Write, T>,
+  { write, refusals, onProgress, budgetMs = BUDGET_MS }: Options<Write, T>,
 ): Promise<IsolatedWrites<Write, T>> {
-  const deadline = performance.now() + BUDGET_MS;
+  const deadline = performance.now() + budgetMs * (refusals + 1);
   const groups = groupByKey(writes);
   const results: T[] = [];
   const sqlStates = new Set<string>();

@@ -1,6 +1,8 @@
 /** One bad object never fails its neighbours: it is kept with its text and the reason, and they are stored. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, onTestFinished } from 'vitest';
 import { requestIdAt } from '../../src/domain/request-id.ts';
+import { isolateWrites } from '../../src/ingest/isolate-writes.ts';
 import { storeBatch } from '../../src/ingest/store-batch.ts';
 import type { Database } from '../../src/store/database.ts';
 import { handMadeBatch, object } from '../support/batches.ts';
@@ -169,4 +171,26 @@ describeOnBothQueues('an object that gets behind the checks', (test) => {
     expect(await inlet.object('behind', 'neighbour')).toBeDefined();
     expect(await inlet.objectText('behind', 'bad')).toBeUndefined();
   });
+});
+
+test('a batch that takes longer than an isolation may comes to its end when it is tried again', async ({
+  store: { database },
+}) => {
+  const writes = Array.from({ length: 20 }, (_, i) => ({ namespace: 'slow', id: `o${i}` }));
+  const isolated = (refusals: number) =>
+    database.transaction((transaction) =>
+      isolateWrites(transaction, writes, {
+        ...{ refusals, budgetMs: 100, onProgress: () => undefined },
+        write: async () => {
+          await delay(10);
+          await transaction.query({ text: "DO $$ BEGIN RAISE 'no' USING ERRCODE = '23514'; END $$" });
+        },
+      }),
+    );
+  const left: number[] = [];
+  while (left.length === 0 || (left.length < 20 && left.at(-1) !== 0)) {
+    left.push((await isolated(left.length)).waiting.length);
+  }
+  expect(left[0]).toBeGreaterThan(0);
+  expect(left.at(-1)).toBe(0);
 });
