@@ -1,6 +1,6 @@
 /** Isolation of writes that Postgres has refused together, whatever the code. */
 import type { Refusal } from '../store/attempt-write.ts';
-import { attemptWrite, impatiently, takesWrites } from '../store/attempt-write.ts';
+import { attemptWrite, impatiently, takesWrites, undo } from '../store/attempt-write.ts';
 import type { Queryable } from '../store/database.ts';
 import type { FaultKind } from '../store/faults.ts';
 import type { Failure } from './isolate.ts';
@@ -73,7 +73,7 @@ export async function isolateWrites<Write extends { readonly namespace: string; 
       found ||= (await attemptWrite(transaction, () => write([some]))).refusal === undefined;
       onProgress();
     }
-    await transaction.query({ text: 'ROLLBACK TO SAVEPOINT sample' });
+    await undo(transaction, 'sample');
     return found;
   };
   const attempt = async (some: readonly Write[]): Promise<Refusal | undefined> => {

@@ -62,10 +62,18 @@ export async function attemptWrite<T>(
     const state = sqlState(error);
     if (state === undefined) throw error;
     const isLocked = state === LOCK_NOT_AVAILABLE && performance.now() - begun >= LOCK_TIMEOUT_MS;
-    await transaction.query({ text: 'ROLLBACK TO SAVEPOINT attempt' });
+    await undo(transaction, 'attempt');
     const message = storableText((error as Error).message.slice(0, MAX_MESSAGE_LENGTH));
     return { result: undefined, refusal: { kind: faultKind(error), sqlState: state, message, isLocked } };
   }
+}
+
+/**
+ * Undoes what was done since a savepoint, and removes it: one that stays has a lock in a table that all of the server shares,
+ * and thousands of them leave no room for anybody.
+ */
+export async function undo(transaction: Queryable, savepoint: string): Promise<void> {
+  await transaction.query({ text: `ROLLBACK TO SAVEPOINT ${savepoint}; RELEASE SAVEPOINT ${savepoint}` });
 }
 
 /**
@@ -78,7 +86,7 @@ export async function takesWrites(transaction: Queryable): Promise<boolean> {
   for (const direction of ['ASC', 'DESC'] as const) {
     await transaction.query({ text: 'SAVEPOINT probe' });
     const { refusal, result } = await attemptWrite(transaction, () => writeAgain(transaction, direction));
-    await transaction.query({ text: 'ROLLBACK TO SAVEPOINT probe' });
+    await undo(transaction, 'probe');
     if (refusal === undefined && result) return true;
   }
   return false;

@@ -194,3 +194,25 @@ test('a batch that takes longer than an isolation may comes to its end when it i
   expect(left[0]).toBeGreaterThan(0);
   expect(left.at(-1)).toBe(0);
 });
+
+test('of objects that are refused no locks are left, however many they are', async ({
+  store: { database },
+}) => {
+  const writes = Array.from({ length: 100 }, (_, i) => ({ namespace: 'locks', id: `${i}` }));
+  await database.transaction(async (transaction) => {
+    await transaction.query({ text: 'CREATE TEMPORARY TABLE even (n int CHECK (n % 2 = 0)) ON COMMIT DROP' });
+    const { failed } = await isolateWrites(transaction, writes, {
+      ...{ refusals: 0, onProgress: () => undefined },
+      write: (some) =>
+        transaction.query({
+          text: 'INSERT INTO even SELECT unnest($1::int[])',
+          values: [some.map(({ id }) => id)],
+        }),
+    });
+    expect(failed).toHaveLength(50);
+    const [row] = await transaction.query<{ count: number }>({
+      text: `SELECT count(*)::int AS count FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'transactionid'`,
+    });
+    expect(row?.count).toBe(1);
+  });
+});
