@@ -26,6 +26,8 @@ const NOT_TRIED: Refusal = { kind: 'infrastructure', sqlState: '', message: '', 
 interface Options<Write, T> {
   /** Writes some of them, all or none. */
   readonly write: (some: readonly Write[]) => Promise<T>;
+  /** Whether one that is refused was stored before, or overtaken; left out where none can have been. */
+  readonly wasStored?: ((write: Write) => Promise<boolean>) | undefined;
   /** How often objects of this batch were refused before. */
   readonly refusals: number;
   readonly onProgress: () => void;
@@ -53,7 +55,7 @@ export interface IsolatedWrites<Write, T> {
 export async function isolateWrites<Write extends { readonly namespace: string; readonly id: string }, T>(
   transaction: Queryable,
   writes: readonly Write[],
-  { write, refusals, onProgress, budgetMs = BUDGET_MS }: Options<Write, T>,
+  { write, wasStored, refusals, onProgress, budgetMs = BUDGET_MS }: Options<Write, T>,
 ): Promise<IsolatedWrites<Write, T>> {
   const deadline = performance.now() + budgetMs * (refusals + 1);
   const groups = groupByKey(writes);
@@ -76,6 +78,11 @@ export async function isolateWrites<Write extends { readonly namespace: string; 
     await undo(transaction, 'sample');
     return found;
   };
+  const isDone = async ([only, ...others]: readonly Write[]): Promise<boolean> => {
+    if (!wasStored || only === undefined || others.length > 0) return false;
+    // What can't even be read as JSON must not end the transaction.
+    return (await attemptWrite(transaction, () => wasStored(only))).result ?? false;
+  };
   const attempt = async (some: readonly Write[]): Promise<Refusal | undefined> => {
     if (performance.now() > deadline || passes === false) return NOT_TRIED;
     const { refusal, result } = await attemptWrite(transaction, () => write(some));
@@ -83,6 +90,8 @@ export async function isolateWrites<Write extends { readonly namespace: string; 
     if (refusal === undefined) {
       passes = true;
       results.push(result);
+    } else if (await isDone(some)) {
+      return undefined;
     } else if (refusal.kind !== 'data') {
       sqlStates.add(refusal.sqlState);
       if (await isBroken()) return NOT_TRIED;

@@ -6,7 +6,7 @@ import { storableText } from '../domain/storable.ts';
 import type { Database } from '../store/database.ts';
 import type { FailedObject } from '../store/failed-objects.ts';
 import { keepFailedObjects } from '../store/failed-objects.ts';
-import { upsertAndTell } from '../store/objects.ts';
+import { hasWritten, upsertAndTell } from '../store/objects.ts';
 import { storing } from '../store/webhook-outbox.ts';
 import { writeEvents } from './batch-events.ts';
 import { isolateWrites } from './isolate-writes.ts';
@@ -46,6 +46,10 @@ export async function storeIsolated(
   const writes = places.map((place, i): ObjectWrite => ({ ...place, text: texts[i] ?? '' }));
   const requests = writeRequests(batch);
   return storing(database, async (transaction, subscriptions) => {
+    const wasStored = async ({ request, text }: ObjectWrite): Promise<boolean> => {
+      const own = requests[request];
+      return own !== undefined && hasWritten(transaction, own, text);
+    };
     const isolated = await isolateWrites(transaction, writes, {
       write: (some) =>
         upsertAndTell(transaction, {
@@ -53,6 +57,8 @@ export async function storeIsolated(
           requestOf: some.map(({ request }) => request),
           objects: some.map(({ text }) => text).join(','),
         }),
+      // A trigger may refuse what it let pass in an earlier try, such as an object that is there already.
+      wasStored: batch.isRetried && wasStored,
       refusals: batch.refusals ?? 0,
       onProgress,
     });

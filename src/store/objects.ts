@@ -143,6 +143,28 @@ export async function upsertAndTell(on: Queryable, writes: ObjectWrites): Promis
   return requestIds;
 }
 
+/** Whether an object is stored as a request has written it, or was overtaken. */
+export async function hasWritten(
+  on: Queryable,
+  { id, namespace, acceptedAt, stamp, part }: WriteRequest,
+  object: string,
+): Promise<boolean> {
+  const rows = await on.query({
+    name: 'has-written',
+    text: `WITH own AS (
+             SELECT $1::text AS request_id, ${TIME_FROM_MICROS('$3')} AS accepted_at, $4::bigint AS stamp, $5::int AS part,
+                    CASE jsonb_typeof(o) WHEN 'string' THEN o #>> '{}' ELSE o ->> 'id' END COLLATE "C" AS id,
+                    CASE jsonb_typeof(o) WHEN 'string' THEN NULL ELSE o END::text AS text
+             FROM (SELECT $6::jsonb AS o) AS object
+           )
+           SELECT FROM own JOIN inlet.objects AS stored ON stored.namespace = $2 AND stored.id = own.id
+           WHERE ${orderOf('stored')} > ${orderOf('own')}
+              OR ${orderOf('stored')} = ${orderOf('own')} AND stored.data::text IS NOT DISTINCT FROM own.text`,
+    values: [id, namespace, acceptedAt, stamp, part, object],
+  });
+  return rows.length > 0;
+}
+
 /** An object that is written once more. */
 export interface ReplayedWrite extends WriteOrder {
   readonly namespace: string;

@@ -194,6 +194,27 @@ describe('an object that is refused', () => {
     ]);
   });
 
+  test('is not kept as failed where an earlier try of its batch has stored it', async ({
+    databaseUrl,
+    store: { database },
+  }) => {
+    const namespace = 'stored-before';
+    await storeBatch(database, handMadeBatch(1_000_000, [{ namespace: 'known', objects: [object('a')] }]));
+    const objects = [
+      object('good', { refuse: 'from now on' }),
+      object('twice', { refuse: 'from now on' }),
+      object('twice', { refuse: 'P0001' }),
+      object('bad', { refuse: '55000' }),
+    ];
+    const batch = handMadeBatch(1_000_000, [{ namespace, objects }]);
+    await refusal(storeBatch(database, batch));
+    expect((await state(database, namespace)).ids).toEqual(['good', 'twice']);
+    await query(databaseUrl, `INSERT INTO public.refused VALUES ('from now on', 'P0001')`);
+    const last = await storeBatch(database, { ...batch, isRetried: true, refusals: OFTEN });
+    expect(last).toMatchObject({ objects: 4, failed: 2 });
+    expect((await state(database, namespace)).failed).toEqual(['bad 55000', 'twice P0001']);
+  });
+
   test('is found among a thousand that are refused for the same reason', async ({ store: { database } }) => {
     const namespace = 'crowd';
     const objects = Array.from({ length: 1_000 }, (_, i) =>
