@@ -45,6 +45,8 @@ export interface IsolatedWrites<Write, T> {
   readonly sqlStates: readonly string[];
   /** Whether nothing shows that the table takes writes at all. */
   readonly isBroken: boolean;
+  /** Whether they wait for nothing but locks. */
+  readonly isLocked: boolean;
 }
 
 /**
@@ -62,6 +64,7 @@ export async function isolateWrites<Write extends { readonly namespace: string; 
   const results: T[] = [];
   const sqlStates = new Set<string>();
   let passes: boolean | undefined;
+  let isLocked = true;
 
   /** Looked at once, where nothing has passed yet: a broken table would refuse each of a thousand objects alone. */
   const isBroken = async (): Promise<boolean> => {
@@ -98,10 +101,15 @@ export async function isolateWrites<Write extends { readonly namespace: string; 
     }
     return refusal;
   };
-  const isFinal = ({ kind, isLocked }: Refusal): boolean => !isLocked && refusals + 1 >= TRIES[kind];
+  const isFinal = (refusal: Refusal): boolean => {
+    if (refusal.isLocked) return false;
+    if (refusals + 1 >= TRIES[refusal.kind]) return true;
+    isLocked = false;
+    return false;
+  };
 
   const { failed, waiting } = await impatiently(transaction, () => isolate(groups, attempt, isFinal));
-  return { results, failed, waiting, sqlStates: [...sqlStates], isBroken: passes === false };
+  return { results, failed, waiting, sqlStates: [...sqlStates], isBroken: passes === false, isLocked };
 }
 
 /** Some of them, chosen at random: those that stand together may all be refused for the same reason. */

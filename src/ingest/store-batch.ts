@@ -107,7 +107,7 @@ async function storePart(
 }
 
 function allRefused(batch: Batch, sqlStates: readonly string[]): Refused {
-  return { objects: objectPlaces(batch).length, sqlStates, isBroken: false };
+  return { objects: objectPlaces(batch).length, sqlStates, isBroken: false, isLocked: false };
 }
 
 /**
@@ -197,6 +197,14 @@ function outcomeOf({ requests }: Batch, { stored, failed }: Pick<Stored, 'stored
   };
 }
 
+/**
+ * How long a statement of a first attempt may take, in milliseconds: many times what it usually takes. Whatever takes longer is
+ * isolated, so that a slow trigger doesn't hold transactions for a minute.
+ */
+function statementMs(objects: number): number {
+  return Math.min(15_000 + objects, 54_000);
+}
+
 /** Stores all objects of batches, which are in the order of their writes, or none. */
 function storeWhole(
   database: Database,
@@ -204,21 +212,25 @@ function storeWhole(
   { onProgress, evaluates }: StoreOptions,
 ): Promise<Stored[]> {
   const places = batches.map(objectPlaces);
-  return storing(database, async (transaction, subscriptions) => {
-    const written = await upsertBatches(transaction, batches, places);
-    onProgress();
-    const recorded = await recordBatches(
-      transaction,
-      batches.map((batch) => ({ batch, failed: [] })),
-      evaluates,
-    );
-    onProgress();
-    const done = batches.map((batch, i) => ({ batch, places: places[i] ?? [], failed: [] }));
-    const endpointIds = await writeEvents(transaction, subscriptions, done, evaluates, onProgress);
-    return batches.map((_, i) => ({
-      ...{ stored: written[i] ?? 0, failed: 0, waits: recorded[i]?.waits ?? false, endpointIds },
-    }));
-  });
+  return storing(
+    database,
+    async (transaction, subscriptions) => {
+      const written = await upsertBatches(transaction, batches, places);
+      onProgress();
+      const recorded = await recordBatches(
+        transaction,
+        batches.map((batch) => ({ batch, failed: [] })),
+        evaluates,
+      );
+      onProgress();
+      const done = batches.map((batch, i) => ({ batch, places: places[i] ?? [], failed: [] }));
+      const endpointIds = await writeEvents(transaction, subscriptions, done, evaluates, onProgress);
+      return batches.map((_, i) => ({
+        ...{ stored: written[i] ?? 0, failed: 0, waits: recorded[i]?.waits ?? false, endpointIds },
+      }));
+    },
+    statementMs(places.flat().length),
+  );
 }
 
 /** @returns how many objects of each batch were written */

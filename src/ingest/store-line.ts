@@ -33,14 +33,19 @@ interface Waiter {
   /** In characters of its objects. */
   readonly length: number;
   readonly shares: boolean;
+  /** It may be about to fail again, and slowly. */
+  readonly isSuspect: boolean;
 }
 
 export class StoreLine {
   readonly #stores: Stores;
   readonly #concurrency: number;
   readonly #mostBatches: number;
+  /** Suspects never hold all transactions, unless there is only one. */
+  readonly #mostSuspects: number;
   readonly #line: Waiter[] = [];
   #running = 0;
+  #suspectsRunning = 0;
   #batchesRunning = 0;
   #isScheduled = false;
   #begunAt = Number.NEGATIVE_INFINITY;
@@ -54,6 +59,7 @@ export class StoreLine {
     this.#stores = stores;
     this.#concurrency = concurrency;
     this.#mostBatches = mostBatches;
+    this.#mostSuspects = Math.ceil(concurrency / 2);
   }
 
   /**
@@ -66,7 +72,8 @@ export class StoreLine {
       // Looked at here, where a batch that isn't what it should be fails by itself.
       const { length } = batch.objects;
       const shares = this.#stores.canShare(batch);
-      this.#line.push({ batch, onProgress, resolve, reject, length, shares });
+      const isSuspect = batch.isRetried === true;
+      this.#line.push({ batch, onProgress, resolve, reject, length, shares, isSuspect });
       this.#schedule();
     });
   }
@@ -90,8 +97,11 @@ export class StoreLine {
     clearTimeout(this.#lingering);
     this.#lingering = undefined;
     if (this.#running >= this.#concurrency || this.#line.length === 0) return;
+    const waiters = this.#take();
+    // Suspects alone, of which enough are being stored: it goes on when one of them is done.
+    if (waiters.length === 0) return;
     this.#begunAt = performance.now();
-    void this.#run(this.#take());
+    void this.#run(waiters);
     this.#schedule();
   }
 
@@ -106,21 +116,27 @@ export class StoreLine {
     return false;
   }
 
-  /** The head of the line: one batch, or several that may be stored together. */
+  /** The head of the line: one batch, or several that may be stored together. Suspects are passed over where enough run. */
   #take(): Waiter[] {
+    const passesOver = this.#suspectsRunning >= this.#mostSuspects;
     let total = 0;
-    let count = 0;
-    for (const { length, shares } of this.#line) {
-      total += length;
-      if (count > 0 && (total > MAX_SHARED_LENGTH || !shares)) break;
-      count += 1;
-      if (!shares) break;
+    const taken = new Set<Waiter>();
+    for (const waiter of this.#line) {
+      if (waiter.isSuspect && passesOver) continue;
+      total += waiter.length;
+      if (taken.size > 0 && (total > MAX_SHARED_LENGTH || !waiter.shares)) break;
+      taken.add(waiter);
+      if (!waiter.shares) break;
     }
-    return this.#line.splice(0, count);
+    if (taken.size > 0)
+      this.#line.splice(0, this.#line.length, ...this.#line.filter((waiter) => !taken.has(waiter)));
+    return [...taken];
   }
 
   async #run(waiters: readonly Waiter[]): Promise<void> {
+    const suspects = waiters.some(({ isSuspect }) => isSuspect) ? 1 : 0;
     this.#running += 1;
+    this.#suspectsRunning += suspects;
     this.#batchesRunning += waiters.length;
     const onProgress = () => {
       for (const waiter of [...waiters, ...this.#line]) waiter.onProgress();
@@ -137,6 +153,7 @@ export class StoreLine {
       else for (const { reject } of waiters) reject(error);
     } finally {
       this.#running -= 1;
+      this.#suspectsRunning -= suspects;
       this.#batchesRunning -= waiters.length;
       this.#schedule();
     }
@@ -151,6 +168,6 @@ export class StoreLine {
 
   /** Back to the head of the line, to be stored each on its own. */
   #separate(waiters: readonly Waiter[]): void {
-    this.#line.unshift(...waiters.map((waiter) => ({ ...waiter, shares: false })));
+    this.#line.unshift(...waiters.map((waiter) => ({ ...waiter, shares: false, isSuspect: true })));
   }
 }

@@ -33,6 +33,8 @@ export interface Refused {
   readonly sqlStates: readonly string[];
   /** Whether the table takes no writes at all, as far as can be told. */
   readonly isBroken: boolean;
+  /** Whether they wait for nothing but locks that others hold. */
+  readonly isLocked: boolean;
 }
 
 /** What an isolation leaves to be tried again; undefined where that is nothing. */
@@ -40,12 +42,14 @@ export function refusedOf({
   waiting,
   sqlStates,
   isBroken,
+  isLocked,
 }: {
   readonly waiting: readonly unknown[];
   readonly sqlStates: readonly string[];
   readonly isBroken: boolean;
+  readonly isLocked: boolean;
 }): Refused | undefined {
-  return waiting.length > 0 ? { objects: waiting.length, sqlStates, isBroken } : undefined;
+  return waiting.length > 0 ? { objects: waiting.length, sqlStates, isBroken, isLocked } : undefined;
 }
 
 /** What two parts of a batch leave. */
@@ -55,6 +59,7 @@ export function mergeRefused(one: Refused | undefined, other: Refused | undefine
     objects: one.objects + other.objects,
     sqlStates: [...new Set([...one.sqlStates, ...other.sqlStates])],
     isBroken: one.isBroken && other.isBroken,
+    isLocked: one.isLocked && other.isLocked,
   };
 }
 
@@ -68,7 +73,7 @@ export class ObjectsRefusedError extends RefusedError {
   /** @param before how often that has happened to the batch before */
   constructor(refused: Refused, outcome: StoreOutcome, before: number, cause?: unknown) {
     const message = `Postgres refused ${refused.objects} objects (${refused.sqlStates.join(', ')})`;
-    super(message, before, refused.isBroken, { cause });
+    super(message, before, !refused.isBroken && !refused.isLocked, { cause });
     this.refused = refused;
     this.outcome = outcome;
   }

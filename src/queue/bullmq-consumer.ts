@@ -132,8 +132,8 @@ const LONGEST_WAIT_MS = 60_000;
 function retryDelay(attemptsMade: number, _type?: string, error?: Error): number {
   if (error instanceof HandedBackError) return 0;
   const isRefused = error instanceof RefusedError;
-  const failures = isRefused && !error.isAboutAll ? error.refusals : attemptsMade;
-  const isAboutServer = error instanceof UnavailableError || (isRefused && error.isAboutAll);
+  const failures = isRefused && error.counts ? error.refusals : attemptsMade;
+  const isAboutServer = error instanceof UnavailableError || (isRefused && !error.counts);
   const longest = isAboutServer ? LONGEST_WAIT_FOR_SERVER_MS : LONGEST_WAIT_MS;
   return Math.min(1_000 * 2 ** Math.min(failures - 1, 10), longest);
 }

@@ -73,16 +73,16 @@ export class HandedBackError extends Error {
  */
 export class RefusedError extends Error {
   override readonly name: string = 'RefusedError';
-  /** How often, this time included; not counting the times when it was about all batches. */
+  /** How often, this time included where it counts. */
   readonly refusals: number;
-  /** Whether it is about all batches: the store takes nothing at the moment. */
-  readonly isAboutAll: boolean;
+  /** Whether this time counts: it doesn't where the store takes nothing from anybody, or somebody holds a lock. */
+  readonly counts: boolean;
 
   /** @param before how often it has happened before */
-  constructor(message: string, before: number, isAboutAll: boolean, options?: ErrorOptions) {
+  constructor(message: string, before: number, counts: boolean, options?: ErrorOptions) {
     super(message, options);
-    this.refusals = isAboutAll ? before : before + 1;
-    this.isAboutAll = isAboutAll;
+    this.refusals = counts ? before + 1 : before;
+    this.counts = counts;
   }
 }
 

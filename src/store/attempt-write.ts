@@ -17,7 +17,7 @@ export interface Refusal {
 
 /** How long an attempt waits for a lock, and takes at most, in milliseconds: its neighbours wait along. */
 const LOCK_TIMEOUT_MS = 100;
-const STATEMENT_TIMEOUT_MS = 10_000;
+const STATEMENT_TIMEOUT_MS = 15_000;
 
 /** Longest message that is kept, in characters: a trigger's may be megabytes, for each of ten thousand objects. */
 const MAX_MESSAGE_LENGTH = 2_000;

@@ -13,7 +13,7 @@ import { SteadyClient } from './steady-client.ts';
 const IDLE_IN_TRANSACTION_MS = 5_000;
 
 /** How long a statement of a transaction waits for a lock, in milliseconds; then what it is about is isolated or tried again. */
-const LOCK_TIMEOUT_MS = 5_000;
+const LOCK_TIMEOUT_MS = 2_000;
 
 /**
  * How long after one was waited for in vain, and for how long after that, in milliseconds: what waits for a lock keeps the
@@ -137,15 +137,21 @@ export class Database implements Queryable {
   ): Promise<T> {
     const client = await this.#pool.connect().catch(unreachable);
     let broken = false;
+    const lockTimeout = this.#lockTimeout();
+    const begunAt = performance.now();
     try {
-      const begun = await run<Row>(client, { text: `${this.#begin()}; ${read}` });
+      const begun = await run<Row>(client, { text: `${this.#begin(lockTimeout)}; ${read}` });
       // pg answers several statements with a list of results, which its types don't tell.
       const rows = [begun].flat().at(-1)?.rows ?? [];
       const result = await use(queryableOn(client, this.#queryTimeoutMs), rows);
       await run(client, { text: 'COMMIT' });
       return result;
     } catch (error) {
-      if (sqlState(error) === LOCK_NOT_AVAILABLE) this.#impatientUntil = performance.now() + IMPATIENT_FOR_MS;
+      // (A trigger may say the same at once.)
+      const hasWaited = performance.now() - begunAt >= lockTimeout;
+      if (hasWaited && sqlState(error) === LOCK_NOT_AVAILABLE) {
+        this.#impatientUntil = performance.now() + IMPATIENT_FOR_MS;
+      }
       // Nothing more is said on a connection that doesn't answer: that would be waited for as well. Closing it rolls back.
       broken = isConnectionFault(error) || !(await canRollBack(client));
       if (broken) unreachable(error);
@@ -155,9 +161,11 @@ export class Database implements Queryable {
     }
   }
 
-  #begin(): string {
-    const isImpatient = performance.now() < this.#impatientUntil;
-    const lockTimeout = isImpatient ? IMPATIENT_LOCK_TIMEOUT_MS : LOCK_TIMEOUT_MS;
+  #lockTimeout(): number {
+    return performance.now() < this.#impatientUntil ? IMPATIENT_LOCK_TIMEOUT_MS : LOCK_TIMEOUT_MS;
+  }
+
+  #begin(lockTimeout: number): string {
     // A role or database may have another default for the level, under which workers would fail one another's transactions.
     const begin = 'BEGIN ISOLATION LEVEL READ COMMITTED';
     return `${begin}; ${this.#settings}; SET LOCAL lock_timeout = ${lockTimeout}`;

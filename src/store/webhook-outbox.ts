@@ -52,13 +52,17 @@ function subscription({ endpoint_id, namespaces, events }: SubscriptionRow): Sub
 /**
  * A transaction that knows who may want to hear of it. What each endpoint asks for is read again when its events are written;
  * one that was made, or asks for more, after the begin may get none of them, and whoever has changed it waits for the end.
+ * @param statementMs how long each statement may take, in milliseconds; the database's own limit unless told
  */
 export function storing<T>(
   database: Database,
   use: (transaction: Queryable, subscriptions: readonly Subscription[]) => Promise<T>,
+  statementMs?: number,
 ): Promise<T> {
-  return database.transactionWith(READ_SUBSCRIPTIONS, (transaction, rows: readonly SubscriptionRow[]) =>
-    use(transaction, rows.map(subscription)),
+  const limit = statementMs === undefined ? '' : `SET LOCAL statement_timeout = ${statementMs};`;
+  return database.transactionWith(
+    limit + READ_SUBSCRIPTIONS,
+    (transaction, rows: readonly SubscriptionRow[]) => use(transaction, rows.map(subscription)),
   );
 }
 

@@ -11,6 +11,7 @@ import { ObjectsRefusedError } from '../../src/ingest/store-outcome.ts';
 import { Database } from '../../src/store/database.ts';
 import { StoreUnavailableError } from '../../src/store/faults.ts';
 import { findRequest } from '../../src/store/requests.ts';
+import { SteadyClient } from '../../src/store/steady-client.ts';
 import { handMadeBatch, object } from '../support/batches.ts';
 import { describeOnBothQueues, freshDatabase, inletTest } from '../support/fixtures.ts';
 import { importFile } from '../support/imports.ts';
@@ -247,8 +248,9 @@ describe('an object that is refused', () => {
       await transaction.query({
         text: `SELECT FROM inlet.objects WHERE namespace = 'locked' AND id = 'o7' FOR UPDATE`,
       });
-      const { refused } = await refusal(storeBatch(database, { ...later, refusals: OFTEN }));
-      expect(refused).toEqual({ objects: 1, sqlStates: ['55P03'], isBroken: false });
+      const { refused, refusals } = await refusal(storeBatch(database, { ...later, refusals: OFTEN }));
+      expect(refusals, "locks are nobody's fault").toBe(OFTEN);
+      expect(refused).toEqual({ objects: 1, sqlStates: ['55P03'], isBroken: false, isLocked: true });
     });
     const old = await database.query({
       text: `SELECT id FROM inlet.objects WHERE namespace = 'locked' AND data ->> 'n' = '1'`,
@@ -337,7 +339,7 @@ describe('a table that takes nothing', () => {
     const objects = Array.from({ length: 500 }, (_, i) => object(`o${i}`));
     const batch = handMadeBatch(1_000_000, [{ namespace: 'broken', objects }]);
     const { refused, refusals } = await refusal(storeBatch(database, { ...batch, refusals: OFTEN }));
-    expect(refused).toEqual({ objects: 500, sqlStates: ['42501'], isBroken: true });
+    expect(refused).toMatchObject({ objects: 500, sqlStates: ['42501'], isBroken: true });
     // It isn't the batch's fault.
     expect(refusals).toBe(OFTEN);
     const [{ tries } = { tries: 0 }] = await query(url, 'SELECT last_value::int AS tries FROM public.tries');
@@ -446,6 +448,34 @@ describeOnBothQueues(
       for (const id of refused) expect((await inlet.done('single', id)).status).toBe('succeeded');
       expect((await inlet.done('array', arrayId)).status).toBe('succeeded');
       expect((await inlet.done('file', importId)).status).toBe('succeeded');
+    });
+
+    test('hold up nobody: writes of an object whose row somebody has locked', async ({
+      databaseUrl,
+      inlet,
+    }) => {
+      const write = (id: string) => inlet.write('hot', JSON.stringify({ data: { id, n: Math.random() } }));
+      await inlet.done('hot', await write('hot'));
+      const holder = new SteadyClient({ connectionString: databaseUrl });
+      await holder.connect();
+      onTestFinished(() => holder.end());
+      await holder.query(
+        `BEGIN; SELECT FROM inlet.objects WHERE namespace = 'hot' AND id = 'hot' FOR UPDATE`,
+      );
+      const waiting: string[] = [];
+      for (let i = 0; i < 8; i += 1) {
+        waiting.push(await write('hot'));
+        const other = await write(`other${i}`);
+        expect((await inlet.done('hot', other)).status).toBe('succeeded');
+      }
+      expect((await inlet.status('hot', waiting[0] ?? '')).status).toBe('ingesting');
+      await holder.query('COMMIT');
+      for (const id of waiting) expect((await inlet.done('hot', id)).status).toBe('succeeded');
+      const [row] = await query(
+        databaseUrl,
+        `SELECT request_id FROM inlet.objects WHERE namespace = 'hot' AND id = 'hot'`,
+      );
+      expect(row).toEqual({ request_id: waiting.at(-1) });
     });
   },
   { prepare: (url) => prepareRefusals(url, LATER), settings: { workerConcurrency: 2 } },

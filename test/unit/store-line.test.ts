@@ -17,7 +17,9 @@ interface Held {
 }
 
 function batchOf(id: string, padding = 0): Batch {
-  return handMadeBatch(1, [{ namespace: 'ns', objects: [object(id, { padding: 'x'.repeat(padding) })] }]);
+  const objects = [object(id, { padding: 'x'.repeat(padding) })];
+  const batch = handMadeBatch(1, [{ namespace: 'ns', objects }]);
+  return id.startsWith('again') ? { ...batch, isRetried: true } : batch;
 }
 
 function idOf(batch: Batch): string {
@@ -42,7 +44,7 @@ function setUp(concurrency = 1, mostBatches = 100) {
         return outcome;
       },
       together: hold,
-      canShare: (batch) => !idOf(batch).startsWith('own'),
+      canShare: (batch) => !/^(own|again)/.test(idOf(batch)),
     },
     concurrency,
     mostBatches,
@@ -70,6 +72,22 @@ describe('a line of batches', () => {
     expect(transactions()).toEqual([['a']]);
     held[0]?.commit();
     expect(await outcome).toMatchObject({ stored: 0 });
+  });
+
+  it('never lets batches that were tried before have all transactions', async () => {
+    const { held, store, transactions } = setUp(2);
+    void store('again-a');
+    void store('again-b');
+    const other = store('c');
+    await lingered();
+    expect(transactions()).toEqual([['again-a'], ['c']]);
+    held[1]?.commit();
+    await other;
+    await lingered();
+    expect(transactions()).toHaveLength(2);
+    held[0]?.commit();
+    await lingered();
+    expect(transactions()).toEqual([['again-a'], ['c'], ['again-b']]);
   });
 
   it('runs as many transactions as it may, and stores what has come meanwhile in the next', async () => {

@@ -118,7 +118,7 @@ describe('batchHandler', () => {
     ['after a moment where nothing can be stored at all', true, [expect.any(Number)]],
   ])('gives back what is refused, %s', async (_, isBroken, waits) => {
     const done: StoreOutcome = { requests: 2, objects: 3, stored: 3, overtaken: 0, failed: 0 };
-    const refused = { objects: 1, sqlStates: ['55000'], isBroken };
+    const refused = { objects: 1, sqlStates: ['55000'], isBroken, isLocked: false };
     const error = new ObjectsRefusedError(refused, done, isBroken ? 3 : 2, databaseError('55000'));
     const { run, attempts, logged } = setUp([error]);
     await expect(run()).rejects.toBe(error);
