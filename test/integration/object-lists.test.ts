@@ -179,6 +179,7 @@ describe('GET revisions', () => {
     await put('versions', deletion('x'));
     const { data, next_cursor: next } = await list<RevisionAnswer>(inlet, path('a/b'));
     expect(next).toBeNull();
+    const { accepted_at, stamp } = await inlet.status('versions', first);
     expect(data).toEqual([
       expect.objectContaining({ revision: 2, deleted: false, data: { id: 'a/b', n: 2 } }),
       {
@@ -186,7 +187,7 @@ describe('GET revisions', () => {
         data: { id: 'a/b', n: 1 },
         deleted: false,
         request_id: first,
-        accepted_at: (await inlet.status('versions', first)).accepted_at,
+        ...{ accepted_at, stamp },
         updated_at: expect.stringMatching(/^\d{4}-.*\.\d{6}Z$/),
       },
     ]);
