@@ -1,5 +1,5 @@
 /** The Redis (or Valkey) backend. */
-import type { Telemetry } from 'bullmq';
+import type { Telemetry, WorkerOptions } from 'bullmq';
 import { createRedisBackend, Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import type { Backend, LaneLoad, Producer } from './backend.ts';
@@ -39,9 +39,10 @@ const createWorkerBackend: typeof createRedisBackend = (...options) => {
 export function redisBackend(options: RedisBackendOptions): Backend {
   return {
     openProducer: () => openProducer(options),
-    createWorker: (lane, processor, workerOptions) =>
-      new Worker(
-        laneName(options.queueName, lane),
+    createWorker(lane, processor, workerOptions) {
+      const name = laneName(options.queueName, lane);
+      const worker = new Worker(
+        name,
         processor,
         {
           ...workerOptions,
@@ -56,7 +57,10 @@ export function redisBackend(options: RedisBackendOptions): Backend {
           },
         },
         createWorkerBackend,
-      ),
+      );
+      shortenExpiries(worker, `${options.prefix}:${name}:`, workerOptions);
+      return worker;
+    },
   };
 }
 
@@ -121,6 +125,39 @@ function openProducer({ url, queueName, prefix, onError, telemetry }: RedisBacke
 
 /** How long the key of a trial stays, in seconds. */
 const TRIAL_SECONDS = 60;
+
+/**
+ * Redis keeps when a key expires as a time of its clock. Where that has stepped back, locks of workers that died, and the mark
+ * of who looks for such locks, would stay for as long as the step was.
+ */
+const SHORTEN = `
+  local function shorten(key, most)
+    if redis.call('PTTL', key) > tonumber(most) then redis.call('PEXPIRE', key, most) end
+  end
+  shorten(KEYS[1] .. 'stalled-check', ARGV[1])
+  for _, id in ipairs(redis.call('LRANGE', KEYS[1] .. 'active', 0, -1)) do
+    shorten(KEYS[1] .. id .. ':lock', ARGV[2])
+  end`;
+
+/** Keeps the expiries of a lane's keys from being longer than they are ever set, as long as the worker is there. */
+function shortenExpiries(
+  worker: Worker,
+  keys: string,
+  {
+    stalledInterval = 30_000,
+    lockDuration = 30_000,
+  }: Pick<WorkerOptions, 'stalledInterval' | 'lockDuration'>,
+): void {
+  const timer = setInterval(() => {
+    void worker.backend.client
+      // BullMQ's description of the client has fewer commands than the client.
+      .then((client) => (client as unknown as Redis).eval(SHORTEN, 1, keys, stalledInterval, lockDuration))
+      // Where Redis is away, there is time for it when it is back.
+      .catch(() => undefined);
+  }, stalledInterval);
+  timer.unref();
+  worker.once('closing', () => clearInterval(timer));
+}
 
 /** The greatest stamp that was added: the score of this member, since a sorted set can raise without ever lowering. */
 const LAST_STAMP = 'last';

@@ -1,4 +1,5 @@
 /** The clock of the queue's server steps back and forward: what was sent later wins all the same, and nothing is dropped. */
+import { Redis } from 'ioredis';
 import { describe, expect, inject, onTestFinished } from 'vitest';
 import type { RuntimeConfig } from '../../src/runtime.ts';
 import { freshDatabase, inletTest, startInlet } from '../support/fixtures.ts';
@@ -10,6 +11,7 @@ import { openProvider, whenConnected } from '../support/queues.ts';
 import { startRedis } from '../support/redis.ts';
 import type { SteppableClock } from '../support/steppable-clock.ts';
 import { canStepClocks, steppableClock } from '../support/steppable-clock.ts';
+import { waitFor } from '../support/wait-for.ts';
 
 const test = inletTest();
 const HOUR_MS = 3_600_000;
@@ -72,6 +74,30 @@ for (const queue of ['redis', 'postgres'] as const) {
           await one.done('ns', requestId);
           expect(await one.object('ns', 'y')).toBeUndefined();
         }
+      });
+
+      // In Postgres a lock ends by the clock of the workers.
+      const onRedis = queue === 'redis' ? test : () => undefined;
+      onRedis('leaves no lock of a worker behind for as long as the step was', async () => {
+        const { config, clock } = await onSteppableClock(queue);
+        const inlet = await startInlet(config);
+        const redis = new Redis(config.redisUrl ?? '');
+        onTestFinished(() => redis.disconnect());
+        const longest = async () => {
+          const keys = await redis.keys(`${config.redisPrefix}:inlet*`);
+          return Math.max(...(await Promise.all(keys.map((key) => redis.pttl(key)))));
+        };
+        await clock.step(HOUR_MS);
+        await inlet.done('ns', await inlet.write('ns', '{"data":{"id":"x"}}'));
+        // As a worker that dies now leaves it.
+        await redis.rpush(`${config.redisPrefix}:inlet:active`, 'batch-left');
+        await redis.set(`${config.redisPrefix}:inlet:batch-left:lock`, 'token', 'PX', 10_000);
+        await waitFor('somebody to look for lost jobs', async () => {
+          return (await redis.pttl(`${config.redisPrefix}:inlet:stalled-check`)) > 0;
+        });
+        await clock.step(0);
+        expect(await longest()).toBeGreaterThan(HOUR_MS / 2);
+        await waitFor('no key to stay for longer than it should', async () => (await longest()) < 15_000);
       });
 
       test('gives stamps that rise, over several connections at once', async () => {
