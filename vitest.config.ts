@@ -57,6 +57,8 @@ export default defineConfig({
         test: {
           name: 'deep-random',
           include: RANDOM,
+          // Twenty times what takes two seconds at most, beside tests that use all cores.
+          testTimeout: 180_000,
           isolate: false,
           runner: RUNNER,
           env: MORE_ROUNDS,

@@ -57,7 +57,9 @@ async function redisWanted(): Promise<boolean> {
  * Processes are started with it in their environment, by which those that outlive the run are found.
  */
 async function ownFolder(): Promise<string> {
-  const folder = await mkdtemp(path.join(tmpdir(), 'inlet-tests-'));
+  // Beside that of another project of the same run, and not within it: which of them is closed first is vitest's affair.
+  process.env['INLET_TESTS_TMPDIR'] ??= tmpdir();
+  const folder = await mkdtemp(path.join(process.env['INLET_TESTS_TMPDIR'], 'inlet-tests-'));
   await chmod(folder, 0o755); // PostgreSQL doesn't run as root
   process.env['TMPDIR'] = folder;
   return folder;
