@@ -163,13 +163,15 @@ function shortenExpiries(
 const LAST_STAMP = 'last';
 
 /**
- * Sends what `send` says, within this turn of the event loop, as one piece: Redis then has it on disk with one fsync. (BullMQ
- * sends a job within the turn in which it is added.)
+ * Sends what `send` says as one piece: Redis then has it on disk with one fsync. Commands that follow within microtasks belong
+ * to it, as that of BullMQ with which a job is added.
  */
 async function together<T>({ stream }: Redis, send: () => Promise<T>): Promise<T> {
   stream?.cork();
-  setImmediate(() => stream?.uncork());
-  return send();
+  const sent = send();
+  // Called from a microtask, this comes when no more of them are left.
+  process.nextTick(() => stream?.uncork());
+  return sent;
 }
 
 /** How many of each state's jobs are looked at for the oldest. */
