@@ -55,6 +55,9 @@ function deleteBehind(findings: Findings, { id, requestId }: StoredVersion): Ope
       findings.requestIdOf(operation) === undefined &&
       deletes(operation),
   );
-  // Which of several it was can't be told: of one that was refused only where no other is left.
-  return open.find(({ outcome }) => outcome === 'unknown') ?? open[0];
+  // Of one that was refused only where no other is left.
+  const unknown = open.filter(({ outcome }) => outcome === 'unknown');
+  const [found, ...others] = unknown.length > 0 ? unknown : open;
+  if (found && others.length > 0) findings.doubt(found);
+  return found;
 }

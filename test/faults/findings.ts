@@ -58,6 +58,7 @@ export class Findings {
   readonly #sent = new Map<string, { readonly operation: Operation; readonly write: Write }>();
   readonly #requestIds = new Map<Operation, string>();
   readonly #operations = new Map<string, Operation>();
+  readonly #doubtful = new Set<Operation>();
   readonly #rows: ReadonlyMap<string, StoredRequest>;
 
   constructor(history: History, end: EndState) {
@@ -87,6 +88,11 @@ export class Findings {
     this.#operations.set(requestId, operation);
   }
 
+  /** Notes that an operation's request may be that of another one as well: its times say nothing of the request's. */
+  doubt(operation: Operation): void {
+    this.#doubtful.add(operation);
+  }
+
   /** An operation's request, as the client was told, or as is seen from what is stored. */
   requestIdOf(operation: Operation): string | undefined {
     return this.#requestIds.get(operation);
@@ -102,6 +108,7 @@ export class Findings {
 
   /** When an operation was accepted; undefined where it isn't known that it was. */
   rankOf(operation: Operation): Rank | undefined {
+    if (this.#doubtful.has(operation)) return undefined;
     // Its row is older than its upload.
     if (operation.kind === 'import' && operation.outcome !== 'acknowledged') return undefined;
     return this.row(this.requestIdOf(operation));

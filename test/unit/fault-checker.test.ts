@@ -54,6 +54,20 @@ function rules(told: History, end: EndState): Rule[] {
 }
 
 describe('a history that is right', () => {
+  it("has no findings where it can't be told which of two deletes was taken", () => {
+    const deletion = (at: number): Operation => ({
+      ...unknown(at, [{ id: 'a', data: undefined }]),
+      kind: 'delete',
+      answered: true,
+    });
+    const operations = [deletion(10), operation(30, [write('b', 'b1')]), deletion(40)];
+    const end = endState({
+      objects: [stored('a', 1, null, 45), stored('b', 1, 'b1', 30)],
+      requests: [row(30), row(45)],
+    });
+    expect(rules(history(operations), end)).toEqual([]);
+  });
+
   it('has no findings, with overtaken, unknown, deleted and failed writes in it', () => {
     const operations = [
       operation(10, [write('a', 'a1'), write('b', 'b1')]),
