@@ -229,7 +229,7 @@ function storeWhole(
         ...{ stored: written[i] ?? 0, failed: 0, waits: recorded[i]?.waits ?? false, endpointIds },
       }));
     },
-    statementMs(places.flat().length),
+    statementMs(places.reduce((sum, { length }) => sum + length, 0)),
   );
 }
 

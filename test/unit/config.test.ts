@@ -1,27 +1,13 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { SETTINGS } from '../../src/config/settings.ts';
 import { describeConfig, readConfig } from '../../src/config.ts';
-import { OperatorError } from '../../src/errors.ts';
+import { refused } from '../support/refused-settings.ts';
 
 const SECRET = 's3cr3t';
 
 /** What these are is checked together with others, when they are numbers already. */
 const dependent = new Set(['INLET_BODY_MEMORY', 'INLET_QUEUE_LOW_MARK']);
-
-/** The message that the start stops with. */
-function refused(environment: Record<string, string>): string {
-  try {
-    readConfig(environment);
-  } catch (error) {
-    expect(error).toBeInstanceOf(OperatorError);
-    return (error as OperatorError).message;
-  }
-  throw new Error(`was accepted: ${JSON.stringify(environment)}`);
-}
 
 /** That it is refused in one line which names the variable, and shows nothing that could be a secret. */
 function expectMistake(variable: string, text: string, message: RegExp): void {
@@ -392,59 +378,5 @@ describe('SETTINGS', () => {
       'INLET_API_KEYS',
       'REDIS_URL',
     ]);
-  });
-});
-
-describe('a secret in a file', () => {
-  let folder: string;
-
-  beforeEach(() => {
-    folder = mkdtempSync(join(tmpdir(), 'inlet-config-'));
-  });
-
-  afterEach(() => {
-    rmSync(folder, { recursive: true });
-  });
-
-  function file(text: string): string {
-    const path = join(folder, 'secret');
-    writeFileSync(path, text);
-    return path;
-  }
-
-  it.each([
-    ['DATABASE_URL', 'databaseUrl', 'postgres://u:p@h/d', 'postgres://u:p@h/d'],
-    ['REDIS_URL', 'redisUrl', 'redis://:p@h', 'redis://:p@h'],
-    ['INLET_API_KEYS', 'apiKeys', 'one,two', ['one', 'two']],
-  ] as const)(
-    '%s is read from the file that its variable with _FILE names',
-    (variable, name, text, value) => {
-      const config = readConfig({ [`${variable}_FILE`]: file(`${text}\n`), [variable]: ' ' });
-      expect(config[name]).toEqual(value);
-      expect(describeConfig(config)[variable]).toBe('set');
-    },
-  );
-
-  it('is refused beside the variable itself', () => {
-    expect(refused({ REDIS_URL: 'redis://h', REDIS_URL_FILE: file('redis://h') })).toMatch(
-      /^REDIS_URL and REDIS_URL_FILE are both set/,
-    );
-  });
-
-  it('that is not there, or empty, stops the start with its path', () => {
-    expect(refused({ REDIS_URL_FILE: '/no/such/file' })).toMatch(
-      /^REDIS_URL_FILE is "\/no\/such\/file".*ENOENT/,
-    );
-    expect(refused({ REDIS_URL_FILE: file(' \n') })).toMatch(/^REDIS_URL_FILE is .*it is empty/);
-  });
-
-  it('that is not valid is not shown', () => {
-    const message = refused({ DATABASE_URL_FILE: file(`mysql://u:${SECRET}@h/d`) });
-    expect(message).toMatch(/^DATABASE_URL is a value \(not shown/);
-    expect(message).not.toContain(SECRET);
-  });
-
-  it('is there for secrets alone', () => {
-    expect(readConfig({ LOG_LEVEL_FILE: file('debug') }).logLevel).toBe('info');
   });
 });
