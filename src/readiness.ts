@@ -18,17 +18,23 @@ interface WriteState {
   readonly requireDurable: boolean;
 }
 
+interface ReadinessOptions {
+  /** What there is to tell of lost writes. */
+  readonly losses: () => readonly string[];
+  /** Undefined where the process takes none. */
+  readonly writes?: WriteState;
+}
+
 /**
  * Tells how the parts are, and whether those that are needed are up. A process that refuses writes because the
  * queue is full, or not durable enough, stays ready: a load balancer that took it out would stop reads and deletes
  * too, and all other processes have the same queue.
- * @param writes undefined where the process takes none
  */
 export function readiness(
   queue: BatchQueue,
   database: Database,
   needed: readonly Part[],
-  writes?: WriteState,
+  { losses, writes }: ReadinessOptions,
 ): () => Promise<Readiness> {
   let known: Promise<Parts> | undefined;
   let since = 0;
@@ -46,7 +52,7 @@ export function readiness(
       store: up.store ? 'up' : 'down',
       ready: needed.every((part) => up[part]),
       ...(writes ? { writes: refused ? 'refused' : 'accepted' } : {}),
-      warnings: [...weaknesses, ...reasons],
+      warnings: [...losses(), ...weaknesses, ...reasons],
     };
   };
 }

@@ -78,6 +78,12 @@ export function openDatabase(
   });
 }
 
+/** Settings with the queue known as well: those of processes that use it. */
+export interface QueueConfig extends RuntimeConfig {
+  /** Which queue is this Inlet's. */
+  readonly queueId: string;
+}
+
 interface QueueOptions {
   readonly queueName?: string;
   /** Told of errors as often as they come. */
@@ -87,7 +93,7 @@ interface QueueOptions {
 
 /** Opens nothing yet: what is opened, the provider's own calls do. */
 export function queueProvider(
-  { redisUrl, redisPrefix, databaseUrl }: RuntimeConfig,
+  { redisUrl, redisPrefix, databaseUrl, queueId }: QueueConfig,
   log: Log,
   { queueName = QUEUE_NAME, onEachError, telemetry }: QueueOptions = {},
 ): QueueProvider {
@@ -97,7 +103,7 @@ export function queueProvider(
     report(error);
   };
   const backend = redisUrl
-    ? redisBackend({ url: redisUrl, queueName, prefix: redisPrefix, onError, telemetry })
+    ? redisBackend({ url: redisUrl, queueName, prefix: redisPrefix, queueId, onError, telemetry })
     : postgresBackend({ url: databaseUrl, queueName, onError, telemetry });
   return bullmqProvider(backend, onError);
 }

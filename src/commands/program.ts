@@ -12,6 +12,7 @@ import { addFailedCommand } from './failed-command.ts';
 import { addKeysCommand } from './keys-command.ts';
 import { addOpenApiCommand } from './openapi.ts';
 import type { Screen } from './progress.ts';
+import { addQueueCommand } from './queue-command.ts';
 import { addRoleCommands } from './role-commands.ts';
 import type { Terminal } from './terminal.ts';
 import { addWebhooksCommand } from './webhooks-command.ts';
@@ -40,6 +41,7 @@ export function createProgram(terminal: Terminal): Command {
   addWebhooksCommand(program, terminal);
   addFailedCommand(program, terminal);
   addKeysCommand(program, terminal);
+  addQueueCommand(program, terminal);
   addOpenApiCommand(program, terminal);
   return program;
 }

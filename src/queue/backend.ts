@@ -2,7 +2,7 @@
 import type { JobType, Queue, Telemetry, Worker, WorkerOptions } from 'bullmq';
 import type { Stamp } from '../domain/batch.ts';
 import type { Lane } from './lane.ts';
-import type { QueueLoad } from './queue.ts';
+import type { QueueLoad, QueueMarks } from './queue.ts';
 
 /** How long a producer waits for the queue's server, in milliseconds, before it says that it is away. */
 export const PRODUCER_TIMEOUT_MS = 4_000;
@@ -27,8 +27,16 @@ export interface Backend {
   /** Opens what a producer needs. */
   openProducer(): Producer;
   /** Makes a BullMQ worker; it starts on its own. */
-  createWorker(lane: Lane, processor: JobProcessor, options: Omit<WorkerOptions, 'connection'>): Worker;
+  createWorker: CreateWorker;
+  /** As `createWorker`, for the queue of versions whose keys carried no id: what they have left is moved over. */
+  readonly createEarlierWorker?: CreateWorker;
 }
+
+type CreateWorker = (
+  lane: Lane,
+  processor: JobProcessor,
+  options: Omit<WorkerOptions, 'connection'>,
+) => Worker;
 
 /** What waits in a lane, or is being worked on. */
 export interface LaneLoad {
@@ -37,19 +45,47 @@ export interface LaneLoad {
   readonly oldest: readonly string[];
 }
 
+/** A stamp that was read, and the greatest one of before. */
+export interface ReadStamp extends Stamp {
+  /** Undefined: the queue has none of this Inlet's, because it is new, was emptied, or is another Inlet's. */
+  readonly last: number | undefined;
+}
+
+export interface EarlierQueue {
+  createQueue(lane: Lane): Queue;
+  /** Whether there ever was one. */
+  exists(): Promise<boolean>;
+  /** Whether it has a job and lies in the same server as the queue of this Inlet: then the job is this Inlet's. */
+  hasOurs(lane: Lane, jobId: string): Promise<boolean>;
+}
+
 export interface Producer {
   /** Whether a call has a chance now; where not, it should fail at once instead of being queued. */
   isConnected(): boolean;
   createQueue(lane: Lane): Queue;
+  /** The queue of versions whose keys carried no id; undefined where this backend never had one. */
+  readonly earlier?: EarlierQueue;
   /** Resolves when the server answers. */
   ping(): Promise<unknown>;
   /** Reads a stamp. It counts once {@link addStamped} has added something with it. */
-  readStamp(): Promise<Stamp>;
+  readStamp(): Promise<ReadStamp>;
   /**
    * Adds something that has a stamp: from then on greater ones are read, and it is never on disk without that.
-   * @throws QueueUnavailableError where that isn't certain: what was to be added may or may not have been taken
+   * @throws QueueUnavailableError where that isn't certain, or the queue isn't this Inlet's any more: what was to be added may
+   *   or may not have been taken
    */
   addStamped(stamp: number, add: () => Promise<unknown>): Promise<void>;
+  /**
+   * Makes the queue this Inlet's, unless it is another's, and its stamps go on above all that are known.
+   * @param floor the greatest stamp that is known to have been acknowledged
+   * @returns the stamp that all later ones are greater than
+   * @throws ForeignQueueError
+   */
+  claim(floor: number): Promise<number>;
+  /** Undefined where the queue has no marks of this Inlet's. */
+  marks(): Promise<QueueMarks | undefined>;
+  /** Notes that a write with this stamp was stored. */
+  markStored(stamp: number): Promise<void>;
   /** Whether the server has room for more batches. */
   hasRoom(): Promise<boolean>;
   /** Writes a little, as durably as batches are written. */

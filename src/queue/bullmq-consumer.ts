@@ -41,7 +41,7 @@ export type OnQueueError = (error: Error) => void;
 export type RunJob = (job: Job, stopping: AbortSignal) => Promise<void>;
 
 interface LaneOptions {
-  readonly backend: Backend;
+  readonly backend: Pick<Backend, 'createWorker'>;
   readonly lane: Lane;
   readonly run: RunJob;
   /** Jobs in hand at one time. */

@@ -1,5 +1,5 @@
 /** The queue on BullMQ, the same for both backends. One batch is one job; the job's id is the batch's. */
-import type { Job } from 'bullmq';
+import type { Job, Queue } from 'bullmq';
 import type { Batch, BatchPayload, Stamp } from '../domain/batch.ts';
 import {
   PAYLOAD_VERSION,
@@ -9,13 +9,15 @@ import {
   stampOf,
 } from '../domain/batch.ts';
 import type { BatchId } from '../domain/request-id.ts';
-import { batchTime } from '../domain/request-id.ts';
+import { batchTime, requestIdAt } from '../domain/request-id.ts';
 import type { Backend, LaneLoad, Producer } from './backend.ts';
 import { PENDING } from './backend.ts';
 import type { OnQueueError, RunJob } from './bullmq-consumer.ts';
 import { BullmqConsumer, JOB_OPTIONS } from './bullmq-consumer.ts';
 import { ClockWatch } from './clock-watch.ts';
+import { Continuity } from './continuity.ts';
 import { DurabilityWatch } from './durability.ts';
+import { EarlierConsumer } from './earlier-consumer.ts';
 import type { Lane } from './lane.ts';
 import { byLane, LANES, laneOf } from './lane.ts';
 import { OpenQueues } from './open-queues.ts';
@@ -27,7 +29,7 @@ import type {
   QueueProvider,
   UnstampedBatch,
 } from './queue.ts';
-import { QueueUnavailableError, RefusedError } from './queue.ts';
+import { ForeignQueueError, QueueUnavailableError, RefusedError } from './queue.ts';
 import { consumeTasks, openTasks } from './tasks.ts';
 import { WriteTrial } from './write-trial.ts';
 
@@ -43,15 +45,21 @@ export function bullmqProvider(backend: Backend, onError: OnQueueError): QueuePr
         async (job, stopping) => {
           const batch = batchOf(job);
           if (laneOf(batch) === lane) await countRefusals(job, handler(batch, stopping));
-          else await queue.add({ ...batch, stamped: { ...batch, stamp: stampOf(batch) } });
+          else await queue.add(inItsPlace(batch));
         };
       const consumers = LANES.map(
         (lane) =>
           new BullmqConsumer({ backend, lane, run: runIn(lane), concurrency: concurrency[lane], onError }),
       );
+      const earlier = new EarlierConsumer({
+        createWorker: backend.createEarlierWorker,
+        isWanted: () => queue.hasEarlier(),
+        run: (lane) => (job) => queue.takeOver(batchOf(job), lane),
+        onError,
+      });
       return {
         async close(graceMs) {
-          await Promise.all(consumers.map((consumer) => consumer.close(graceMs)));
+          await Promise.all([...consumers, earlier].map((consumer) => consumer.close(graceMs)));
         },
       };
     },
@@ -60,28 +68,42 @@ export function bullmqProvider(backend: Backend, onError: OnQueueError): QueuePr
   };
 }
 
+/** A batch to be added anew, which keeps its place in the order of writes. */
+function inItsPlace(batch: Batch): UnstampedBatch {
+  return { ...batch, stamped: { ...batch, stamp: stampOf(batch) } };
+}
+
 class BullmqQueue implements BatchQueue {
   readonly #producer: Producer;
   readonly #queues: OpenQueues;
+  /** Those of a version without ids. */
+  readonly #earlier: OpenQueues;
+  #hasEarlier: boolean | undefined;
   readonly #trial: WriteTrial;
   readonly #clock: ClockWatch;
+  readonly continuity: Continuity;
   #durability: DurabilityWatch | undefined;
 
   constructor(producer: Producer, onError: OnQueueError) {
     this.#producer = producer;
-    this.#queues = new OpenQueues(producer, onError);
+    this.#queues = new OpenQueues(producer, producer.createQueue, onError);
+    const { createQueue } = producer.earlier ?? producer;
+    this.#earlier = new OpenQueues(producer, createQueue, onError);
     this.#trial = new WriteTrial(() => producer.tryWrite());
     this.#clock = new ClockWatch(onError);
+    this.continuity = new Continuity({
+      claim: (floor) => this.#queues.call('writes', () => producer.claim(floor)),
+      marks: () => this.#queues.call('writes', () => producer.marks()),
+      markStored: (stamp) => this.#queues.call('writes', () => producer.markStored(stamp)),
+    });
   }
 
   async add(batch: UnstampedBatch, isWanted = () => true): Promise<void> {
     await this.#queues.call(laneOf(batch), async (queue) => {
       // Both at once: a batch waits for one answer of the queue's server, and not for two.
-      const [hasRoom, { stamp, acceptedAt }] = await Promise.all([
-        this.#producer.hasRoom(),
-        batch.stamped ?? this.#readStamp(),
-      ]);
+      const [hasRoom, now] = await Promise.all([this.#producer.hasRoom(), this.#readStamp()]);
       if (!hasRoom) throw new QueueUnavailableError('the queue is full');
+      const { stamp, acceptedAt } = batch.stamped ?? now;
       const payload: BatchPayload = {
         version: batch.replay ? REPLAY_VERSION : PAYLOAD_VERSION,
         ...{ acceptedAt, stamp },
@@ -92,29 +114,39 @@ class BullmqQueue implements BatchQueue {
       if (!isWanted()) throw new QueueUnavailableError('nobody waits for the batch any more');
       const options = { ...JOB_OPTIONS, jobId: jobId(batch.id) };
       const add = () => queue.add(JOB_NAME, payload, options);
-      const send = () => this.#trial.watch(() => this.#producer.addStamped(stamp, add));
+      const send = () => this.#trial.watch(() => this.#producer.addStamped(now.stamp, add));
       await (this.#durability ? this.#durability.guard(send) : send());
+      this.continuity.remember(now.stamp, requestIdsLater(batch));
     });
   }
 
   async find(id: BatchId): Promise<QueuedBatch | undefined> {
-    const job: Job | undefined = await this.#queues.call('writes', (queue) => queue.getJob(jobId(id)));
-    if (!job) return undefined;
+    const [job] = (await this.#each('writes', (queue) => queue.getJob(jobId(id)))).filter(Boolean);
+    if (!job) {
+      // Another Inlet's queue says nothing of this one's batches.
+      await this.continuity.marks();
+      return undefined;
+    }
     return { ...readQueuedRequests(id, job.data), started: job.attemptsStarted > 0 };
   }
 
   async batchIds(): Promise<readonly BatchId[]> {
     // On Postgres BullMQ reads one state after the other, and a job may go from one that is still to be read to one
     // that was: therefore all of them are read twice.
-    const jobs = await this.#queues.call('writes', (queue) =>
-      queue.getRanges([...PENDING, ...PENDING], 0, -1),
-    );
-    return batchIdsOf(jobs).sort().reverse();
+    const jobs = await this.#each('writes', (queue) => queue.getRanges([...PENDING, ...PENDING], 0, -1));
+    return batchIdsOf([...new Set(jobs.flat())])
+      .sort()
+      .reverse();
   }
 
   async load(): Promise<QueueLoad> {
-    const laneLoad = (lane: Lane): Promise<LaneLoad> =>
-      this.#queues.call(lane, (queue) => this.#producer.laneLoad(lane, queue));
+    const laneLoad = async (lane: Lane): Promise<LaneLoad> => {
+      const loads = await this.#each(lane, (queue) => this.#producer.laneLoad(lane, queue));
+      return {
+        count: loads.reduce((sum, { count }) => sum + count, 0),
+        oldest: loads.flatMap(({ oldest }) => oldest),
+      };
+    };
     const [memory, ...loads] = await Promise.all([
       this.#queues.call('writes', () => this.#producer.memory()),
       ...LANES.map(laneLoad),
@@ -130,16 +162,36 @@ class BullmqQueue implements BatchQueue {
     };
   }
 
+  async hasEarlier(): Promise<boolean> {
+    const { earlier } = this.#producer;
+    this.#hasEarlier ??= earlier !== undefined && (await this.#queues.call('writes', () => earlier.exists()));
+    return this.#hasEarlier;
+  }
+
+  async takeOver(batch: Batch, lane: Lane): Promise<void> {
+    const { earlier } = this.#producer;
+    const isOurs = await this.#earlier.call(lane, async () => earlier?.hasOurs(lane, jobId(batch.id)));
+    if (!isOurs) throw new ForeignQueueError(`batch ${batch.id} is in the queue of another Inlet`);
+    await this.add(inItsPlace(batch));
+  }
+
+  /** Asks the earlier queue, where there is one, and then that of this version: batches go from the one to the other. */
+  async #each<T>(lane: Lane, ask: (queue: Queue) => Promise<T>): Promise<T[]> {
+    const earlier = (await this.hasEarlier()) ? [await this.#earlier.call(lane, ask)] : [];
+    return [...earlier, await this.#queues.call(lane, ask)];
+  }
+
   stamp(): Promise<Stamp> {
     return this.#queues.call('writes', async () => {
       const stamp = await this.#readStamp();
       await this.#producer.addStamped(stamp.stamp, async () => undefined);
+      this.continuity.knows(stamp.stamp);
       return stamp;
     });
   }
 
   async #readStamp(): Promise<Stamp> {
-    const stamp = await this.#producer.readStamp();
+    const stamp = await this.continuity.stamp(() => this.#producer.readStamp());
     this.#clock.saw(stamp);
     return stamp;
   }
@@ -183,8 +235,17 @@ class BullmqQueue implements BatchQueue {
 
   async close(): Promise<void> {
     this.#durability?.close();
+    await this.#earlier.close();
     await this.#queues.close();
+    await this.#producer.close();
   }
+}
+
+/** Tells the ids of a batch's requests when they are asked for; keeps nothing else of the batch. */
+function requestIdsLater({ id, requests }: UnstampedBatch): () => readonly string[] {
+  const { length } = requests;
+  const importId = requests[0]?.import?.requestId;
+  return () => (importId === undefined ? Array.from({ length }, (_, i) => requestIdAt(id, i)) : [importId]);
 }
 
 /** Custom ids may not be whole numbers, which a ULID could be by chance. */

@@ -7,11 +7,13 @@ import { QueueUnavailableError } from './queue.ts';
 
 export class OpenQueues {
   readonly #producer: Producer;
+  readonly #createQueue: Producer['createQueue'];
   readonly #onError: OnQueueError;
   readonly #queues = new Map<Lane, Queue>();
 
-  constructor(producer: Producer, onError: OnQueueError) {
+  constructor(producer: Producer, createQueue: Producer['createQueue'], onError: OnQueueError) {
     this.#producer = producer;
+    this.#createQueue = createQueue;
     this.#onError = onError;
   }
 
@@ -26,10 +28,8 @@ export class OpenQueues {
     }
   }
 
-  /** Closes the producer too. */
   async close(): Promise<void> {
     await Promise.all([...this.#queues.values()].map((queue) => queue.close()));
-    await this.#producer.close();
   }
 
   /** A BullMQ queue whose first connection fails stays broken for good, so a new one is made then. */
@@ -46,7 +46,7 @@ export class OpenQueues {
   }
 
   #create(lane: Lane): Queue {
-    const queue = this.#producer.createQueue(lane);
+    const queue = this.#createQueue(lane);
     queue.on('error', this.#onError);
     this.#queues.set(lane, queue);
     return queue;

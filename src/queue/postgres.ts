@@ -116,7 +116,12 @@ export function postgresBackend(options: PostgresBackendOptions): Backend {
 }
 
 const TAKE_STAMP =
-  'BEGIN; SET LOCAL synchronous_commit = off; SELECT stamp, clock FROM inlet.take_stamp(); COMMIT';
+  'BEGIN; SET LOCAL synchronous_commit = off; SELECT stamp, clock, last FROM inlet.take_stamp(); COMMIT';
+
+/** To the clock, or above a stamp that is known to have been acknowledged. */
+const RAISE_STAMP = `
+  SELECT setval('inlet.stamps', CASE WHEN stamp > $1::bigint THEN stamp ELSE $1::bigint + 10000000 END) AS last
+  FROM inlet.take_stamp()`;
 
 function openProducer({ url, queueName, onError, telemetry }: PostgresBackendOptions): Producer {
   const limits = {
@@ -144,11 +149,23 @@ function openProducer({ url, queueName, onError, telemetry }: PostgresBackendOpt
       // the job is: the commit of the job comes later in the same log.
       const results = (await pool.query(TAKE_STAMP)) as unknown as pg.QueryResult<Record<string, string>>[];
       const row = results.flatMap(({ rows }) => rows)[0];
-      return { stamp: Number(row?.['stamp']), acceptedAt: Number(row?.['clock']) };
+      return {
+        ...{ stamp: Number(row?.['stamp']), acceptedAt: Number(row?.['clock']), last: Number(row?.['last']) },
+      };
     },
     async addStamped(_stamp, add) {
       await add();
     },
+    async claim(floor) {
+      const result = await pool.query<{ last: string }>(RAISE_STAMP, [floor]);
+      return Number(result.rows[0]?.last);
+    },
+    async marks() {
+      const result = await pool.query<{ last: string }>('SELECT last_value AS last FROM inlet.stamps');
+      // A queue that lies beside the objects is restored with them: that it is an older one can't be told by it.
+      return { born: 0, last: Number(result.rows[0]?.last), stored: 0 };
+    },
+    markStored: async () => undefined,
     // Disks have no mark that could be watched over SQL; a full one refuses the job, which is a 503 as well.
     hasRoom: async () => true,
     tryWrite: () => pool.query(TRY_WRITE),

@@ -62,6 +62,51 @@ export class QueueNotDurableError extends QueueUnavailableError {
   override readonly name = 'QueueNotDurableError';
 }
 
+/** The queue's server holds the queue of another Inlet. Nothing that was added counts. */
+export class ForeignQueueError extends QueueUnavailableError {
+  override readonly name = 'ForeignQueueError';
+}
+
+/** What a queue keeps of itself, as stamps. */
+export interface QueueMarks {
+  /** The first one of the queue: another one means that it was emptied, or is another. */
+  readonly born: number;
+  /** The greatest one that anything was added with. */
+  readonly last: number;
+  /** The greatest one that there was when a write was stored; 0 where none was. */
+  readonly stored: number;
+}
+
+/** Stamps that are greater than `from`, up to `to`. */
+export interface StampRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** What is known of a queue that was not always this one: whether what was acknowledged is still in it. */
+export interface QueueContinuity {
+  /** The greatest stamp that this process knows to have been acknowledged; 0 where there is none. */
+  readonly acknowledged: number;
+  /** Writes that were acknowledged and that the queue, as an older copy of itself, had no longer, as this process has noticed it. */
+  readonly gaps: readonly StampRange[];
+  /** Tells of a stamp that is known to have been acknowledged, by any process. */
+  knows(stamp: number): void;
+  /**
+   * The marks of the queue, which is made this Inlet's where it is nobody's.
+   * @throws ForeignQueueError, QueueUnavailableError
+   */
+  marks(): Promise<QueueMarks>;
+  /**
+   * Raises the mark of what is stored.
+   * @throws QueueUnavailableError
+   */
+  markStored(stamp: number): Promise<void>;
+  /** The requests that this process has had acknowledged lately, with stamps of the range. */
+  remembered(range: StampRange): readonly string[];
+  /** Acknowledges nothing any more: the queue turned out not to be this Inlet's. */
+  disown(reason: string): void;
+}
+
 /** Thrown by a handler that gives its batch back because the process stops; the batch is then due at once. */
 export class HandedBackError extends Error {
   override readonly name = 'HandedBackError';
@@ -128,6 +173,17 @@ export interface BatchQueue {
    * @throws QueueUnavailableError
    */
   takeable(lane: Lane): Promise<number>;
+  readonly continuity: QueueContinuity;
+  /**
+   * Whether there is the queue of a version whose keys carried no id.
+   * @throws QueueUnavailableError
+   */
+  hasEarlier(): Promise<boolean>;
+  /**
+   * Adds a batch that a version has left in such a queue, where it keeps its place in the order.
+   * @throws QueueUnavailableError, also where the batch is another Inlet's
+   */
+  takeOver(batch: Batch, lane: Lane): Promise<void>;
   /** Whether the queue answers now; never throws. */
   isUp(): Promise<boolean>;
   /**
@@ -162,7 +218,7 @@ interface ConsumerOptions {
   /** Batches in hand at one time. */
   readonly concurrency: ByLane<number>;
   /** Takes a batch that an earlier version has put into another lane than its own: there it may hold others up. */
-  readonly queue: Pick<BatchQueue, 'add'>;
+  readonly queue: Pick<BatchQueue, 'add' | 'hasEarlier' | 'takeOver'>;
 }
 
 /** A queue of tasks, each of which is nothing but an id. */

@@ -4,15 +4,20 @@ import { createRedisBackend, Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import type { Backend, LaneLoad, Producer } from './backend.ts';
 import { PENDING, PRODUCER_TIMEOUT_MS, tracedBy } from './backend.ts';
+import type { Lane } from './lane.ts';
 import { laneName } from './lane.ts';
-import { QueueUnavailableError } from './queue.ts';
+import type { QueueMarks } from './queue.ts';
+import { ForeignQueueError, QueueUnavailableError } from './queue.ts';
 import { MemoryWatch } from './redis-memory.ts';
+import * as scripts from './redis-scripts.ts';
 
 export interface RedisBackendOptions {
   readonly url: string;
   readonly queueName: string;
   /** What all keys begin with. */
   readonly prefix: string;
+  /** Which of the queues with this prefix is this Inlet's: the keys of its jobs carry it. */
+  readonly queueId: string;
   /** Told of connection errors, which are otherwise seen only by the calls that they fail. */
   readonly onError: (error: Error) => void;
   /** Carries traces through jobs. */
@@ -39,77 +44,143 @@ const createWorkerBackend: typeof createRedisBackend = (...options) => {
 export function redisBackend(options: RedisBackendOptions): Backend {
   return {
     openProducer: () => openProducer(options),
-    createWorker(lane, processor, workerOptions) {
-      const name = laneName(options.queueName, lane);
-      const worker = new Worker(
-        name,
-        processor,
-        {
-          ...workerOptions,
-          prefix: options.prefix,
-          ...tracedBy(options.telemetry),
-          connection: {
-            url: options.url,
-            // A worker has nothing better to do than to wait for its Redis to come back.
-            maxRetriesPerRequest: null,
-            retryStrategy: reconnectDelay,
-            socketTimeout: WORKER_TIMEOUT_MS,
-          },
-        },
-        createWorkerBackend,
-      );
-      shortenExpiries(worker, `${options.prefix}:${name}:`, workerOptions);
-      return worker;
-    },
+    createWorker: (...args) => createWorker(options, keysOf(options), ...args),
+    createEarlierWorker: (...args) => createWorker(options, options.prefix, ...args),
   };
 }
 
-function openProducer({ url, queueName, prefix, onError, telemetry }: RedisBackendOptions): Producer {
-  const client = new Redis(url, {
-    // Fail fast: a client that waits for its answer must get it in seconds, and a write that was answered
-    // with 503 must not be sent after all when Redis is back.
-    enableOfflineQueue: false,
-    autoResendUnfulfilledCommands: false,
-    maxRetriesPerRequest: 0,
-    commandTimeout: PRODUCER_TIMEOUT_MS,
-    // A stopped Redis keeps its sockets open; commands sent to it would pile up without this.
-    socketTimeout: PRODUCER_TIMEOUT_MS,
-    connectTimeout: PRODUCER_TIMEOUT_MS,
-    retryStrategy: reconnectDelay,
-  });
+function createWorker(
+  { url, queueName, telemetry }: RedisBackendOptions,
+  prefix: string,
+  ...[lane, processor, workerOptions]: Parameters<Backend['createWorker']>
+): Worker {
+  const name = laneName(queueName, lane);
+  const worker = new Worker(
+    name,
+    processor,
+    {
+      ...{ ...workerOptions, prefix, ...tracedBy(telemetry) },
+      connection: {
+        url,
+        // A worker has nothing better to do than to wait for its Redis to come back.
+        maxRetriesPerRequest: null,
+        retryStrategy: reconnectDelay,
+        socketTimeout: WORKER_TIMEOUT_MS,
+      },
+    },
+    createWorkerBackend,
+  );
+  shortenExpiries(worker, `${prefix}:${name}:`, workerOptions);
+  return worker;
+}
+
+/** What the keys of this Inlet's jobs begin with: no other Inlet ever meets them, whatever server it is pointed at. */
+function keysOf({ prefix, queueId }: Pick<RedisBackendOptions, 'prefix' | 'queueId'>): string {
+  return `${prefix}:${queueId}`;
+}
+
+/** The key that says whose queue it is. */
+function ownerKey(prefix: string): string {
+  return `${prefix}:id`;
+}
+
+/** Reads the id of the Inlet whose queue it is; undefined where it is nobody's. @throws where Redis doesn't answer */
+export async function readOwner(url: string, prefix: string): Promise<string | undefined> {
+  const client = new Redis(url, { ...FAIL_FAST, lazyConnect: true, retryStrategy: () => null });
+  // Whatever goes wrong fails the calls.
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+    return (await client.get(ownerKey(prefix))) ?? undefined;
+  } finally {
+    client.disconnect();
+  }
+}
+
+/**
+ * A client that waits for its answer must get it in seconds, and a write that was answered with 503 must not be sent after all
+ * when Redis is back.
+ */
+const FAIL_FAST = {
+  enableOfflineQueue: false,
+  autoResendUnfulfilledCommands: false,
+  maxRetriesPerRequest: 0,
+  commandTimeout: PRODUCER_TIMEOUT_MS,
+  // A stopped Redis keeps its sockets open; commands sent to it would pile up without this.
+  socketTimeout: PRODUCER_TIMEOUT_MS,
+  connectTimeout: PRODUCER_TIMEOUT_MS,
+} as const;
+
+function openProducer(options: RedisBackendOptions): Producer {
+  const { url, queueName, prefix, queueId, onError, telemetry } = options;
+  const client = new Redis(url, { ...FAIL_FAST, retryStrategy: reconnectDelay });
   client.on('error', onError);
   let connections = 0;
   client.on('close', () => {
     connections += 1;
   });
-  const stampKey = `${prefix}:${queueName}:stamp`;
+  const stampKey = `${keysOf(options)}:${queueName}:stamp`;
   const memory = new MemoryWatch(client);
+  const run = (script: string, keys: readonly string[], ...values: readonly (string | number)[]) =>
+    client.eval(script, keys.length, ...keys, ...values);
+  const createQueue = (lane: Lane, keys: string) =>
+    new Queue(
+      laneName(queueName, lane),
+      { connection: client, prefix: keys, ...tracedBy(telemetry) },
+      createRedisBackend,
+    );
+  const raise = (stamp: number, mark: string) => run(scripts.RAISE, [stampKey], stamp, mark);
   return {
     isConnected: () => client.status === 'ready',
-    createQueue: (lane) =>
-      new Queue(
-        laneName(queueName, lane),
-        { connection: client, prefix, ...tracedBy(telemetry) },
-        createRedisBackend,
-      ),
+    createQueue: (lane) => createQueue(lane, keysOf(options)),
+    earlier: {
+      createQueue: (lane) => createQueue(lane, prefix),
+      exists: async () => (await client.exists(`${prefix}:${queueName}:meta`)) === 1,
+      async hasOurs(lane, jobId) {
+        const keys = [stampKey, `${prefix}:${laneName(queueName, lane)}:${jobId}`];
+        return (await client.exists(...keys)) === keys.length;
+      },
+    },
     ping: () => client.ping(),
     async readStamp() {
-      const [[seconds, micros], last] = await together(client, () =>
-        Promise.all([client.time(), client.zscore(stampKey, LAST_STAMP)]),
-      );
+      const read = (await run(scripts.READ_STAMP, [stampKey])) as (string | null)[];
+      const [seconds, micros, found] = read;
       const acceptedAt = Number(seconds) * 1_000_000 + Number(micros);
-      return { acceptedAt, stamp: Math.max(acceptedAt, Number(last ?? 0) + 1) };
+      const last = found == null ? undefined : Number(found);
+      return { acceptedAt, last, stamp: Math.max(acceptedAt, (last ?? 0) + 1) };
     },
     async addStamped(stamp, add) {
       const before = connections;
-      // Raised before the job is added, and never lowered: two APIs may cross.
-      const raise = () => client.zadd(stampKey, 'GT', stamp, LAST_STAMP);
-      await together(client, () => Promise.all([raise(), add()]));
+      const [isOurs] = await together(client, () => Promise.all([raise(stamp, 'last'), add()]));
       if (connections !== before)
         throw new QueueUnavailableError('the connection to Redis was replaced meanwhile');
+      if (!isOurs) throw new QueueUnavailableError(NOT_OURS);
+    },
+    async claim(floor) {
+      const keys = [ownerKey(prefix), stampKey, `${prefix}:${queueName}:stamp`];
+      const claimed = String(await run(scripts.CLAIM, keys, queueId, floor));
+      if (/^[0-9]+$/.test(claimed)) return Number(claimed);
+      throw new ForeignQueueError(
+        `REDIS_URL leads to the queue of another Inlet: its id is ${claimed.slice(1)}, and that of this Inlet's database is ${queueId}`,
+      );
+    },
+    async marks() {
+      const [born, last, stored] = await client.zmscore(stampKey, 'born', 'last', 'stored');
+      if (last == null) return undefined;
+      return {
+        born: Number(born ?? 0),
+        last: Number(last),
+        stored: Number(stored ?? 0),
+      } satisfies QueueMarks;
+    },
+    async markStored(stamp) {
+      if (!(await raise(stamp, 'stored'))) throw new QueueUnavailableError(NOT_OURS);
     },
     hasRoom: () => memory.hasRoom(),
-    tryWrite: () => client.set(`${prefix}:trial`, '', 'EX', TRIAL_SECONDS),
+    async tryWrite() {
+      const isOurs = await run(scripts.TRY_WRITE, [stampKey, `${keysOf(options)}:trial`], TRIAL_SECONDS);
+      if (!isOurs) throw new QueueUnavailableError(NOT_OURS);
+    },
     laneLoad: (_lane, queue) => laneLoad(queue),
     memory: () => memory.load(),
     onConnectionChange(listener) {
@@ -123,21 +194,10 @@ function openProducer({ url, queueName, prefix, onError, telemetry }: RedisBacke
   };
 }
 
+const NOT_OURS = "the queue was emptied, or is another Inlet's";
+
 /** How long the key of a trial stays, in seconds. */
 const TRIAL_SECONDS = 60;
-
-/**
- * Redis keeps when a key expires as a time of its clock. Where that has stepped back, locks of workers that died, and the mark
- * of who looks for such locks, would stay for as long as the step was.
- */
-const SHORTEN = `
-  local function shorten(key, most)
-    if redis.call('PTTL', key) > tonumber(most) then redis.call('PEXPIRE', key, most) end
-  end
-  shorten(KEYS[1] .. 'stalled-check', ARGV[1])
-  for _, id in ipairs(redis.call('LRANGE', KEYS[1] .. 'active', 0, -1)) do
-    shorten(KEYS[1] .. id .. ':lock', ARGV[2])
-  end`;
 
 /** Keeps the expiries of a lane's keys from being longer than they are ever set, as long as the worker is there. */
 function shortenExpiries(
@@ -151,16 +211,15 @@ function shortenExpiries(
   const timer = setInterval(() => {
     void worker.backend.client
       // BullMQ's description of the client has fewer commands than the client.
-      .then((client) => (client as unknown as Redis).eval(SHORTEN, 1, keys, stalledInterval, lockDuration))
+      .then((client) =>
+        (client as unknown as Redis).eval(scripts.SHORTEN, 1, keys, stalledInterval, lockDuration),
+      )
       // Where Redis is away, there is time for it when it is back.
       .catch(() => undefined);
   }, stalledInterval);
   timer.unref();
   worker.once('closing', () => clearInterval(timer));
 }
-
-/** The greatest stamp that was added: the score of this member, since a sorted set can raise without ever lowering. */
-const LAST_STAMP = 'last';
 
 /**
  * Sends what `send` says as one piece: Redis then has it on disk with one fsync. Commands that follow within microtasks belong
@@ -204,6 +263,12 @@ const REQUIRED_SETTINGS: readonly (readonly [name: string, value: string, why: s
 
 async function weaknesses(client: Redis): Promise<readonly string[]> {
   const found: string[] = [];
+  const [, replicas = '0'] = /^connected_slaves:([0-9]+)/m.exec(await client.info('replication')) ?? [];
+  if (replicas !== '0') {
+    found.push(
+      `Redis has ${replicas === '1' ? 'a replica' : `${replicas} replicas`}: one that takes its place may lack the last acknowledged writes`,
+    );
+  }
   for (const [name, wanted, why] of REQUIRED_SETTINGS) {
     const actual = await readSetting(client, name);
     if (actual === undefined) {

@@ -18,7 +18,8 @@ const JOB_ID_PREFIX = 'task-';
 const LANE = 'writes';
 
 export function openTasks(backend: Backend, onError: OnQueueError): TaskQueue {
-  const queues = new OpenQueues(backend.openProducer(), onError);
+  const producer = backend.openProducer();
+  const queues = new OpenQueues(producer, producer.createQueue, onError);
   return {
     async add(ids) {
       if (ids.length === 0) return;
@@ -29,7 +30,10 @@ export function openTasks(backend: Backend, onError: OnQueueError): TaskQueue {
       }));
       await queues.call(LANE, (queue) => queue.addBulk(jobs));
     },
-    close: () => queues.close(),
+    async close() {
+      await queues.close();
+      await producer.close();
+    },
   };
 }
 

@@ -4,6 +4,7 @@
  * become of batches counts before that, because they need more room.
  */
 import { sqlState } from '../store/faults.ts';
+import { QueueUnavailableError } from './queue.ts';
 
 /** How long a batch that was refused counts where none was taken since, in milliseconds: nobody may write any more. */
 const REFUSAL_COUNTS_MS = 5_000;
@@ -41,8 +42,9 @@ export class WriteTrial {
   }
 }
 
-/** Its code alone: messages may quote what was to be written. */
+/** Its code alone: messages of servers may quote what was to be written. */
 function inWords(error: unknown): string {
+  if (error instanceof QueueUnavailableError) return error.message;
   const [redisCode] = error instanceof Error && error.name === 'ReplyError' ? error.message.split(' ') : [];
   return sqlState(error) ?? redisCode ?? 'no answer';
 }

@@ -15,10 +15,12 @@ import { buildServer } from '../http/server.ts';
 import { failedObjects } from '../ingest/failed-objects.ts';
 import { GroupCommit } from '../ingest/group-commit.ts';
 import { LongLines } from '../ingest/long-lines.ts';
+import { LossWatch } from '../ingest/loss-watch.ts';
 import { observedQueue } from '../ingest/observed-queue.ts';
 import { receiveUpload } from '../ingest/receive-upload.ts';
 import { requestReads } from '../ingest/request-reads.ts';
 import { WriteGate } from '../ingest/write-gate.ts';
+import { findQueueId, refuseForeign } from '../queue-identity.ts';
 import { readiness } from '../readiness.ts';
 import type { RuntimeConfig, SharedParts } from '../runtime.ts';
 import { createMetrics, openDatabase, queueProvider, requireSchemas } from '../runtime.ts';
@@ -65,7 +67,7 @@ export interface ApiParts extends SharedParts {
  * @throws OperatorError where the schema is too old, the port is taken, or the queue isn't durable and must be
  */
 export async function startApi(
-  config: RuntimeConfig,
+  runtime: RuntimeConfig,
   keys: readonly string[],
   log: Log,
   stopping?: AbortSignal,
@@ -75,20 +77,25 @@ export async function startApi(
   try {
     const metrics = parts.metrics ?? (await createMetrics());
     if (!parts.metrics) closing.add('metrics', () => metrics.close());
-    const database = openDatabase(config, log, { poolSize: 10, queryTimeoutMs: 4_000 });
+    const database = openDatabase(runtime, log, { poolSize: 10, queryTimeoutMs: 4_000 });
     closing.add('database', () => database.close());
     metrics.pool('api', () => database.pool);
-    await checkApiSchema(config, database, log, stopping);
+    await checkApiSchema(runtime, database, log, stopping);
+    const config = { ...runtime, queueId: await findQueueId(runtime, database, log, stopping) };
 
     const queue = queueProvider(config, log, { telemetry: parts.tracing?.queue }).openQueue();
     closing.add('queue', () => queue.close());
     await keepDurable(queue, config.requireDurableQueue, log);
+    const losses = new LossWatch({ queueId: config.queueId, database, queue, log });
+    await losses.start().catch(refuseForeign);
+    closing.add('look for lost writes', () => losses.close());
     const gate = new WriteGate(queue, { high: config.queueHighMark, low: config.queueLowMark }, log);
     closing.add('write gate', async () => gate.close());
 
     const newBatchId = createBatchIds();
     const { onAnswered, enqueues } = metrics.api(() => gate.refusal !== undefined);
     metrics.queue(() => gate.load);
+    metrics.losses(() => losses.losses.length);
     const observed = observedQueue(queue, enqueues);
     const groupCommit = new GroupCommit(observed, newBatchId, parts.tracing?.batches);
     closing.add('requests in line', () => groupCommit.idle(), 5_000);
@@ -142,8 +149,8 @@ export async function startApi(
       }),
       readiness: drain.readiness(
         readiness(queue, database, config.redisUrl ? ['queue'] : ['queue', 'store'], {
-          warning: () => gate.warning,
-          requireDurable: config.requireDurableQueue,
+          losses: () => losses.warnings,
+          writes: { warning: () => gate.warning, requireDurable: config.requireDurableQueue },
         }),
       ),
       ...(parts.worker ? { problem: parts.worker.problem } : {}),

@@ -11,7 +11,7 @@ import { Evaluator } from '../evaluation/evaluator.ts';
 import { evaluationHandler } from '../evaluation/worker.ts';
 import type { TaskQueue } from '../queue/queue.ts';
 import { Wake } from '../queue/wake.ts';
-import type { RuntimeConfig } from '../runtime.ts';
+import type { QueueConfig } from '../runtime.ts';
 import { queueProvider } from '../runtime.ts';
 import type { Database } from '../store/database.ts';
 import { countWaiting, hasSwept, longestWaiting } from '../store/evaluations.ts';
@@ -37,7 +37,7 @@ const LEFT = { name: 'evaluations-left', everyMs: 15_000, waitedMs: 60_000, batc
 const GRACE_MS = 2_000;
 
 export interface EvaluationParts {
-  readonly config: RuntimeConfig;
+  readonly config: QueueConfig;
   readonly log: Log;
   readonly database: Database;
   readonly closing: Closing;

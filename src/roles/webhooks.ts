@@ -4,7 +4,7 @@ import { objectUrl } from '../domain/object-url.ts';
 import { RETRY_SCHEDULE } from '../domain/retry-schedule.ts';
 import { Turns } from '../domain/turns.ts';
 import { Wake } from '../queue/wake.ts';
-import type { RuntimeConfig } from '../runtime.ts';
+import type { QueueConfig } from '../runtime.ts';
 import { openDatabase, queueProvider } from '../runtime.ts';
 import { localUrl } from '../startup.ts';
 import type { Database } from '../store/database.ts';
@@ -67,7 +67,7 @@ export interface RunningWebhooks {
 
 /** Starts delivering. */
 export function startWebhooks(
-  config: RuntimeConfig,
+  config: QueueConfig,
   log: Log,
   metrics: Metrics,
   parts: WebhookParts = {},
@@ -145,7 +145,7 @@ export function startWebhooks(
   };
 }
 
-function publicUrl({ publicUrl, host, port }: RuntimeConfig, parts: WebhookParts): string {
+function publicUrl({ publicUrl, host, port }: QueueConfig, parts: WebhookParts): string {
   return parts.publicUrl?.() ?? publicUrl ?? localUrl(host, port);
 }
 

@@ -5,6 +5,7 @@ import type { Batch } from '../domain/batch.ts';
 import { createBatchIds, requestIdAt } from '../domain/request-id.ts';
 import { buildHealthServer } from '../http/server.ts';
 import { LoadSampler } from '../ingest/load-sampler.ts';
+import { LossWatch } from '../ingest/loss-watch.ts';
 import { Sampler } from '../ingest/sampler.ts';
 import { canShare, storeBatch, storeTogether } from '../ingest/store-batch.ts';
 import { StoreLine } from '../ingest/store-line.ts';
@@ -12,6 +13,7 @@ import { batchHandler } from '../ingest/worker.ts';
 import type { WatchLimits } from '../ingest/worker-watch.ts';
 import { WATCH_LIMITS, WorkerWatch } from '../ingest/worker-watch.ts';
 import { laneOf } from '../queue/lane.ts';
+import { findQueueId, refuseForeign } from '../queue-identity.ts';
 import { readiness } from '../readiness.ts';
 import type { RuntimeConfig, SharedParts } from '../runtime.ts';
 import { createMetrics, openDatabase, queueProvider, requireSchemas } from '../runtime.ts';
@@ -57,33 +59,35 @@ export interface WorkerParts extends SharedParts {
  * @throws OperatorError where the schema is too old or the port is taken
  */
 export async function startWorker(
-  config: RuntimeConfig,
+  runtime: RuntimeConfig,
   log: Log,
   healthPort: number | undefined,
   stopping?: AbortSignal,
   parts: WorkerParts = {},
 ): Promise<RunningWorker> {
   const closing = new Closing(log);
+  const { workerConcurrency } = runtime;
   // Files leave half of what a worker can do to single writes, and use it up themselves when there are none.
-  const imports = Math.ceil(config.workerConcurrency / 2);
+  const imports = Math.ceil(workerConcurrency / 2);
   // A replay goes through its objects one transaction after the other.
-  const inHand = { writes: config.workerConcurrency * BATCHES_IN_HAND, imports, replays: 1 };
+  const inHand = { writes: workerConcurrency * BATCHES_IN_HAND, imports, replays: 1 };
   try {
     const metrics = parts.metrics ?? (await createMetrics());
     if (!parts.metrics) closing.add('metrics', () => metrics.close());
-    const database = openDatabase(config, log, {
+    const database = openDatabase(runtime, log, {
       // One for how it is, and one for retention.
       poolSize:
-        config.workerConcurrency +
+        workerConcurrency +
         inHand.imports +
         inHand.replays +
         2 +
-        (config.evaluator ? EVALUATIONS_AT_ONCE : 0),
+        (runtime.evaluator ? EVALUATIONS_AT_ONCE : 0),
       queryTimeoutMs: 60_000,
     });
     closing.add('database', () => database.close());
     metrics.pool('worker', () => database.pool);
-    await retryWhileUnavailable(log, stopping, () => requireSchemas(config, database));
+    await retryWhileUnavailable(log, stopping, () => requireSchemas(runtime, database));
+    const config = { ...runtime, queueId: await findQueueId(runtime, database, log, stopping) };
 
     const watch = new WorkerWatch({
       queue: { takeable: (lane) => queue.takeable(lane) },
@@ -98,6 +102,10 @@ export async function startWorker(
     });
     const queue = provider.openQueue();
     closing.add('queue', () => queue.close());
+
+    const losses = new LossWatch({ queueId: config.queueId, database, queue, log });
+    await losses.start().catch(refuseForeign);
+    closing.add('look for lost writes', () => losses.close());
 
     const webhooks = startWebhooks(config, log, metrics, parts.webhooks);
     closing.add('webhooks', () => webhooks.close(), WORKER_GRACE_MS + 2_000);
@@ -123,7 +131,14 @@ export async function startWorker(
       (batch, onProgress) =>
         laneOf(batch) === 'writes' ? writes.store(batch, onProgress) : alone(batch, onProgress),
       log,
-      { ...observer, onProgress: (batch) => watch.onProgress(batch) },
+      {
+        ...observer,
+        onStored(batch, ...outcome) {
+          losses.stored();
+          observer.onStored?.(batch, ...outcome);
+        },
+        onProgress: (batch) => watch.onProgress(batch),
+      },
     );
     const consumer = provider.consume(watch.handler(handler), { concurrency: inHand, queue });
     const stop = () => Promise.all([consumer.close(WORKER_GRACE_MS), webhooks.close()]);
@@ -152,7 +167,7 @@ export async function startWorker(
       const server = buildHealthServer({
         log,
         newRequestId: () => requestIdAt(newBatchId(), 0),
-        readiness: readiness(queue, database, ['queue', 'store']),
+        readiness: readiness(queue, database, ['queue', 'store'], { losses: () => losses.warnings }),
         problem,
         metricsText: () => metrics.text(),
       });

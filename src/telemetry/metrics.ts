@@ -74,6 +74,15 @@ export class Metrics {
     );
   }
 
+  /** Measures what was lost. @param count losses that no operator has accepted */
+  losses(count: () => number): void {
+    this.#registry.gauge(
+      'inlet_losses',
+      'Losses of acknowledged writes that were noticed and that no operator has accepted. The same from every API: take the maximum.',
+      count,
+    );
+  }
+
   /** Measures the queue. @param load the latest that is known of it; undefined where that is nothing */
   queue(load: () => QueueLoad | undefined): void {
     this.#queueLoad = load;

@@ -2,7 +2,7 @@
 import { describe, expect, inject, onTestFinished } from 'vitest';
 import type { RunningWorker } from '../../src/roles/worker.ts';
 import { startWorker } from '../../src/roles/worker.ts';
-import type { RuntimeConfig } from '../../src/runtime.ts';
+import type { QueueConfig } from '../../src/runtime.ts';
 import { SteadyClient } from '../../src/store/steady-client.ts';
 import { signalPostgres } from '../faults/signal-postgres.ts';
 import { freshDatabase, inletTest, startInlet } from '../support/fixtures.ts';
@@ -33,7 +33,7 @@ interface Watched {
 }
 
 /** Starts an API and a worker. */
-async function startWatched(config: RuntimeConfig): Promise<Watched> {
+async function startWatched(config: QueueConfig): Promise<Watched> {
   const log = keptLog();
   const inlet = await startInlet(config, { workers: 0, apiLog: log.log });
   const worker = await startWorker(config, log.log, 0);
@@ -50,7 +50,7 @@ async function startWatched(config: RuntimeConfig): Promise<Watched> {
 async function throughProxy(
   url: string,
   queue: QueueName,
-): Promise<{ proxy: TestProxy; config: RuntimeConfig }> {
+): Promise<{ proxy: TestProxy; config: QueueConfig }> {
   const databaseUrl = new URL(url);
   const proxy = await startProxy(Number(databaseUrl.port));
   onTestFinished(() => proxy.close());

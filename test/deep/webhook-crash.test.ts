@@ -2,7 +2,7 @@
 import { expect, onTestFinished } from 'vitest';
 import { storeBatch } from '../../src/ingest/store-batch.ts';
 import { startWorker } from '../../src/roles/worker.ts';
-import type { RuntimeConfig } from '../../src/runtime.ts';
+import type { QueueConfig } from '../../src/runtime.ts';
 import type { Database } from '../../src/store/database.ts';
 import { freePort } from '../../src/store/embedded/postmaster.ts';
 import { handMadeBatch, object } from '../support/batches.ts';
@@ -18,7 +18,7 @@ import { connectStore } from '../support/store.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 /** Starts a worker as a process of its own. */
-async function spawnWorker({ databaseUrl, redisUrl, redisPrefix }: RuntimeConfig): Promise<InletProcess> {
+async function spawnWorker({ databaseUrl, redisUrl, redisPrefix }: QueueConfig): Promise<InletProcess> {
   const worker = new InletProcess(['worker'], {
     DATABASE_URL: databaseUrl,
     ...(redisUrl ? { REDIS_URL: redisUrl } : {}),
@@ -44,7 +44,7 @@ async function allDelivered(database: Database, endpointId: string, count: numbe
 }
 
 /** A database and a queue for one test: what was killed leaves some of its work there. */
-async function setUp(queue: QueueName): Promise<{ config: RuntimeConfig; database: Database }> {
+async function setUp(queue: QueueName): Promise<{ config: QueueConfig; database: Database }> {
   const databaseUrl = await freshDatabase();
   const { database, close } = connectStore(databaseUrl);
   onTestFinished(close);

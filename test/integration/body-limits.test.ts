@@ -4,7 +4,7 @@ import { gzipSync } from 'node:zlib';
 import { describe, expect, onTestFinished } from 'vitest';
 import type { Config } from '../../src/config.ts';
 import type { HttpLimits } from '../../src/http/limits.ts';
-import type { RuntimeConfig } from '../../src/runtime.ts';
+import type { QueueConfig } from '../../src/runtime.ts';
 import { inletTest, startInlet } from '../support/fixtures.ts';
 import { lines, newImport, upload } from '../support/imports.ts';
 import type { TestInlet } from '../support/inlet.ts';
@@ -19,7 +19,7 @@ const test = inletTest();
 
 /** Starts an Inlet that is limited. Most tests end when it has answered, so nobody works for it. */
 function start(
-  config: RuntimeConfig,
+  config: QueueConfig,
   changes: Partial<Config>,
   limits: Partial<HttpLimits> = {},
   workers = 0,

@@ -1,7 +1,7 @@
 /** What becomes of a queue whose server turns out to be weaker than an acknowledgement promises, while Inlet runs. */
 import { Redis } from 'ioredis';
 import { describe, expect, inject, onTestFinished } from 'vitest';
-import type { RuntimeConfig } from '../../src/runtime.ts';
+import type { QueueConfig } from '../../src/runtime.ts';
 import { inletTest, startInlet } from '../support/fixtures.ts';
 import type { ProblemAnswer, TestInlet } from '../support/inlet.ts';
 import { prepare, testConfig } from '../support/inlet.ts';
@@ -35,7 +35,7 @@ interface Watched {
   said(part: string): Promise<unknown>;
 }
 
-async function startWatched(config: RuntimeConfig): Promise<Watched> {
+async function startWatched(config: QueueConfig): Promise<Watched> {
   const { log, lines } = keptLog();
   const messages = (part: string) => lines.map(({ msg }) => msg).filter((message) => message.includes(part));
   return {

@@ -1,7 +1,7 @@
 /** What protects the server and its clients from others: headers for browsers, proxies, requests that are ambiguous. */
 import { describe, expect, onTestFinished } from 'vitest';
 import type { Config } from '../../src/config.ts';
-import type { RuntimeConfig } from '../../src/runtime.ts';
+import type { QueueConfig } from '../../src/runtime.ts';
 import { inletTest, startInlet } from '../support/fixtures.ts';
 import { largeDownload, newImport, upload, uploaded } from '../support/imports.ts';
 import type { TestInlet } from '../support/inlet.ts';
@@ -24,7 +24,7 @@ const options = { apiLog: kept.log, parts: { limits: { headersMs: 300, headersCh
 const test = inletTest(options);
 
 /** Starts an Inlet with other settings. */
-function start(config: RuntimeConfig, changes: Partial<Config>, workers = 0): Promise<TestInlet> {
+function start(config: QueueConfig, changes: Partial<Config>, workers = 0): Promise<TestInlet> {
   const { databaseUrl } = config;
   return startInlet({ ...config, ...changes, databaseUrl }, { ...options, workers });
 }

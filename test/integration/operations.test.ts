@@ -2,9 +2,13 @@
  * Every operation of the API's document is called, for success and for all of its errors that can be brought about.
  * That the answers are as the document says is checked under every call (support/answers.ts).
  */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { describe, expect } from 'vitest';
 import { signPath } from '../../src/domain/signature.ts';
+import { queueIdFile } from '../../src/queue-identity.ts';
 import { checkAnswer, exercisedStatuses } from '../support/answers.ts';
 import { DOCUMENTED } from '../support/document.ts';
 import { inletTest } from '../support/fixtures.ts';
@@ -33,8 +37,14 @@ const test = inletTest({ settings: SETTINGS })
     async ({}, { onCleanup }) => {
       const services = { databaseUrl: 'postgres://x@127.0.0.1:1/x', redisUrl: 'redis://127.0.0.1:1' };
       const worker = { problem: () => 'it hangs', close: async () => undefined };
-      const away = await TestInlet.start(testConfig(services, SETTINGS), { workers: 0, parts: { worker } });
-      onCleanup(() => away.close());
+      const dataDir = await mkdtemp(path.join(tmpdir(), 'inlet-away-'));
+      const config = testConfig(services, { ...SETTINGS, dataDir });
+      await writeFile(queueIdFile(config), config.queueId);
+      const away = await TestInlet.start(config, { workers: 0, parts: { worker } });
+      onCleanup(async () => {
+        await away.close();
+        await rm(dataDir, { recursive: true });
+      });
       return away;
     },
   )

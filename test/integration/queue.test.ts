@@ -7,14 +7,14 @@ import { createBatchIds } from '../../src/domain/request-id.ts';
 import { byLane } from '../../src/queue/lane.ts';
 import type { BatchConsumer, BatchHandler } from '../../src/queue/queue.ts';
 import { HandedBackError } from '../../src/queue/queue.ts';
-import type { RuntimeConfig } from '../../src/runtime.ts';
+import type { QueueConfig } from '../../src/runtime.ts';
 import { handMadeBatch, newBatchId, object, seededRandom, shuffled } from '../support/batches.ts';
 import { describeOnBothQueues } from '../support/fixtures.ts';
 import { depthOf, openProvider, whenConnected } from '../support/queues.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 /** A queue that nobody else uses. */
-async function openOwnQueue(config: RuntimeConfig) {
+async function openOwnQueue(config: QueueConfig) {
   const provider = openProvider(config, `test-${randomUUID()}`);
   const queue = provider.openQueue();
   const consumers: BatchConsumer[] = [];

@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect } from 'vitest';
 import type { HttpLimits } from '../../src/http/limits.ts';
-import type { RuntimeConfig } from '../../src/runtime.ts';
+import type { QueueConfig } from '../../src/runtime.ts';
 import { inletTest, startInlet } from '../support/fixtures.ts';
 import { largeDownload, lines, newImport, uploaded } from '../support/imports.ts';
 import { TestInlet } from '../support/inlet.ts';
@@ -38,7 +38,7 @@ const test = inletTest().extend('download', { scope: 'file' }, async ({ config }
 
 /** An API with these limits for one test, and its log. */
 async function start(
-  config: RuntimeConfig,
+  config: QueueConfig,
   limits: Partial<HttpLimits>,
 ): Promise<{ server: TestInlet; kept: KeptLog }> {
   const kept = keptLog();

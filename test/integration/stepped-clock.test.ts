@@ -1,7 +1,7 @@
 /** The clock of the queue's server steps back and forward: what was sent later wins all the same, and nothing is dropped. */
 import { Redis } from 'ioredis';
 import { describe, expect, inject, onTestFinished } from 'vitest';
-import type { RuntimeConfig } from '../../src/runtime.ts';
+import type { QueueConfig } from '../../src/runtime.ts';
 import { freshDatabase, inletTest, startInlet } from '../support/fixtures.ts';
 import { importFile } from '../support/imports.ts';
 import type { QueueName } from '../support/inlet.ts';
@@ -17,7 +17,7 @@ const test = inletTest();
 const HOUR_MS = 3_600_000;
 
 /** Settings of an Inlet whose queue's server has a clock that can be stepped. */
-async function onSteppableClock(queue: QueueName): Promise<{ config: RuntimeConfig; clock: SteppableClock }> {
+async function onSteppableClock(queue: QueueName): Promise<{ config: QueueConfig; clock: SteppableClock }> {
   const clock = await steppableClock();
   onTestFinished(() => clock.remove());
   const { environment } = clock;
@@ -83,17 +83,18 @@ for (const queue of ['redis', 'postgres'] as const) {
         const inlet = await startInlet(config);
         const redis = new Redis(config.redisUrl ?? '');
         onTestFinished(() => redis.disconnect());
+        const prefix = `${config.redisPrefix}:${config.queueId}:inlet`;
         const longest = async () => {
-          const keys = await redis.keys(`${config.redisPrefix}:inlet*`);
+          const keys = await redis.keys(`${prefix}*`);
           return Math.max(...(await Promise.all(keys.map((key) => redis.pttl(key)))));
         };
         await clock.step(HOUR_MS);
         await inlet.done('ns', await inlet.write('ns', '{"data":{"id":"x"}}'));
         // As a worker that dies now leaves it.
-        await redis.rpush(`${config.redisPrefix}:inlet:active`, 'batch-left');
-        await redis.set(`${config.redisPrefix}:inlet:batch-left:lock`, 'token', 'PX', 10_000);
+        await redis.rpush(`${prefix}:active`, 'batch-left');
+        await redis.set(`${prefix}:batch-left:lock`, 'token', 'PX', 10_000);
         await waitFor('somebody to look for lost jobs', async () => {
-          return (await redis.pttl(`${config.redisPrefix}:inlet:stalled-check`)) > 0;
+          return (await redis.pttl(`${prefix}:stalled-check`)) > 0;
         });
         await clock.step(0);
         expect(await longest()).toBeGreaterThan(HOUR_MS / 2);

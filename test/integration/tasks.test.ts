@@ -4,13 +4,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { expect, onTestFinished } from 'vitest';
 import type { BatchConsumer, TaskHandler } from '../../src/queue/queue.ts';
 import { HandedBackError } from '../../src/queue/queue.ts';
-import type { RuntimeConfig } from '../../src/runtime.ts';
+import type { QueueConfig } from '../../src/runtime.ts';
 import { describeOnBothQueues } from '../support/fixtures.ts';
 import { openProvider, whenConnected } from '../support/queues.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 /** A queue of tasks for one test. */
-function openTasks(config: RuntimeConfig) {
+function openTasks(config: QueueConfig) {
   const provider = openProvider(config, `test-${randomUUID()}`);
   const tasks = provider.openTasks();
   onTestFinished(() => tasks.close());

@@ -6,7 +6,7 @@ import { batchHandler } from '../../src/ingest/worker.ts';
 import { WATCH_LIMITS, WorkerWatch } from '../../src/ingest/worker-watch.ts';
 import { byLane } from '../../src/queue/lane.ts';
 import type { BatchHandler, BatchQueue } from '../../src/queue/queue.ts';
-import type { RuntimeConfig } from '../../src/runtime.ts';
+import type { QueueConfig } from '../../src/runtime.ts';
 import { Database } from '../../src/store/database.ts';
 import { freePort } from '../../src/store/embedded/postmaster.ts';
 import { createLog } from '../../src/telemetry.ts';
@@ -20,7 +20,7 @@ const log = createLog('silent');
 const MINUTE = 60_000;
 
 /** A watched queue of its own, and the clock that the watch goes by. */
-function openWatched(config: RuntimeConfig) {
+function openWatched(config: QueueConfig) {
   const name = `health-${newBatchId()}`;
   const provider = openProvider(config, name);
   const queue = provider.openQueue();

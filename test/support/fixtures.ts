@@ -4,7 +4,7 @@
  */
 import { afterAll, describe, inject, onTestFinished, test as plain } from 'vitest';
 import type { Config } from '../../src/config.ts';
-import type { RuntimeConfig } from '../../src/runtime.ts';
+import type { QueueConfig } from '../../src/runtime.ts';
 import type { QueueName, StartOptions } from './inlet.ts';
 import { redisUrlOf, TestInlet, testConfig } from './inlet.ts';
 import { createTestDatabase } from './postgres.ts';
@@ -106,7 +106,7 @@ export async function freshDatabase(): Promise<string> {
 }
 
 /** An Inlet for one test, beside that of the file. */
-export async function startInlet(config: RuntimeConfig, options?: StartOptions): Promise<TestInlet> {
+export async function startInlet(config: QueueConfig, options?: StartOptions): Promise<TestInlet> {
   const inlet = await TestInlet.start(config, options);
   onTestFinished(() => inlet.close());
   return inlet;

@@ -5,7 +5,7 @@ import path from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { queueMigration } from '../../src/queue/postgres.ts';
 import { migrate } from '../../src/store/migrate.ts';
-import { databaseUrl, query, startPostgres, TEMPLATE } from './postgres.ts';
+import { databaseUrl, query, queueIdOf, startPostgres, TEMPLATE } from './postgres.ts';
 import { hasRedis, startRedis } from './redis.ts';
 import { waitFor } from './wait-for.ts';
 
@@ -15,6 +15,8 @@ declare module 'vitest' {
     postgresUrl: string;
     /** The suite's Redis, or null where there is none; tests keep apart by the prefix of their keys. */
     redisUrl: string | null;
+    /** The id of the queue that every test database has as its own. */
+    queueId: string;
   }
 }
 
@@ -29,7 +31,9 @@ export default async function setup(project: TestProject): Promise<() => Promise
     const postgres = await startPostgres();
     started.push(postgres);
     await query(postgres.url, `CREATE DATABASE ${TEMPLATE}`);
-    await migrate({ databaseUrl: databaseUrl(postgres.url, TEMPLATE), further: [queueMigration] });
+    const template = databaseUrl(postgres.url, TEMPLATE);
+    await migrate({ databaseUrl: template, further: [queueMigration] });
+    project.provide('queueId', await queueIdOf(template));
     project.provide('postgresUrl', postgres.url);
     const redis = (await redisWanted()) ? await startRedis() : undefined;
     if (redis !== undefined) started.push(redis);

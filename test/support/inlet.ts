@@ -7,10 +7,11 @@ import type { ApiParts, RunningApi } from '../../src/roles/api.ts';
 import { startApi } from '../../src/roles/api.ts';
 import type { WorkerParts } from '../../src/roles/worker.ts';
 import { startWorker } from '../../src/roles/worker.ts';
-import type { RuntimeConfig } from '../../src/runtime.ts';
+import type { QueueConfig, RuntimeConfig } from '../../src/runtime.ts';
 import { runMigrations } from '../../src/runtime.ts';
 import { createLog } from '../../src/telemetry.ts';
 import { checkAnswersOf } from './answers.ts';
+import { queueIdOf } from './postgres.ts';
 import { waitFor } from './wait-for.ts';
 
 export const KEY = 'sk_test_0123456789abcdef';
@@ -24,18 +25,20 @@ export interface Services {
   readonly redisUrl?: string | undefined;
 }
 
-/** Settings as a process would read them, on a free port and with Redis keys of their own. */
+/** Settings as a process would read them, on a free port and with Redis keys of their own; the queue is that of a test database. */
 export function testConfig(
   { databaseUrl, redisUrl }: Services,
   overrides: Partial<Config> = {},
-): RuntimeConfig {
+): QueueConfig {
   const config = readConfig({
     PORT: '0',
     DATABASE_URL: databaseUrl,
+    // No folder: nothing is to be left behind.
+    INLET_DATA_DIR: '/dev/null/inlet',
     INLET_REDIS_PREFIX: `test-${randomUUID()}`,
     ...(redisUrl ? { REDIS_URL: redisUrl } : {}),
   });
-  return { ...config, ...overrides, databaseUrl };
+  return { ...config, ...overrides, databaseUrl, queueId: inject('queueId') };
 }
 
 /** Where a queue lives. */
@@ -58,12 +61,12 @@ export interface StartOptions {
 }
 
 export class TestInlet {
-  readonly config: RuntimeConfig;
+  readonly config: QueueConfig;
   readonly #api: RunningApi;
   #closed: Promise<void> | undefined;
   readonly #closers: (() => Promise<void>)[] = [];
 
-  private constructor(config: RuntimeConfig, api: RunningApi) {
+  private constructor(config: QueueConfig, api: RunningApi) {
     this.config = config;
     this.#api = api;
     this.#closers.push(() => api.close());
@@ -72,7 +75,7 @@ export class TestInlet {
 
   /** Starts the API and as many workers as are asked for. */
   static async start(
-    config: RuntimeConfig,
+    config: QueueConfig,
     { workers = 1, apiLog = log, parts, workerParts }: StartOptions = {},
   ): Promise<TestInlet> {
     const inlet = new TestInlet(config, await startApi(config, [KEY], apiLog, undefined, parts));
@@ -203,7 +206,7 @@ export interface ProblemAnswer {
 }
 
 /** Migrates a database for tests that start their own. */
-export async function prepare(config: RuntimeConfig): Promise<RuntimeConfig> {
+export async function prepare(config: RuntimeConfig): Promise<QueueConfig> {
   await runMigrations(config, log);
-  return config;
+  return { ...config, queueId: await queueIdOf(config.databaseUrl) };
 }

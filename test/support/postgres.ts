@@ -164,3 +164,9 @@ export async function query(url: string, sql: string): Promise<Record<string, un
     await client.end();
   }
 }
+
+/** The id of a database's queue. */
+export async function queueIdOf(url: string): Promise<string> {
+  const [row] = await query(url, 'SELECT id FROM inlet.queue');
+  return String(row?.['id']);
+}

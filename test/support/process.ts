@@ -32,7 +32,8 @@ export class InletProcess {
       }),
     );
     this.#child = spawn(process.execPath, [CLI, ...args], {
-      env: { ...inherited, ...environment },
+      // No folder: what a role remembers is not to be left behind.
+      env: { INLET_DATA_DIR: '/dev/null/inlet', ...inherited, ...environment },
       stdio: ['pipe', 'pipe', 'pipe'],
     });
     this.#child.stdin?.end(input ?? '');

@@ -5,23 +5,23 @@ import { total } from '../../src/queue/lane.ts';
 import { postgresBackend } from '../../src/queue/postgres.ts';
 import type { BatchQueue, QueueProvider } from '../../src/queue/queue.ts';
 import { redisBackend } from '../../src/queue/redis.ts';
-import type { RuntimeConfig } from '../../src/runtime.ts';
+import type { QueueConfig } from '../../src/runtime.ts';
 import { waitFor } from './wait-for.ts';
 
 const onError = (): void => undefined;
 
 /** What the queue of a process with these settings is made of. */
 export function openBackend(
-  { redisUrl, redisPrefix, databaseUrl }: RuntimeConfig,
+  { redisUrl, redisPrefix, databaseUrl, queueId }: QueueConfig,
   queueName = 'inlet',
 ): Backend {
   return redisUrl
-    ? redisBackend({ url: redisUrl, prefix: redisPrefix, queueName, onError })
+    ? redisBackend({ url: redisUrl, prefix: redisPrefix, queueId, queueName, onError })
     : postgresBackend({ url: databaseUrl, queueName, onError });
 }
 
 /** The queue that a process with these settings would use, or one of another name beside it. */
-export function openProvider(config: RuntimeConfig, queueName?: string): QueueProvider {
+export function openProvider(config: QueueConfig, queueName?: string): QueueProvider {
   return bullmqProvider(openBackend(config, queueName), onError);
 }
 

@@ -1,0 +1,219 @@
+/**
+ * Notices that acknowledged writes may be lost, and says so until an operator has accepted it. Once a second it compares what
+ * the queue keeps of itself with what the database knows of it; no acknowledgement ever waits for that.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { total } from '../queue/lane.ts';
+import type { BatchQueue, QueueMarks, StampRange } from '../queue/queue.ts';
+import { ForeignQueueError, QueueUnavailableError } from '../queue/queue.ts';
+import type { Database } from '../store/database.ts';
+import type { Loss, SeenQueue } from '../store/losses.ts';
+import { nameRequests, noteQueue, notStored, openLosses, readKnownQueue } from '../store/losses.ts';
+import type { Log } from '../telemetry.ts';
+import { errorReporter } from '../telemetry.ts';
+
+const INTERVAL_MS = 1_000;
+
+/** How long a start waits for the queue, in milliseconds. */
+const CONNECT_MS = 1_000;
+
+/** How long the database is taken to be as it was where nothing has happened, in milliseconds. */
+const IDLE_INTERVAL_MS = 5_000;
+
+/** Most requests of a process that are named with a loss. */
+const MOST_NAMED = 10_000;
+
+export interface LossWatchOptions {
+  /** That of the queue that this process uses. */
+  readonly queueId: string;
+  readonly database: Database;
+  readonly queue: Pick<BatchQueue, 'continuity' | 'load'>;
+  readonly log: Log;
+}
+
+export class LossWatch {
+  readonly #options: LossWatchOptions;
+  readonly #report: (error: Error) => void;
+  #timer: NodeJS.Timeout | undefined;
+  #isClosed = false;
+  /** What was told to the database. */
+  #told = { acknowledged: 0, drained: 0, stored: 0, born: undefined as number | undefined, at: 0 };
+  #hasStored = false;
+  #before: QueueMarks | undefined;
+  /** What was noticed here and couldn't be told to the database yet. */
+  #pending: Loss[] = [];
+  #gapsTaken = 0;
+  #open: readonly Loss[] = [];
+  /** Up to where this process has named its requests, by loss. */
+  readonly #named = new Map<string, number>();
+
+  constructor(options: LossWatchOptions) {
+    this.#options = options;
+    this.#report = errorReporter(options.log, 'could not look for lost writes: it is tried again');
+  }
+
+  /** Losses that no operator has accepted, as far as this process knows. */
+  get losses(): readonly Loss[] {
+    return [...this.#open, ...this.#pending];
+  }
+
+  /** What to tell an operator, a line each. */
+  get warnings(): readonly string[] {
+    return this.losses.map(describeLoss);
+  }
+
+  /** A write was stored. */
+  stored(): void {
+    this.#hasStored = true;
+  }
+
+  /**
+   * Looks for the first time, and from then on once a second.
+   * @throws ForeignQueueError where the queue is another Inlet's
+   */
+  async start(): Promise<void> {
+    const deadline = performance.now() + CONNECT_MS;
+    while (!(await this.#begin(performance.now() > deadline))) await delay(20);
+    this.#schedule();
+  }
+
+  /** @returns whether there is nothing to wait for */
+  async #begin(isLast: boolean): Promise<boolean> {
+    try {
+      await this.#look();
+      return true;
+    } catch (error) {
+      if (error instanceof ForeignQueueError) throw error;
+      // The first connection takes a moment.
+      if (error instanceof QueueUnavailableError && !isLast) return false;
+      this.#report(error as Error);
+      return true;
+    }
+  }
+
+  /** Looks for the last time, so that the database knows of all that was acknowledged. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    await this.#look();
+  }
+
+  #schedule(): void {
+    if (this.#isClosed) return;
+    this.#timer = setTimeout(() => {
+      void this.#look()
+        .catch(this.#report)
+        .finally(() => this.#schedule());
+    }, INTERVAL_MS);
+    this.#timer.unref();
+  }
+
+  async #look(): Promise<void> {
+    const { database, queue, log } = this.#options;
+    const { continuity } = queue;
+    // First, so that the queue is compared with it before anything is added.
+    const unknown = this.#told.at === 0 ? await this.#readKnown().catch((error: Error) => error) : undefined;
+    if (unknown instanceof ForeignQueueError) throw unknown;
+    const marks = await continuity.marks();
+    this.#notice(marks);
+    if (unknown) throw unknown;
+
+    const seen = await this.#seen(marks);
+    const now = performance.now();
+    const isNew =
+      seen.losses.length > 0 ||
+      (['acknowledged', 'drained', 'stored'] as const).some((mark) => seen[mark] > this.#told[mark]) ||
+      marks.born !== this.#told.born;
+    if (!isNew && now - this.#told.at < IDLE_INTERVAL_MS) return;
+    const { known, losses } = await noteQueue(database, seen);
+    if (seen.stored > 0) this.#hasStored = false;
+    this.#told = { ...seen, born: marks.born, at: now };
+    this.#pending = this.#pending.slice(seen.losses.length);
+    for (const loss of losses) log.error({ cause: loss.cause, ...inTimes(loss) }, describeLoss(loss));
+    continuity.knows(known.acknowledged ?? 0);
+    // Only now: what the queue says is stored the database always knows.
+    if (seen.stored > 0) await continuity.markStored(seen.stored);
+    this.#open = await this.#nameRequests();
+  }
+
+  /** @throws ForeignQueueError where the database says that its queue is another one */
+  async #readKnown(): Promise<undefined> {
+    const { database, queue, queueId } = this.#options;
+    const known = await readKnownQueue(database);
+    if (known.id === queueId) {
+      queue.continuity.knows(known.acknowledged ?? 0);
+      return;
+    }
+    const reason = `REDIS_URL leads to the queue of another Inlet: its id is ${queueId}, and that of this Inlet's database is ${known.id}`;
+    queue.continuity.disown(reason);
+    throw new ForeignQueueError(reason);
+  }
+
+  /** What shows to this process alone. */
+  #notice(marks: QueueMarks): void {
+    const { continuity } = this.#options.queue;
+    const gaps = continuity.gaps.slice(this.#gapsTaken);
+    this.#gapsTaken += gaps.length;
+    this.#pending.push(...gaps.map((gap): Loss => ({ cause: 'older queue', ...gap })));
+    const lost = { from: this.#told.drained, to: marks.born };
+    const isNew = this.#before !== undefined && marks.born > this.#before.born;
+    if (isNew && continuity.remembered(lost).length > 0)
+      this.#pending.push({ cause: 'queue emptied', ...lost });
+  }
+
+  async #seen(marks: QueueMarks): Promise<SeenQueue> {
+    const { queue } = this.#options;
+    const { acknowledged } = queue.continuity;
+    let { drained } = this.#told;
+    // What had the stamp of a look before this one is in the queue by now, or done.
+    const before = this.#before?.last ?? 0;
+    if (before > drained && acknowledged > drained && total((await queue.load()).depth) === 0)
+      drained = before;
+    this.#before = marks;
+    const stored = this.#hasStored ? marks.last : 0;
+    return { marks, acknowledged, drained, stored, losses: [...this.#pending] };
+  }
+
+  /** Names those requests of losses that this process remembers. @returns the losses */
+  async #nameRequests(): Promise<readonly Loss[]> {
+    const { database, queue } = this.#options;
+    const open = await openLosses(database);
+    for (const loss of open) {
+      if ((this.#named.get(loss.id) ?? 0) >= loss.to) continue;
+      const missing = await this.#missing(queue.continuity.remembered(loss));
+      if (missing.length > 0) await nameRequests(database, loss.id, missing.slice(0, MOST_NAMED));
+      this.#named.set(loss.id, loss.to);
+    }
+    return open;
+  }
+
+  async #missing(requestIds: readonly string[]): Promise<string[]> {
+    const missing: string[] = [];
+    for (let from = 0; from < requestIds.length && missing.length < MOST_NAMED; from += 1_000) {
+      missing.push(...(await notStored(this.#options.database, requestIds.slice(from, from + 1_000))));
+    }
+    return missing;
+  }
+}
+
+const CAUSES = {
+  'queue emptied': 'the queue was emptied, or is a new one',
+  'older queue': 'the queue came back as an older copy of itself',
+  'older database': 'the database is an older copy of itself',
+} as const;
+
+/** A loss in words. */
+export function describeLoss(loss: Loss): string {
+  const { from, to } = inTimes(loss);
+  const when = from === undefined ? `before ${to}` : `between ${from} and ${to}`;
+  return `acknowledged writes ${when} may be lost: ${CAUSES[loss.cause]} ("inlet queue accept-loss" lists them)`;
+}
+
+/** Stamps are times of the queue's clock where that has not stepped. */
+export function inTimes({ from, to }: StampRange): {
+  readonly from: string | undefined;
+  readonly to: string;
+} {
+  const time = (stamp: number): string => new Date(stamp / 1_000).toISOString();
+  return { from: from === 0 ? undefined : time(from), to: time(to) };
+}
