@@ -8,7 +8,7 @@ import type { BatchQueue, QueueMarks, StampRange } from '../queue/queue.ts';
 import { ForeignQueueError, QueueUnavailableError } from '../queue/queue.ts';
 import type { Database } from '../store/database.ts';
 import type { Loss, SeenQueue } from '../store/losses.ts';
-import { nameRequests, noteQueue, notStored, openLosses, readKnownQueue } from '../store/losses.ts';
+import { lossesOf, nameRequests, noteQueue, notStored, openLosses, readKnownQueue } from '../store/losses.ts';
 import type { Log } from '../telemetry.ts';
 import { errorReporter } from '../telemetry.ts';
 
@@ -19,6 +19,8 @@ const CONNECT_MS = 1_000;
 
 /** How long the database is taken to be as it was where nothing has happened, in milliseconds. */
 const IDLE_INTERVAL_MS = 5_000;
+
+const MARKS = ['acknowledged', 'drained', 'stored'] as const;
 
 /** Most requests of a process that are named with a loss. */
 const MOST_NAMED = 10_000;
@@ -44,6 +46,7 @@ export class LossWatch {
   #pending: Loss[] = [];
   #gapsTaken = 0;
   #open: readonly Loss[] = [];
+  readonly #toldOf = new Set<string>();
   /** Up to where this process has named its requests, by loss. */
   readonly #named = new Map<string, number>();
 
@@ -95,7 +98,8 @@ export class LossWatch {
   async close(): Promise<void> {
     this.#isClosed = true;
     clearTimeout(this.#timer);
-    await this.#look();
+    // Where that can't be, less is known after the next start; nothing else depends on it.
+    await this.#look().catch(() => undefined);
   }
 
   #schedule(): void {
@@ -109,7 +113,7 @@ export class LossWatch {
   }
 
   async #look(): Promise<void> {
-    const { database, queue, log } = this.#options;
+    const { database, queue } = this.#options;
     const { continuity } = queue;
     // First, so that the queue is compared with it before anything is added.
     const unknown = this.#told.at === 0 ? await this.#readKnown().catch((error: Error) => error) : undefined;
@@ -119,21 +123,26 @@ export class LossWatch {
     if (unknown) throw unknown;
 
     const seen = await this.#seen(marks);
-    const now = performance.now();
-    const isNew =
-      seen.losses.length > 0 ||
-      (['acknowledged', 'drained', 'stored'] as const).some((mark) => seen[mark] > this.#told[mark]) ||
-      marks.born !== this.#told.born;
-    if (!isNew && now - this.#told.at < IDLE_INTERVAL_MS) return;
-    const { known, losses } = await noteQueue(database, seen);
+    const { born, at, ...told } = this.#told;
+    const isNew = MARKS.some((mark) => seen[mark] > told[mark]) || marks.born !== born;
+    if (!isNew && seen.losses.length === 0) {
+      if (performance.now() - at < IDLE_INTERVAL_MS) return;
+      // Somebody may have accepted losses, or put an older copy of the database in its place.
+      if (lossesOf(await readKnownQueue(database), marks).length === 0) {
+        this.#told = { ...this.#told, at: performance.now() };
+        this.#open = await this.#openLosses();
+        return;
+      }
+    }
+    const known = await noteQueue(database, seen);
     if (seen.stored > 0) this.#hasStored = false;
-    this.#told = { ...seen, born: marks.born, at: now };
+    const drained = Math.max(seen.drained, known.drained ?? 0);
+    this.#told = { ...seen, drained, born: marks.born, at: performance.now() };
     this.#pending = this.#pending.slice(seen.losses.length);
-    for (const loss of losses) log.error({ cause: loss.cause, ...inTimes(loss) }, describeLoss(loss));
     continuity.knows(known.acknowledged ?? 0);
     // Only now: what the queue says is stored the database always knows.
     if (seen.stored > 0) await continuity.markStored(seen.stored);
-    this.#open = await this.#nameRequests();
+    this.#open = await this.#openLosses();
   }
 
   /** @throws ForeignQueueError where the database says that its queue is another one */
@@ -154,11 +163,20 @@ export class LossWatch {
     const { continuity } = this.#options.queue;
     const gaps = continuity.gaps.slice(this.#gapsTaken);
     this.#gapsTaken += gaps.length;
-    this.#pending.push(...gaps.map((gap): Loss => ({ cause: 'older queue', ...gap })));
+    const losses = gaps.map((gap): Loss => ({ cause: 'older queue', ...gap }));
     const lost = { from: this.#told.drained, to: marks.born };
     const isNew = this.#before !== undefined && marks.born > this.#before.born;
-    if (isNew && continuity.remembered(lost).length > 0)
-      this.#pending.push({ cause: 'queue emptied', ...lost });
+    if (isNew && continuity.remembered(lost).length > 0) losses.push({ cause: 'queue emptied', ...lost });
+    for (const loss of losses) this.#tell(loss);
+    this.#pending.push(...losses);
+  }
+
+  /** Says it once, whoever has noticed it. */
+  #tell(loss: Loss): void {
+    const kind = `${loss.cause} ${loss.to}`;
+    if (this.#toldOf.has(kind)) return;
+    this.#toldOf.add(kind);
+    this.#options.log.error({ cause: loss.cause, ...inTimes(loss) }, describeLoss(loss));
   }
 
   async #seen(marks: QueueMarks): Promise<SeenQueue> {
@@ -174,11 +192,12 @@ export class LossWatch {
     return { marks, acknowledged, drained, stored, losses: [...this.#pending] };
   }
 
-  /** Names those requests of losses that this process remembers. @returns the losses */
-  async #nameRequests(): Promise<readonly Loss[]> {
+  /** Reads the losses, and names those requests of them that this process remembers. */
+  async #openLosses(): Promise<readonly Loss[]> {
     const { database, queue } = this.#options;
     const open = await openLosses(database);
     for (const loss of open) {
+      this.#tell(loss);
       if ((this.#named.get(loss.id) ?? 0) >= loss.to) continue;
       const missing = await this.#missing(queue.continuity.remembered(loss));
       if (missing.length > 0) await nameRequests(database, loss.id, missing.slice(0, MOST_NAMED));
@@ -206,7 +225,7 @@ const CAUSES = {
 export function describeLoss(loss: Loss): string {
   const { from, to } = inTimes(loss);
   const when = from === undefined ? `before ${to}` : `between ${from} and ${to}`;
-  return `acknowledged writes ${when} may be lost: ${CAUSES[loss.cause]} ("inlet queue accept-loss" lists them)`;
+  return `acknowledged writes ${when} may be lost: ${CAUSES[loss.cause]} (see "inlet queue losses")`;
 }
 
 /** Stamps are times of the queue's clock where that has not stepped. */

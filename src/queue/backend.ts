@@ -51,7 +51,7 @@ export interface ReadStamp extends Stamp {
   readonly last: number | undefined;
 }
 
-export interface EarlierQueue {
+interface EarlierQueue {
   createQueue(lane: Lane): Queue;
   /** Whether there ever was one. */
   exists(): Promise<boolean>;
@@ -71,10 +71,11 @@ export interface Producer {
   readStamp(): Promise<ReadStamp>;
   /**
    * Adds something that has a stamp: from then on greater ones are read, and it is never on disk without that.
+   * @returns the greatest stamp of the queue then
    * @throws QueueUnavailableError where that isn't certain, or the queue isn't this Inlet's any more: what was to be added may
    *   or may not have been taken
    */
-  addStamped(stamp: number, add: () => Promise<unknown>): Promise<void>;
+  addStamped(stamp: number, add: () => Promise<unknown>): Promise<number>;
   /**
    * Makes the queue this Inlet's, unless it is another's, and its stamps go on above all that are known.
    * @param floor the greatest stamp that is known to have been acknowledged

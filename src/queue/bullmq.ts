@@ -115,8 +115,8 @@ class BullmqQueue implements BatchQueue {
       const options = { ...JOB_OPTIONS, jobId: jobId(batch.id) };
       const add = () => queue.add(JOB_NAME, payload, options);
       const send = () => this.#trial.watch(() => this.#producer.addStamped(now.stamp, add));
-      await (this.#durability ? this.#durability.guard(send) : send());
-      this.continuity.remember(now.stamp, requestIdsLater(batch));
+      const last = await (this.#durability ? this.#durability.guard(send) : send());
+      this.continuity.remember(last, requestIdsLater(batch));
     });
   }
 

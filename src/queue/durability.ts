@@ -59,19 +59,17 @@ export class DurabilityWatch {
    * Adds a batch; where durability is required, only over a connection that was found durable.
    * @throws QueueNotDurableError, QueueUnavailableError
    */
-  async guard(add: () => Promise<unknown>): Promise<void> {
-    if (!this.#options.required) {
-      await add();
-      return;
-    }
+  async guard<T>(add: () => Promise<T>): Promise<T> {
+    if (!this.#options.required) return add();
     const connection = this.#connection;
     if (!this.#found) throw new QueueUnavailableError('how durable the queue is has not been looked at yet');
     if (this.#found.length > 0) throw new QueueNotDurableError(this.#found.join('. '));
-    await add();
+    const added = await add();
     // Then it may be on a server that nobody has looked at: it must not be acknowledged.
     if (connection !== this.#connection) {
       throw new QueueUnavailableError('the connection was lost while a batch was being added');
     }
+    return added;
   }
 
   close(): void {

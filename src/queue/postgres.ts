@@ -153,8 +153,9 @@ function openProducer({ url, queueName, onError, telemetry }: PostgresBackendOpt
         ...{ stamp: Number(row?.['stamp']), acceptedAt: Number(row?.['clock']), last: Number(row?.['last']) },
       };
     },
-    async addStamped(_stamp, add) {
+    async addStamped(stamp, add) {
       await add();
+      return stamp;
     },
     async claim(floor) {
       const result = await pool.query<{ last: string }>(RAISE_STAMP, [floor]);

@@ -9,11 +9,11 @@ export const READ_STAMP = `
   local time = redis.call('TIME')
   return {time[1], time[2], redis.call('ZSCORE', KEYS[1], 'last')}`;
 
-/** Raises a mark of a queue that is there. KEYS: marks; ARGV: the stamp, the mark. Returns 0 where it isn't there. */
+/** Raises a mark of a queue that is there. KEYS: marks; ARGV: the stamp, the mark. Returns the last stamp, null where there is none. */
 export const RAISE = `
-  if not redis.call('ZSCORE', KEYS[1], 'last') then return 0 end
+  if not redis.call('ZSCORE', KEYS[1], 'last') then return false end
   redis.call('ZADD', KEYS[1], 'GT', ARGV[1], ARGV[2])
-  return 1`;
+  return redis.call('ZSCORE', KEYS[1], 'last')`;
 
 /**
  * Makes a queue this Inlet's where it is nobody's, and raises its last stamp to the clock; above all known stamps where the

@@ -151,10 +151,11 @@ function openProducer(options: RedisBackendOptions): Producer {
     },
     async addStamped(stamp, add) {
       const before = connections;
-      const [isOurs] = await together(client, () => Promise.all([raise(stamp, 'last'), add()]));
+      const [last] = await together(client, () => Promise.all([raise(stamp, 'last'), add()]));
       if (connections !== before)
         throw new QueueUnavailableError('the connection to Redis was replaced meanwhile');
-      if (!isOurs) throw new QueueUnavailableError(NOT_OURS);
+      if (last == null) throw new QueueUnavailableError(NOT_OURS);
+      return Number(last);
     },
     async claim(floor) {
       const keys = [ownerKey(prefix), stampKey, `${prefix}:${queueName}:stamp`];
@@ -174,7 +175,7 @@ function openProducer(options: RedisBackendOptions): Producer {
       } satisfies QueueMarks;
     },
     async markStored(stamp) {
-      if (!(await raise(stamp, 'stored'))) throw new QueueUnavailableError(NOT_OURS);
+      if ((await raise(stamp, 'stored')) == null) throw new QueueUnavailableError(NOT_OURS);
     },
     hasRoom: () => memory.hasRoom(),
     async tryWrite() {
@@ -263,10 +264,15 @@ const REQUIRED_SETTINGS: readonly (readonly [name: string, value: string, why: s
 
 async function weaknesses(client: Redis): Promise<readonly string[]> {
   const found: string[] = [];
-  const [, replicas = '0'] = /^connected_slaves:([0-9]+)/m.exec(await client.info('replication')) ?? [];
-  if (replicas !== '0') {
+  const replication = await unlessRefused(client.info('replication'));
+  const [, replicas] = /^connected_slaves:([0-9]+)/m.exec(replication ?? '') ?? [];
+  if (replicas === undefined) {
     found.push(
-      `Redis has ${replicas === '1' ? 'a replica' : `${replicas} replicas`}: one that takes its place may lack the last acknowledged writes`,
+      'Redis does not let its replicas be counted: one that takes its place may lack acknowledged writes',
+    );
+  } else if (replicas !== '0') {
+    found.push(
+      `Redis has replicas (${replicas}): one that takes its place may lack the last acknowledged writes`,
     );
   }
   for (const [name, wanted, why] of REQUIRED_SETTINGS) {
@@ -282,11 +288,16 @@ async function weaknesses(client: Redis): Promise<readonly string[]> {
 
 /** A setting of the server; undefined where the server refuses to tell (managed services do). */
 async function readSetting(client: Redis, name: string): Promise<string | undefined> {
+  const reply = (await unlessRefused(client.config('GET', name))) as unknown[] | undefined;
+  return reply?.[1] === undefined ? undefined : String(reply[1]);
+}
+
+/** What the server answers; undefined where it refuses to. */
+async function unlessRefused<T>(answer: Promise<T>): Promise<T | undefined> {
   try {
-    const reply = (await client.config('GET', name)) as unknown[];
-    return reply[1] === undefined ? undefined : String(reply[1]);
+    return await answer;
   } catch (error) {
-    // A reply that says no is an answer about the setting; anything else is about the connection.
+    // A reply that says no is an answer; anything else is about the connection.
     if ((error as Error).name === 'ReplyError') return undefined;
     throw error;
   }

@@ -20,10 +20,11 @@ export class WriteTrial {
   }
 
   /** Adds a batch, and remembers whether it was taken. @throws what `add` throws */
-  async watch(add: () => Promise<unknown>): Promise<void> {
+  async watch<T>(add: () => Promise<T>): Promise<T> {
     try {
-      await add();
+      const added = await add();
       this.#refused = undefined;
+      return added;
     } catch (error) {
       this.#refused = { at: performance.now(), why: inWords(error) };
       throw error;

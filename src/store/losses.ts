@@ -2,13 +2,9 @@
 import type { QueueMarks, StampRange } from '../queue/queue.ts';
 import type { Database, Queryable } from './database.ts';
 
-/** Why acknowledged writes may be lost. */
-export const LOSS_CAUSES = ['queue emptied', 'older queue', 'older database'] as const;
-export type LossCause = (typeof LOSS_CAUSES)[number];
-
 /** Acknowledged writes that may be lost: those with stamps of a range. */
 export interface Loss extends StampRange {
-  readonly cause: LossCause;
+  readonly cause: 'queue emptied' | 'older queue' | 'older database';
 }
 
 /** A loss that no operator has accepted yet. */
@@ -69,22 +65,18 @@ export function lossesOf(known: KnownQueue, marks: QueueMarks): Loss[] {
   return losses;
 }
 
-/** Notes what a process has seen. @returns what was known before, and the losses that this shows */
-export function noteQueue(
-  database: Database,
-  seen: SeenQueue,
-): Promise<{ readonly known: KnownQueue; readonly losses: readonly Loss[] }> {
+/** Notes what a process has seen, and the losses that this shows. @returns what was known before */
+export function noteQueue(database: Database, seen: SeenQueue): Promise<KnownQueue> {
   return database.transaction(async (transaction) => {
     const known = await readKnownQueue(transaction, 'FOR UPDATE');
     const { marks, acknowledged, drained, stored } = seen;
-    const losses = [...seen.losses, ...lossesOf(known, marks)];
     await transaction.write({
       text: `UPDATE inlet.queue SET born = $1::bigint, acknowledged = greatest(acknowledged, nullif($2::bigint, 0)),
                drained = greatest(drained, nullif($3::bigint, 0)), stored = greatest(stored, nullif($4::bigint, 0))`,
       values: [marks.born, acknowledged, drained, Math.max(stored, marks.stored)],
     });
-    for (const loss of losses) await insertLoss(transaction, loss);
-    return { known, losses };
+    for (const loss of [...seen.losses, ...lossesOf(known, marks)]) await insertLoss(transaction, loss);
+    return known;
   });
 }
 
@@ -108,7 +100,7 @@ export async function openLosses(on: Queryable, named = false): Promise<OpenLoss
            FROM inlet.losses WHERE accepted_at IS NULL ORDER BY inlet.losses.id`,
   });
   return rows.map(({ id, cause, from_stamp, to_stamp, noticed_at, request_ids }) => ({
-    ...{ id: id ?? '', cause: cause as LossCause, noticedAt: noticed_at, requestIds: request_ids },
+    ...{ id: id ?? '', cause: cause as Loss['cause'], noticedAt: noticed_at, requestIds: request_ids },
     ...{ from: Number(from_stamp), to: Number(to_stamp) },
   }));
 }

@@ -168,6 +168,21 @@ describe.skipIf(inject('redisUrl') === null)('on a Redis that must be durable', 
   });
 });
 
+test.skipIf(inject('redisUrl') === null)(
+  'a Redis with a replica, which may take its place too early, is a weakness by name until it has none',
+  async ({ databaseUrl }) => {
+    const [first, replica] = [await redisWith(AT_ONCE), await redisWith()];
+    const { inlet, said } = await startOn(first.url, databaseUrl, true);
+    await taken(inlet);
+    const client = connect(replica.url);
+    await client.replicaof('127.0.0.1', first.port);
+    await said('Redis has replicas (1)');
+    await refusedAndNothingTaken(inlet);
+    await client.replicaof('NO', 'ONE');
+    await taken(inlet);
+  },
+);
+
 describe.skipIf(inject('redisUrl') === null)('on a Redis that need not be durable', () => {
   test('weaknesses are named in the log when they come and when they go, not on every reconnect', async ({
     databaseUrl,
