@@ -1,7 +1,8 @@
 /** The API key that `inlet serve` makes for itself where there is none, so that a first start needs no setting. */
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createApiKey } from './domain/api-key.ts';
+import { makeFolder } from './make-folder.ts';
 
 export interface LocalKey {
   readonly key: string;
@@ -27,7 +28,7 @@ export async function localKey(
   if (!(await isWanted())) return undefined;
   const key = createApiKey();
   const keep = async (): Promise<void> => {
-    await mkdir(dataDir, { recursive: true });
+    await makeFolder(dataDir);
     await writeFile(path, `${key}\n`, { mode: 0o600 });
   };
   return { key, path, keep };

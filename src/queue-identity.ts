@@ -1,8 +1,9 @@
 /** Which queue is this Inlet's: its id, which the database has, and the data folder where the database can't be asked. */
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { OperatorError } from './errors.ts';
+import { makeFolder } from './make-folder.ts';
 import { ForeignQueueError } from './queue/queue.ts';
 import { readOwner } from './queue/redis.ts';
 import type { RuntimeConfig } from './runtime.ts';
@@ -64,7 +65,7 @@ async function elsewhere(
 async function remember(path: string, id: string): Promise<void> {
   try {
     if ((await readFile(path, 'utf8').catch(() => '')).trim() === id) return;
-    await mkdir(join(path, '..'), { recursive: true });
+    await makeFolder(dirname(path));
     await writeFile(path, `${id}\n`, { mode: 0o600 });
   } catch {}
 }

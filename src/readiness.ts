@@ -12,7 +12,7 @@ const PATIENCE_MS = 2_000;
 
 /** What readiness needs to know of a process that takes writes. */
 interface WriteState {
-  /** Why none are taken at the moment though the queue takes them; undefined where they are. */
+  /** Why none are taken for the moment though the queue takes them: it is full. Undefined where they are. */
   readonly warning: () => string | undefined;
   /** Whether they are refused while the queue has a weakness. */
   readonly requireDurable: boolean;
@@ -26,9 +26,8 @@ interface ReadinessOptions {
 }
 
 /**
- * Tells how the parts are, and whether those that are needed are up. A process that refuses writes because the
- * queue is full, or not durable enough, stays ready: a load balancer that took it out would stop reads and deletes
- * too, and all other processes have the same queue.
+ * Tells how the parts are, and whether the process can do its work with them: an API takes writes, a worker jobs. A process that
+ * refuses writes because the queue is full stays ready, because it will be over, and others have the same queue.
  */
 export function readiness(
   queue: BatchQueue,
@@ -42,16 +41,18 @@ export function readiness(
     const now = performance.now();
     if (!known || now - since > READINESS_AGE_MS) {
       since = now;
-      known = lookAtParts(queue, database, writes !== undefined);
+      known = lookAtParts(queue, database);
     }
     const { up, weaknesses, refusal } = await known;
-    const reasons = [up.queue ? refusal : undefined, writes?.warning()].filter((why) => why !== undefined);
-    const refused = !up.queue || reasons.length > 0 || (writes?.requireDurable && weaknesses.length > 0);
+    const isTooWeak = writes?.requireDurable === true && weaknesses.length > 0;
+    const full = writes?.warning();
+    const works = needed.every((part) => up[part]) && refusal === undefined && !isTooWeak;
+    const reasons = [up.queue ? refusal : undefined, full].filter((why) => why !== undefined);
     return {
       queue: up.queue ? 'up' : 'down',
       store: up.store ? 'up' : 'down',
-      ready: needed.every((part) => up[part]),
-      ...(writes ? { writes: refused ? 'refused' : 'accepted' } : {}),
+      ready: works,
+      ...(writes ? { writes: works && full === undefined ? 'accepted' : 'refused' } : {}),
       warnings: [...losses(), ...weaknesses, ...reasons],
     };
   };
@@ -63,20 +64,20 @@ interface Parts {
   readonly up: Readonly<Record<Part, boolean>>;
   /** Of the queue. */
   readonly weaknesses: readonly string[];
-  /** Why the queue takes no writes; undefined where it does, or none are made. */
+  /** Why the queue takes no writes; undefined where it does. */
   readonly refusal: string | undefined;
 }
 
-async function lookAtParts(queue: BatchQueue, database: Database, writes: boolean): Promise<Parts> {
+async function lookAtParts(queue: BatchQueue, database: Database): Promise<Parts> {
   const [queueUp, storeUp, weaknesses, refusal] = await Promise.all([
     queue.isUp(),
     withDeadline(database.isUp(), PATIENCE_MS).catch(() => false),
     queue.weaknesses().catch(() => []),
-    writes ? withDeadline(queue.writeRefusal(), PATIENCE_MS).catch(() => 'no answer') : undefined,
+    withDeadline(queue.writeRefusal(), PATIENCE_MS).catch(() => 'no answer'),
   ]);
   return {
     up: { queue: queueUp, store: storeUp },
     weaknesses,
-    refusal: refusal && `the queue takes no writes (${refusal}): they get 503 until it does`,
+    refusal: refusal && `the queue takes no writes (${refusal})`,
   };
 }

@@ -20,7 +20,8 @@ export class Drain {
     return async () => {
       const found = await of();
       if (!this.#stops) return found;
-      return { ...found, ready: false, warnings: [...found.warnings, 'the process is about to stop'] };
+      const warnings = [...found.warnings, 'the process is about to stop'];
+      return { ...found, ready: false, isStopping: true, warnings };
     };
   }
 

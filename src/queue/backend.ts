@@ -1,7 +1,7 @@
 /** What the two backends have to bring; everything else about the queue is the same for both. */
 import type { JobType, Queue, Telemetry, Worker, WorkerOptions } from 'bullmq';
 import type { Stamp } from '../domain/batch.ts';
-import type { Lane } from './lane.ts';
+import type { Lane, Line } from './lane.ts';
 import type { QueueLoad, QueueMarks } from './queue.ts';
 
 /** How long a producer waits for the queue's server, in milliseconds, before it says that it is away. */
@@ -52,7 +52,7 @@ export interface ReadStamp extends Stamp {
 }
 
 interface EarlierQueue {
-  createQueue(lane: Lane): Queue;
+  createQueue(line: Line): Queue;
   /** Whether there ever was one. */
   exists(): Promise<boolean>;
   /** Whether it has a job and lies in the same server as the queue of this Inlet: then the job is this Inlet's. */
@@ -62,7 +62,7 @@ interface EarlierQueue {
 export interface Producer {
   /** Whether a call has a chance now; where not, it should fail at once instead of being queued. */
   isConnected(): boolean;
-  createQueue(lane: Lane): Queue;
+  createQueue(line: Line): Queue;
   /** The queue of versions whose keys carried no id; undefined where this backend never had one. */
   readonly earlier?: EarlierQueue;
   /** Resolves when the server answers. */
@@ -89,8 +89,6 @@ export interface Producer {
   markStored(stamp: number): Promise<void>;
   /** Whether the server has room for more batches. */
   hasRoom(): Promise<boolean>;
-  /** Writes a little, as durably as batches are written. */
-  tryWrite(): Promise<unknown>;
   /** Counts a lane's jobs; cheap, however many there are. */
   laneLoad(lane: Lane, queue: Queue): Promise<LaneLoad>;
   /** As in `QueueLoad`. */

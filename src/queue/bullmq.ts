@@ -35,6 +35,9 @@ import { WriteTrial } from './write-trial.ts';
 
 const JOB_NAME = 'batch';
 
+/** The job that is added to see whether any can be. */
+const TRIAL_ID = 'trial';
+
 /** The queue on `backend`. */
 export function bullmqProvider(backend: Backend, onError: OnQueueError): QueueProvider {
   return {
@@ -89,7 +92,7 @@ class BullmqQueue implements BatchQueue {
     this.#queues = new OpenQueues(producer, producer.createQueue, onError);
     const { createQueue } = producer.earlier ?? producer;
     this.#earlier = new OpenQueues(producer, createQueue, onError);
-    this.#trial = new WriteTrial(() => producer.tryWrite());
+    this.#trial = new WriteTrial(() => this.#tryWrite());
     this.#clock = new ClockWatch(onError);
     this.continuity = new Continuity({
       claim: (floor) => this.#queues.call('writes', () => producer.claim(floor)),
@@ -220,6 +223,14 @@ class BullmqQueue implements BatchQueue {
 
   writeRefusal(): Promise<string | undefined> {
     return this.#trial.refusal();
+  }
+
+  /** Adds a job that nobody takes, in place of that of the last time. */
+  #tryWrite(): Promise<unknown> {
+    return this.#queues.call('trial', async (queue) => {
+      await queue.remove(TRIAL_ID);
+      return this.#producer.addStamped(0, () => queue.add(TRIAL_ID, {}, { jobId: TRIAL_ID }));
+    });
   }
 
   weaknesses(): Promise<readonly string[]> {

@@ -26,7 +26,10 @@ export function laneOf({ requests, replay }: Pick<BatchPayload, 'requests' | 're
   return requests.some((request) => request.import) ? 'imports' : 'writes';
 }
 
-/** The name of a lane's BullMQ queue. */
-export function laneName(queueName: string, lane: Lane): string {
+/** The lanes, and a line that no worker takes anything from: jobs are added to it to see whether they can be. */
+export type Line = Lane | 'trial';
+
+/** The name of a line's BullMQ queue. */
+export function laneName(queueName: string, lane: Line): string {
   return lane === 'writes' ? queueName : `${queueName}-${lane}`;
 }

@@ -2,14 +2,14 @@
 import type { Queue } from 'bullmq';
 import type { Producer } from './backend.ts';
 import type { OnQueueError } from './bullmq-consumer.ts';
-import type { Lane } from './lane.ts';
+import type { Line } from './lane.ts';
 import { QueueUnavailableError } from './queue.ts';
 
 export class OpenQueues {
   readonly #producer: Producer;
   readonly #createQueue: Producer['createQueue'];
   readonly #onError: OnQueueError;
-  readonly #queues = new Map<Lane, Queue>();
+  readonly #queues = new Map<Line, Queue>();
 
   constructor(producer: Producer, createQueue: Producer['createQueue'], onError: OnQueueError) {
     this.#producer = producer;
@@ -18,7 +18,7 @@ export class OpenQueues {
   }
 
   /** @throws QueueUnavailableError, whatever went wrong */
-  async call<T>(lane: Lane, use: (queue: Queue) => Promise<T>): Promise<T> {
+  async call<T>(lane: Line, use: (queue: Queue) => Promise<T>): Promise<T> {
     if (!this.#producer.isConnected()) throw new QueueUnavailableError('no connection to the queue');
     try {
       return await use(await this.#open(lane));
@@ -33,7 +33,7 @@ export class OpenQueues {
   }
 
   /** A BullMQ queue whose first connection fails stays broken for good, so a new one is made then. */
-  async #open(lane: Lane): Promise<Queue> {
+  async #open(lane: Line): Promise<Queue> {
     const queue = this.#queues.get(lane) ?? this.#create(lane);
     try {
       await queue.waitUntilReady();
@@ -45,7 +45,7 @@ export class OpenQueues {
     return queue;
   }
 
-  #create(lane: Lane): Queue {
+  #create(lane: Line): Queue {
     const queue = this.#createQueue(lane);
     queue.on('error', this.#onError);
     this.#queues.set(lane, queue);

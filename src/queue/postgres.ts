@@ -137,9 +137,9 @@ function openProducer({ url, queueName, onError, telemetry }: PostgresBackendOpt
   pool.on('error', onError);
   return {
     isConnected: () => true,
-    createQueue: (lane) =>
+    createQueue: (line) =>
       new Queue(
-        laneName(queueName, lane),
+        laneName(queueName, line),
         { connection: { ...limits, schema: QUEUE_SCHEMA, max: 4 }, ...tracedBy(telemetry) },
         createSteadyBackend,
       ) as unknown as Queue,
@@ -169,7 +169,6 @@ function openProducer({ url, queueName, onError, telemetry }: PostgresBackendOpt
     markStored: async () => undefined,
     // Disks have no mark that could be watched over SQL; a full one refuses the job, which is a 503 as well.
     hasRoom: async () => true,
-    tryWrite: () => pool.query(TRY_WRITE),
     laneLoad: (lane) => laneLoad(pool, laneName(queueName, lane)),
     memory: async () => undefined,
     // A pool's connections come and go all the time: what is found every few seconds has to do.
@@ -186,14 +185,6 @@ function openProducer({ url, queueName, onError, telemetry }: PostgresBackendOpt
     close: () => pool.end(),
   };
 }
-
-/**
- * Needs all that an insert of a job needs, and leaves no row that would have to be cleaned up: the message is in the log of
- * changes alone, and its commit waits for the disk and for standbys like any other.
- */
-const TRY_WRITE = `
-  WITH nothing AS (INSERT INTO ${QUEUE_SCHEMA}.job SELECT * FROM ${QUEUE_SCHEMA}.job WHERE false)
-  SELECT pg_logical_emit_message(true, 'inlet', '')`;
 
 /**
  * Asks the table itself: BullMQ's own count and range are two passes over it, and its range gives the newest jobs

@@ -34,12 +34,6 @@ export const CLAIM = `
   redis.call('ZADD', KEYS[2], 'GT', last, 'last')
   return string.format('%.0f', redis.call('ZSCORE', KEYS[2], 'last'))`;
 
-/** Writes a little. KEYS: marks, what is written; ARGV: how many seconds that stays. Returns 0 where the queue isn't this Inlet's. */
-export const TRY_WRITE = `
-  if not redis.call('ZSCORE', KEYS[1], 'last') then return 0 end
-  redis.call('SET', KEYS[2], '', 'EX', ARGV[1])
-  return 1`;
-
 /**
  * Redis keeps when a key expires as a time of its clock. Where that has stepped back, locks of workers that died, and the mark
  * of who looks for such locks, would stay for as long as the step was.

@@ -4,7 +4,7 @@ import { createRedisBackend, Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import type { Backend, LaneLoad, Producer } from './backend.ts';
 import { PENDING, PRODUCER_TIMEOUT_MS, tracedBy } from './backend.ts';
-import type { Lane } from './lane.ts';
+import type { Line } from './lane.ts';
 import { laneName } from './lane.ts';
 import type { QueueMarks } from './queue.ts';
 import { ForeignQueueError, QueueUnavailableError } from './queue.ts';
@@ -65,6 +65,7 @@ function createWorker(
         // A worker has nothing better to do than to wait for its Redis to come back.
         maxRetriesPerRequest: null,
         retryStrategy: reconnectDelay,
+        reconnectOnError: reconnectFromWrongServer(),
         socketTimeout: WORKER_TIMEOUT_MS,
       },
     },
@@ -113,7 +114,11 @@ const FAIL_FAST = {
 
 function openProducer(options: RedisBackendOptions): Producer {
   const { url, queueName, prefix, queueId, onError, telemetry } = options;
-  const client = new Redis(url, { ...FAIL_FAST, retryStrategy: reconnectDelay });
+  const client = new Redis(url, {
+    ...FAIL_FAST,
+    retryStrategy: reconnectDelay,
+    reconnectOnError: reconnectFromWrongServer(),
+  });
   client.on('error', onError);
   let connections = 0;
   client.on('close', () => {
@@ -123,9 +128,9 @@ function openProducer(options: RedisBackendOptions): Producer {
   const memory = new MemoryWatch(client);
   const run = (script: string, keys: readonly string[], ...values: readonly (string | number)[]) =>
     client.eval(script, keys.length, ...keys, ...values);
-  const createQueue = (lane: Lane, keys: string) =>
+  const createQueue = (line: Line, keys: string) =>
     new Queue(
-      laneName(queueName, lane),
+      laneName(queueName, line),
       { connection: client, prefix: keys, ...tracedBy(telemetry) },
       createRedisBackend,
     );
@@ -178,10 +183,6 @@ function openProducer(options: RedisBackendOptions): Producer {
       if ((await raise(stamp, 'stored')) == null) throw new QueueUnavailableError(NOT_OURS);
     },
     hasRoom: () => memory.hasRoom(),
-    async tryWrite() {
-      const isOurs = await run(scripts.TRY_WRITE, [stampKey, `${keysOf(options)}:trial`], TRIAL_SECONDS);
-      if (!isOurs) throw new QueueUnavailableError(NOT_OURS);
-    },
     laneLoad: (_lane, queue) => laneLoad(queue),
     memory: () => memory.load(),
     onConnectionChange(listener) {
@@ -196,9 +197,6 @@ function openProducer(options: RedisBackendOptions): Producer {
 }
 
 const NOT_OURS = "the queue was emptied, or is another Inlet's";
-
-/** How long the key of a trial stays, in seconds. */
-const TRIAL_SECONDS = 60;
 
 /** Keeps the expiries of a lane's keys from being longer than they are ever set, as long as the worker is there. */
 function shortenExpiries(
@@ -248,6 +246,22 @@ async function laneLoad(queue: Queue): Promise<LaneLoad> {
     queue.getRanges([...PENDING], 0, LOOKED_AT - 1, true),
   ]);
   return { count: Object.values(counts).reduce((sum, count) => sum + count, 0), oldest };
+}
+
+/** What a server says that can't do its work, while another one behind the same address may. */
+const WRONG_SERVER = /\b(?:READONLY|LOADING|MASTERDOWN|CLUSTERDOWN)\b/;
+
+/** How often a connection is given up for that, in milliseconds. */
+const RECONNECT_EVERY_MS = 1_000;
+
+/** Makes the setting of ioredis that says after which errors to connect anew. */
+function reconnectFromWrongServer(): (error: Error) => boolean {
+  let last = Number.NEGATIVE_INFINITY;
+  return ({ message }) => {
+    if (!WRONG_SERVER.test(message) || performance.now() - last < RECONNECT_EVERY_MS) return false;
+    last = performance.now();
+    return true;
+  };
 }
 
 /** Reconnects soon at first, and at least every second: an API that answers 503 wants to know at once. */

@@ -105,9 +105,10 @@ describe.skipIf(inject('redisUrl') === null)('on a Redis that must be durable', 
     expect((await inlet.status('safe', waiting)).status).toBe('queued');
     expect(await inlet.object('safe', 'stored')).toBeDefined();
     const ready = await fetch(`${inlet.url}/readyz`);
-    expect(ready.status).toBe(200);
+    expect(ready.status).toBe(503);
+    expect((await fetch(`${inlet.url}/readyz/reads`)).status).toBe(200);
     expect(await ready.json()).toMatchObject({
-      status: 'ready',
+      status: 'not_ready',
       queue: 'up',
       writes: 'refused',
       warnings: [expect.stringContaining('appendfsync')],

@@ -4,10 +4,11 @@ import { Redis } from 'ioredis';
 import pg from 'pg';
 import { describe, expect, inject, onTestFinished } from 'vitest';
 import type { RuntimeConfig } from '../../src/runtime.ts';
-import { inletTest, startInlet } from '../support/fixtures.ts';
+import { freshDatabase, inletTest, startInlet } from '../support/fixtures.ts';
 import { prepare, TestInlet, testConfig } from '../support/inlet.ts';
 import type { TestPostgres } from '../support/postgres.ts';
 import { query, startPostgres } from '../support/postgres.ts';
+import { startProxy } from '../support/proxy.ts';
 import type { TestRedis } from '../support/redis.ts';
 import { startRedis } from '../support/redis.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -45,11 +46,15 @@ async function readyStatus(inlet: TestInlet): Promise<{ code: number; body: Reco
   return { code: response.status, body: (await response.json()) as Record<string, unknown> };
 }
 
-/** Waits until /readyz says what becomes of writes, and why. The API is ready all the same. */
+/** Waits until /readyz says what becomes of writes, and why. Reads go on. */
 async function writesAre(inlet: TestInlet, writes: 'accepted' | 'refused', why?: string): Promise<void> {
   await waitFor(`writes to be ${writes}`, async () => {
     const { code, body } = await readyStatus(inlet);
-    expect({ code, queue: body['queue'] }).toEqual({ code: 200, queue: 'up' });
+    expect(body['queue']).toBe('up');
+    expect({ code, status: body['status'] }).toEqual(
+      body['writes'] === 'accepted' ? { code: 200, status: 'ready' } : { code: 503, status: 'not_ready' },
+    );
+    expect((await fetch(`${inlet.url}/readyz/reads`)).status).toBe(200);
     const warnings = JSON.stringify(body['warnings'] ?? []);
     return body['writes'] === writes && warnings.includes(why ? `takes no writes (${why})` : '');
   });
@@ -107,11 +112,14 @@ describe.skipIf(inject('redisUrl') === null)('Redis', () => {
     await inlet.done('outage', await writeWhenBack(inlet, 'after'));
   });
 
-  test('out of memory: writes get 503, and are taken when there is room again', async ({ databaseUrl }) => {
+  test('out of memory: writes get 503, the API stays ready, and they are taken when there is room again', async ({
+    databaseUrl,
+  }) => {
     const { inlet, redis } = await start(databaseUrl);
     const client = connect(redis);
     await client.config('SET', 'maxmemory', '1');
     await expectRefused(inlet, 'while');
+    expect(await readyStatus(inlet)).toMatchObject({ code: 200, body: { status: 'ready' } });
     await client.config('SET', 'maxmemory', '0');
     await inlet.done('outage', await writeWhenBack(inlet, 'after'));
   });
@@ -128,6 +136,45 @@ describe.skipIf(inject('redisUrl') === null)('Redis', () => {
     await writeWhenBack(inlet, 'after');
     await writesAre(inlet, 'accepted');
   });
+
+  test('demoted behind the same address: API and worker find the one that has taken its place', async ({
+    databaseUrl,
+  }) => {
+    const [old, next] = [await ownRedis(), await ownRedis()];
+    const proxy = await startProxy(old.port);
+    onTestFinished(() => proxy.close());
+    const redisUrl = `redis://127.0.0.1:${proxy.port}`;
+    const inlet = await startInlet(testConfig({ databaseUrl, redisUrl }));
+    await inlet.done('outage', await inlet.write('outage', '{"data":{"id":"before"}}'));
+    const [first, second] = [connect(old), connect(next)];
+    await second.replicaof('127.0.0.1', old.port);
+    await waitFor('the replica', async () => /master_link_status:up/.test(await second.info('replication')));
+    await second.replicaof('NO', 'ONE');
+    // Connections that are there stay with the old one, which takes no writes.
+    proxy.divert(next.port);
+    await first.replicaof('127.0.0.1', next.port);
+    await inlet.done('outage', await writeWhenBack(inlet, 'after'));
+    await writesAre(inlet, 'accepted');
+  });
+
+  test.each(['EVAL', 'EVALSHA', 'LPUSH', 'HMSET', 'ZADD', 'XADD', 'INCR'])(
+    'whose user may not %s: /readyz says so before anybody has written, and when that is mended',
+    async (right) => {
+      const redis = await ownRedis();
+      const admin = connect(redis);
+      await admin.call('ACL', 'SETUSER', 'app', 'on', '>secret', '~*', '&*', '+@all');
+      const url = redis.url.replace('redis://', 'redis://app:secret@');
+      const databaseUrl = await freshDatabase();
+      const inlet = await startInlet(testConfig({ databaseUrl, redisUrl: url }), { workers: 0 });
+      await admin.call('ACL', 'SETUSER', 'app', `-${right.toLowerCase()}`);
+      await waitFor('writes to be refused', async () => (await readyStatus(inlet)).code === 503);
+      const response = await inlet.post('outage', '{"data":{"id":"while"}}');
+      expect(response.status).toBe(503);
+      await admin.call('ACL', 'SETUSER', 'app', '+@all');
+      await writeWhenBack(inlet, 'after');
+      await writesAre(inlet, 'accepted');
+    },
+  );
 
   test('out of memory with batches waiting: workers take them when there is room again', async ({
     databaseUrl,
@@ -183,10 +230,8 @@ describe.skipIf(inject('redisUrl') === null)('Redis', () => {
     await late.done('outage', await writeWhenBack(late, 'after'));
   });
 
-  test('set up so that it may lose writes: named by /readyz, and refused where that is required', async ({
-    databaseUrl,
-  }) => {
-    const { inlet, redis } = await start(databaseUrl);
+  test('set up so that it may lose writes: named by /readyz, and refused where that is required', async () => {
+    const { inlet, redis } = await start(await freshDatabase());
     const client = connect(redis);
     await client.config('SET', 'appendfsync', 'everysec');
     await client.config('SET', 'maxmemory-policy', 'allkeys-lru');
@@ -232,7 +277,6 @@ describe('Postgres', () => {
     await set('ALTER SYSTEM RESET default_transaction_read_only');
     await writesAre(inlet, 'accepted');
 
-    // A full disk is seen by batches alone: there may be room for less.
     await query(
       postgres.url,
       `CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -279,6 +279,7 @@ export function operationCalls(context: CallContext): Readonly<Record<string, Op
     },
     getHealth: { success: get('/healthz'), others: {} },
     getReadiness: { success: get('/readyz'), others: {} },
+    getReadReadiness: { success: get('/readyz/reads'), others: {} },
     getMetrics: { success: get('/metrics'), others: {} },
     getDocument: {
       success: get('/openapi.json'),

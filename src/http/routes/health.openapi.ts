@@ -13,11 +13,12 @@ const readiness = named(
     queue: PART,
     store: PART.meta({ description: 'The database.' }),
     writes: z.enum(['accepted', 'refused']).optional().meta({
-      description: 'Whether writes are taken. While only they are refused the process is ready all the same.',
+      description:
+        'Whether writes are taken. While they are refused because the queue is full, with 503 and `Retry-After`, the process is ready all the same.',
     }),
     warnings: z.array(z.string()).min(1).optional().meta({
       description:
-        'What makes the queue less durable than an acknowledgement promises, why writes are refused, and that the process is about to stop.',
+        'Acknowledged writes that may be lost, what makes the queue less durable than an acknowledgement promises, why writes are refused, and that the process is about to stop.',
     }),
   }),
   'Whether the process can take work, and how the parts are that it needs.',
@@ -64,8 +65,9 @@ export const healthOperations = {
   'GET /readyz': {
     id: 'getReadiness',
     tag: 'Service',
-    summary: 'Whether the process can take work',
-    description: 'With its queue on Redis, the API takes writes also while the database is down.',
+    summary: 'Whether writes get through',
+    description:
+      'Goes by what became of the last writes, and where there were none tries one. With its queue on Redis, the API takes writes also while the database is down.',
     access: 'open',
     answers: {
       200: {
@@ -79,6 +81,29 @@ export const healthOperations = {
           queue: 'down',
           store: 'up',
           writes: 'refused',
+        }),
+      },
+    },
+  },
+
+  'GET /readyz/reads': {
+    id: 'getReadReadiness',
+    tag: 'Service',
+    summary: 'Whether objects can be read',
+    description: 'For a load balancer that sends reads elsewhere than writes.',
+    access: 'open',
+    answers: {
+      200: {
+        description: 'They can.',
+        content: json(readiness, 'Ready', { status: 'ready', queue: 'down', store: 'up', writes: 'refused' }),
+      },
+      503: {
+        description: 'They cannot.',
+        content: json(readiness, 'Not ready', {
+          status: 'not_ready',
+          queue: 'up',
+          store: 'down',
+          writes: 'accepted',
         }),
       },
     },

@@ -1,14 +1,16 @@
-/** `GET /healthz` and `/readyz`: whether the process lives, and whether it can take work. */
-import type { FastifyInstance } from 'fastify';
+/** `GET /healthz`, `/readyz` and `/readyz/reads`: whether the process lives, and what of its work it can do. */
+import type { FastifyInstance, FastifyReply } from 'fastify';
 
 export interface Readiness {
   readonly queue: 'up' | 'down';
   readonly store: 'up' | 'down';
   /** Whether that is enough for what this process does. */
   readonly ready: boolean;
-  /** Whether writes are taken, where this process takes any. While only they are refused it is ready all the same. */
+  /** Whether writes are taken, where this process takes any. While they are refused because the queue is full it is ready all the same. */
   readonly writes?: 'accepted' | 'refused';
-  /** What makes the queue less durable than an acknowledgement promises, and why writes are refused. */
+  /** Whether it is about to stop, and a load balancer should turn to others. */
+  readonly isStopping?: boolean;
+  /** What was lost, what makes the queue less durable than an acknowledgement promises, and why writes are refused. */
   readonly warnings: readonly string[];
 }
 
@@ -26,14 +28,24 @@ export function healthRoutes(app: FastifyInstance, { readiness, problem }: Healt
   });
 
   app.get('/readyz', { config: { quiet: true } }, async (_request, reply) => {
-    const { ready, queue, store, writes, warnings } = await readiness();
-    reply.code(ready ? 200 : 503).header('cache-control', 'no-store');
-    return {
-      status: ready ? 'ready' : 'not_ready',
-      queue,
-      store,
-      ...(writes ? { writes } : {}),
-      ...(warnings.length > 0 ? { warnings } : {}),
-    };
+    const { ready, ...parts } = await readiness();
+    return answer(reply, ready, parts);
   });
+
+  app.get('/readyz/reads', { config: { quiet: true } }, async (_request, reply) => {
+    const { ready: _, isStopping, ...parts } = await readiness();
+    return answer(reply, parts.store === 'up' && !isStopping, parts);
+  });
+}
+
+function answer(reply: FastifyReply, isReady: boolean, found: Omit<Readiness, 'ready'>) {
+  const { queue, store, writes, warnings } = found;
+  reply.code(isReady ? 200 : 503).header('cache-control', 'no-store');
+  return {
+    status: isReady ? 'ready' : 'not_ready',
+    queue,
+    store,
+    ...(writes ? { writes } : {}),
+    ...(warnings.length > 0 ? { warnings } : {}),
+  };
 }

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, open, readdir, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { OperatorError } from '../../errors.ts';
+import { makeFolder } from '../../make-folder.ts';
 import { findPlatform, isOneOf, type Platform } from './platform.ts';
 import { chooseRunner, type Runner } from './run-as.ts';
 
@@ -29,7 +30,7 @@ export const OWNER = 'inlet';
 export async function openCluster(dataDir: string, options: { sync?: boolean } = {}): Promise<Cluster> {
   const platform = await findPlatform();
   try {
-    await mkdir(dataDir, { recursive: true });
+    await makeFolder(dataDir);
     const home = path.join(await realpath(dataDir), 'postgres');
     const runner = await chooseRunner(platform, home);
     const major = await majorOf(platform, runner);
