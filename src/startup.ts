@@ -46,6 +46,24 @@ export function localUrl(host: string, port: number): string {
   return `http://${shown}:${port}`;
 }
 
+/** When a wait is told of, and how often from then on, in milliseconds. */
+const FIRST_WORD_MS = 2_000;
+const FURTHER_WORDS_MS = 10_000;
+
+/** Waits for something that a start needs, and says so where it takes long. @param what it is waited for */
+export async function sayingWhatFor<T>(log: Log, what: string, wait: Promise<T>): Promise<T> {
+  const say = (): void => log.info(`the start waits for ${what}`);
+  let timer = setTimeout(() => {
+    say();
+    timer = setInterval(say, FURTHER_WORDS_MS);
+  }, FIRST_WORD_MS);
+  try {
+    return await wait;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /**
  * Runs something that needs Postgres, again and again while that is away.
  * @param stopping ends the wait with an AbortError
@@ -60,7 +78,7 @@ export async function retryWhileUnavailable<T>(
   const report = errorReporter(log, 'waiting for Postgres');
   for (;;) {
     try {
-      return await run();
+      return await sayingWhatFor(log, 'Postgres (DATABASE_URL)', run());
     } catch (err) {
       if (faultKind(err) !== 'infrastructure') throw err;
       if (performance.now() > deadline) {

@@ -9,6 +9,7 @@ import { startApi } from '../roles/api.ts';
 import { startWorker } from '../roles/worker.ts';
 import type { RuntimeConfig } from '../runtime.ts';
 import { createMetrics, runMigrations } from '../runtime.ts';
+import { sayingWhatFor } from '../startup.ts';
 import { activeApiKeys } from '../store/api-keys.ts';
 import type { Queryable } from '../store/database.ts';
 import type { Tracing } from '../telemetry/tracing/types.ts';
@@ -53,7 +54,8 @@ export async function serve(
 /** Loaded only where it is needed: the package is optional, and left out of the image. */
 async function embeddedDatabase({ dataDir }: Config, log: Logger, closing: Closing): Promise<string> {
   const { startEmbeddedPostgres } = await import('../store/embedded.ts');
-  const embedded = await startEmbeddedPostgres({ dataDir, log });
+  const starting = startEmbeddedPostgres({ dataDir, log });
+  const embedded = await sayingWhatFor(log, `the embedded PostgreSQL in ${dataDir}`, starting);
   closing.add('embedded Postgres', () => embedded.stop(), 25_000);
   return embedded.url;
 }

@@ -13,6 +13,7 @@ import type { TaskQueue } from '../queue/queue.ts';
 import { Wake } from '../queue/wake.ts';
 import type { QueueConfig } from '../runtime.ts';
 import { queueProvider } from '../runtime.ts';
+import { sayingWhatFor } from '../startup.ts';
 import type { Database } from '../store/database.ts';
 import { countWaiting, hasSwept, longestWaiting } from '../store/evaluations.ts';
 import { keepSchedule } from '../store/schedule.ts';
@@ -77,7 +78,7 @@ export async function startEvaluation(
     return undefined;
   }
 
-  const evaluator = await Evaluator.start({
+  const starting = Evaluator.start({
     ...{
       module: config.evaluator,
       concurrency: config.evaluatorConcurrency,
@@ -85,6 +86,7 @@ export async function startEvaluation(
     },
     ...{ log, observer },
   });
+  const evaluator = await sayingWhatFor(log, 'the evaluator (INLET_EVALUATOR) to load', starting);
   closing.add('evaluator', () => evaluator.close());
   const provider = queueProvider(config, log, { queueName: QUEUE_NAME, telemetry: parts.telemetry });
   const tasks = provider.openTasks();

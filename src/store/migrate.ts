@@ -27,10 +27,10 @@ const CREATE_LEDGER = `
   )`;
 
 /** For as long as a migration waits nothing is stored or read; in the pauses all that queued behind it gets its turn. */
-const PATIENCE: LockPatience = { waitMs: 2_000, pauseMs: 5_000, giveUpMs: 5 * 60_000 };
+const PATIENCE: LockPatience = { waitMs: 2_000, pauseMs: 5_000, giveUpMs: 60_000 };
 
-/** A second starter waits for the first as long as that takes; nobody queues behind it. */
-const FOR_ANOTHER_STARTER = { pauseMs: 0, giveUpMs: Number.POSITIVE_INFINITY };
+/** A second starter waits for the first without a pause: nobody queues behind it. */
+const PAUSE_FOR_ANOTHER_STARTER_MS = 0;
 
 /** How long a look for those who hold a lock may take, in milliseconds. */
 const LOOK_TIMEOUT_MS = 2_000;
@@ -176,7 +176,8 @@ async function applyOnce(
       ...{ what: `Migration ${migration.name}`, pid: session?.pid ?? 0, watch, stopping },
       onWait: (wait: LockWait) => onWait?.(migration.name, wait),
     };
-    await withLocks(database, { ...waiting, ...FOR_ANOTHER_STARTER }, () =>
+    const forAnother = { ...waiting, ...patience, pauseMs: PAUSE_FOR_ANOTHER_STARTER_MS };
+    await withLocks(database, forAnother, () =>
       database.query({ text: 'SELECT pg_advisory_xact_lock($1)', values: [LOCK_KEY] }),
     );
     const isPending = await migration.isPending(database);

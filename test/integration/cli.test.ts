@@ -220,6 +220,23 @@ test('a stop while it waits for Postgres is done at once', async () => {
   expect(performance.now() - begun).toBeLessThan(5_000);
 });
 
+test('a start says what it waits for before anything has answered', async () => {
+  const silent = createServer();
+  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void silent.close());
+  const { port } = silent.address() as AddressInfo;
+  const DATABASE_URL = `postgres://u:p@127.0.0.1:${port}/none`;
+  const api = new InletProcess(['worker'], { DATABASE_URL, INLET_API_KEYS: KEY });
+  onTestFinished(() => api.close());
+  await api.logged('the start waits for Postgres (DATABASE_URL)');
+});
+
+test('a data folder that cannot be made ends the start with one line', async () => {
+  const { code, stderr } = await runInlet(['serve'], { INLET_DATA_DIR: '/proc/x', PORT: '0' });
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/^inlet: The embedded PostgreSQL can't use \/proc\/x .*INLET_DATA_DIR.*\n$/);
+});
+
 describe('api and worker as processes', () => {
   test('api without any key starts, and says how to make one', async ({ processes: { api } }) => {
     expect(await api.logged('no API key yet')).toMatchObject({
