@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -221,9 +221,13 @@ test('a stop while it waits for Postgres is done at once', async () => {
 });
 
 test('a start says what it waits for before anything has answered', async () => {
-  const silent = createServer();
+  const open = new Set<Socket>();
+  const silent = createServer((socket) => open.add(socket));
   await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => void silent.close());
+  onTestFinished(() => {
+    for (const socket of open) socket.destroy();
+    silent.close();
+  });
   const { port } = silent.address() as AddressInfo;
   const DATABASE_URL = `postgres://u:p@127.0.0.1:${port}/none`;
   const api = new InletProcess(['worker'], { DATABASE_URL, INLET_API_KEYS: KEY });

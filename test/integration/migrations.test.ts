@@ -114,11 +114,11 @@ test('a second starter says that it waits for the first, can be stopped, and giv
   const databaseUrl = await freshDatabase();
   const directory = await withAnother('SELECT 1');
   const first = await openTransaction(databaseUrl, `SELECT pg_advisory_xact_lock(${0x696e6c6574})`);
-  const second = start({ databaseUrl, directory, patience: { waitMs: 500, pauseMs: 0, giveUpMs: 60_000 } });
+  const second = start({ databaseUrl, directory, patience: { waitMs: 2_000, pauseMs: 0, giveUpMs: 60_000 } });
   expect(await second.says()).toContain(`the advisory lock is held by pid ${first.pid}`);
   second.stop();
   await expect(second.done).rejects.toThrow('aborted');
-  const third = start({ databaseUrl, directory, patience: { waitMs: 500, pauseMs: 0, giveUpMs: 0 } });
+  const third = start({ databaseUrl, directory, patience: { waitMs: 2_000, pauseMs: 0, giveUpMs: 0 } });
   await expect(third.done).rejects.toThrow(`SELECT pg_terminate_backend(${first.pid})`);
   await first.end();
   expect(await migrate({ databaseUrl, directory })).toBe(1);
