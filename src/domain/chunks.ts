@@ -1,8 +1,9 @@
 /** The chunks of an import: what one batch carries of its file. */
 import type { RejectedLine } from './batch.ts';
 import type { Line } from './lines.ts';
+import type { ReadObject } from './objects.ts';
 import { readObject } from './objects.ts';
-import { storableText } from './storable.ts';
+import { beginningOf, storableText } from './storable.ts';
 
 const MAX_CHUNK_LINES = 1_000;
 /** A larger line gets a chunk to itself. */
@@ -20,6 +21,11 @@ export interface Chunk {
   readonly rejected: readonly RejectedLine[];
 }
 
+/** Reads the object on a line. @returns as `readObject` */
+export function readLine({ text, mistake }: Line): ReadObject | Promise<ReadObject> {
+  return mistake === undefined ? readObject(text) : { id: '', mistake };
+}
+
 /** Gathers lines until there are enough for a chunk. */
 export class ChunkBuilder {
   #ids: string[] = [];
@@ -28,9 +34,8 @@ export class ChunkBuilder {
   #rejected: RejectedLine[] = [];
   #bytes = 0;
 
-  /** Takes a line, and returns the chunk that ends before it, if one does. */
-  add(line: Line): Chunk | undefined {
-    const { id, mistake } = line.mistake === undefined ? readObject(line.text) : { id: '', ...line };
+  /** Takes a line and what {@link readLine} found in it, and returns the chunk that ends before it, if one does. */
+  add(line: Line, { id, mistake }: ReadObject): Chunk | undefined {
     const bytes = mistake === undefined ? line.bytes : Math.min(line.bytes, KEPT_LENGTH);
     const full = this.#count === MAX_CHUNK_LINES || this.#bytes + bytes > MAX_CHUNK_BYTES;
     const chunk = full ? this.take() : undefined;
@@ -40,7 +45,7 @@ export class ChunkBuilder {
       this.#lines.push(line.number);
       this.#texts.push(line.text);
     } else {
-      const text = storableText(line.text.slice(0, KEPT_LENGTH));
+      const text = storableText(beginningOf(line.text, KEPT_LENGTH));
       this.#rejected.push({ line: line.number, id: storableText(id), text, message: storableText(mistake) });
     }
     return chunk;

@@ -4,6 +4,8 @@
  */
 
 import { isDigit, isSpace } from './json-text.ts';
+import type { Sliced } from './slices.ts';
+import { SLICE_LENGTH } from './slices.ts';
 
 const QUOTE = 0x22;
 const PLUS = 0x2b;
@@ -22,33 +24,48 @@ const LOWER_U = 0x75;
 /** Sets the bit by which upper and lower case differ. */
 const LOWER = 0x20;
 /** What may follow a backslash, beside `u` and four digits. */
-const ESCAPES = '"\\/bfnrt';
+const ESCAPES = new Set(Array.from('"\\/bfnrt', (escaped) => escaped.charCodeAt(0)));
 
 /**
  * Finds what makes a text no JSON.
  * @returns the offset of the mistake, in UTF-16 code units; undefined where there is none
  */
-export function findJsonMistake(text: string): number | undefined {
+export function* findJsonMistake(text: string): Sliced<number | undefined> {
   const open = new Levels();
+  let isValueNext = true;
   let i = afterSpace(text, 0);
+  let pauseAt = SLICE_LENGTH;
   for (;;) {
-    const code = text.charCodeAt(i);
-    if (code === OPEN_BRACE || code === OPEN_BRACKET) {
-      const isObject = code === OPEN_BRACE;
-      open.push(isObject);
-      i = afterSpace(text, i + 1);
-      if (text.charCodeAt(i) !== closing(isObject)) {
-        if (isObject) i = afterName(text, i);
-        if (i < 0) return ~i;
-        continue;
-      }
-    } else {
-      i = afterScalar(text, i);
-      if (i < 0) return ~i;
+    if (i >= pauseAt) {
+      yield;
+      pauseAt = i + SLICE_LENGTH;
     }
-    i = nextValue(text, i, open);
+    const code = text.charCodeAt(i);
+    if (isValueNext) {
+      if (code === OPEN_BRACE || code === OPEN_BRACKET) {
+        const isObject = code === OPEN_BRACE;
+        open.push(isObject);
+        i = afterSpace(text, i + 1);
+        if (text.charCodeAt(i) === closing(isObject)) isValueNext = false;
+        else if (isObject) i = afterName(text, i);
+      } else {
+        i = afterScalar(text, i);
+        isValueNext = false;
+      }
+    } else if (open.depth === 0) {
+      return i === text.length ? undefined : i;
+    } else if (code === COMMA) {
+      i = afterSpace(text, i + 1);
+      if (open.isObject) i = afterName(text, i);
+      isValueNext = true;
+    } else if (code === closing(open.isObject)) {
+      open.pop();
+      i += 1;
+    } else {
+      return i;
+    }
     if (i < 0) return ~i;
-    if (open.depth === 0) return undefined;
+    if (!isValueNext) i = afterSpace(text, i);
   }
 }
 
@@ -79,24 +96,6 @@ class Levels {
 
 // Each of these takes the offset of what it passes over, and returns the offset after it; or, where that is not as it
 // should be, the offset of the mistake with its bits inverted, which is negative.
-
-/** Goes on to where the next value begins, past all ends of what is open, or to the end where nothing is left open. */
-function nextValue(text: string, from: number, open: Levels): number {
-  let i = from;
-  for (;;) {
-    i = afterSpace(text, i);
-    if (open.depth === 0) return i === text.length ? i : ~i;
-    const isObject = open.isObject;
-    const code = text.charCodeAt(i);
-    if (code === COMMA) {
-      i = afterSpace(text, i + 1);
-      return isObject ? afterName(text, i) : i;
-    }
-    if (code !== closing(isObject)) return ~i;
-    open.pop();
-    i += 1;
-  }
-}
 
 function closing(isObject: boolean): number {
   return isObject ? CLOSE_BRACE : CLOSE_BRACKET;
@@ -132,7 +131,7 @@ function afterString(text: string, from: number): number {
         for (let digit = i + 2; digit < i + 6; digit += 1)
           if (!isHexDigit(text.charCodeAt(digit))) return ~digit;
         i += 6;
-      } else if (ESCAPES.includes(text.charAt(i + 1)) && i + 1 < text.length) i += 2;
+      } else if (ESCAPES.has(escaped)) i += 2;
       else return ~(i + 1);
     } else if (code >= 0x20) i += 1;
     // A control character, or the end, where the code is NaN.

@@ -3,7 +3,9 @@
  * to 24 bytes of memory for each byte of text, and blocks the process for most of a second for 10 MB of `{},{},…`.
  */
 import { findJsonMistake } from './json-check.ts';
-import { memberSpan, stringValue, walk } from './json-text.ts';
+import type { Span } from './json-text.ts';
+import { isName, stringValue, walkSliced } from './json-text.ts';
+import type { Sliced } from './slices.ts';
 
 /**
  * From this length on, in UTF-16 code units, a text is outlined instead of parsed. Below it `JSON.parse` is as good,
@@ -24,8 +26,8 @@ export function isLarge(text: string): boolean {
  * Makes sure that a text is JSON.
  * @throws SyntaxError that says where it isn't
  */
-export function requireJson(text: string): void {
-  const offset = findJsonMistake(text);
+export function* requireJson(text: string): Sliced<void> {
+  const offset = yield* findJsonMistake(text);
   if (offset === undefined) return;
   throw new SyntaxError(
     offset >= text.length
@@ -35,44 +37,51 @@ export function requireJson(text: string): void {
 }
 
 /**
- * Parses a text, or outlines it where it is large: an object then has only its `id`, and that is 0 where it is no
- * string; of an array those elements that are objects are outlined; all other values are null.
+ * Outlines a text: an object has only its `id`, and that is 0 where it is no string; of an array those elements that are
+ * objects are outlined; all other values are null.
+ * @param text valid JSON without white space around it
  * @param most so many elements of an array are looked at; beyond them it has its length and no more
- * @throws SyntaxError where it isn't JSON
  */
-export function parseOrOutline(text: string, most: number): unknown {
-  if (!isLarge(text)) return JSON.parse(text);
-  requireJson(text);
-  return outline(text.trim(), most);
-}
-
-function outline(text: string, most: number): unknown {
-  if (text.startsWith(OPEN_BRACE)) return outlineObject(text);
-  return text.startsWith(OPEN_BRACKET) ? outlineList(text, most) : null;
-}
-
-function outlineObject(text: string): { id?: unknown } {
-  const span = memberSpan(text, 'id');
-  if (!span) return {};
-  return { id: text.charAt(span.start) === '"' ? stringValue(text, span.start, span.end) : 0 };
-}
-
-function outlineList(text: string, most: number): unknown[] {
-  const list: unknown[] = [];
+export function* outline(text: string, most: number): Sliced<unknown> {
+  const isList = text.startsWith(OPEN_BRACKET);
+  const objectDepth = isList ? 2 : 1;
+  const list: ({ id?: unknown } | null)[] = [];
   let count = 0;
-  let start = 1;
-  walk(text, {
+  let element: { id?: unknown } | null = null;
+  let lastString: Span = { start: 0, end: 0 };
+  /** Where the value of an `id` begins, while one is being passed. */
+  let idStart = -1;
+  yield* walkSliced(text, {
+    open(offset, depth) {
+      const isWanted = depth === objectDepth && (!isList || count < most);
+      if (isWanted && text.startsWith(OPEN_BRACE, offset)) element = {};
+    },
+    string(start, end) {
+      lastString = { start, end };
+    },
     mark(offset, code, depth) {
-      if (depth !== 1 || code === COLON) return;
-      // Nothing stands between the brackets of an empty list, and in no other place.
-      const element = count < most || count === 0 ? text.slice(start, offset).trim() : undefined;
-      if (element === '') return;
-      if (element !== undefined && count < most)
-        list.push(element.startsWith(OPEN_BRACE) ? outlineObject(element) : null);
-      count += 1;
-      start = offset + 1;
+      if (element && depth === objectDepth) {
+        if (code === COLON) idStart = isName(text, lastString, 'id') ? offset + 1 : -1;
+        else if (idStart >= 0) {
+          element.id = idAt(text, idStart, offset, lastString);
+          idStart = -1;
+        }
+      } else if (isList && depth === 1) {
+        // Nothing stands between the brackets of an empty list, and in no other place.
+        if (count === 0 && text.slice(1, offset).trim() === '') return;
+        if (count < most) list.push(element);
+        element = null;
+        count += 1;
+      }
     },
   });
+  if (!isList) return element;
   list.length = count;
   return list;
+}
+
+/** @param last the last string before `end` */
+function idAt(text: string, start: number, end: number, last: Span): unknown {
+  const value = text.slice(start, end).trim();
+  return value.startsWith('"') ? stringValue(text, last.start, last.end) : 0;
 }

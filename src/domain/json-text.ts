@@ -5,6 +5,9 @@
  * text itself has to be cut and checked. Every function here expects text that `JSON.parse` has accepted.
  */
 
+import type { Sliced } from './slices.ts';
+import { atOnce, SLICE_LENGTH } from './slices.ts';
+
 const QUOTE = 0x22;
 const COMMA = 0x2c;
 const MINUS = 0x2d;
@@ -12,6 +15,7 @@ const COLON = 0x3a;
 const OPEN_BRACKET = 0x5b;
 const BACKSLASH = 0x5c;
 const CLOSE_BRACKET = 0x5d;
+const LOWER_U = 0x75;
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 
@@ -34,9 +38,19 @@ export interface Visitor {
 
 /** Passes once over `text` and tells `visitor` of its tokens. White space and `true`, `false`, `null` are passed over. */
 export function walk(text: string, visitor: Visitor): void {
+  atOnce(walkSliced(text, visitor));
+}
+
+/** {@link walk} in slices. */
+export function* walkSliced(text: string, visitor: Visitor): Sliced<void> {
   let depth = 0;
   let i = 0;
+  let pauseAt = SLICE_LENGTH;
   while (i < text.length) {
+    if (i >= pauseAt) {
+      yield;
+      pauseAt = i + SLICE_LENGTH;
+    }
     const code = text.charCodeAt(i);
     if (code === QUOTE) {
       const end = endOfString(text, i);
@@ -83,26 +97,37 @@ export function maxDepth(text: string): number {
  * `JSON.parse` and `jsonb` do it.
  */
 export function memberSpan(text: string, name: string): Span | undefined {
-  let found: Span | undefined;
-  let key: string | undefined;
+  return atOnce(memberSpans(text, [name]))[0];
+}
+
+/** {@link memberSpan} for each of `names`, in slices. */
+export function* memberSpans(text: string, names: readonly string[]): Sliced<(Span | undefined)[]> {
+  const found: (Span | undefined)[] = names.map(() => undefined);
+  let member = -1;
+  let valueStart = 0;
   let lastString: Span = { start: 0, end: 0 };
-  let valueStart = -1;
-  walk(text, {
+  yield* walkSliced(text, {
     string(start, end) {
       lastString = { start, end };
     },
     mark(offset, code, depth) {
       if (depth !== 1) return;
       if (code === COLON) {
-        key = stringValue(text, lastString.start, lastString.end);
+        member = names.findIndex((name) => isName(text, lastString, name));
         valueStart = offset + 1;
-      } else {
-        if (key === name) found = trimmed(text, valueStart, offset);
-        key = undefined;
+      } else if (member >= 0) {
+        found[member] = trimmed(text, valueStart, offset);
+        member = -1;
       }
     },
   });
   return found;
+}
+
+/** Whether a string literal says `name`. */
+export function isName(text: string, { start, end }: Span, name: string): boolean {
+  // No character takes more than the six of `\u0061`.
+  return end - start - 2 <= 6 * name.length && stringValue(text, start, end) === name;
 }
 
 /** Cuts a comma-separated list of values (an array's text without its brackets) into the text of each value. */
@@ -133,22 +158,23 @@ export interface Place {
   readonly pointer: () => string;
 }
 
-/** Most steps of a path that are kept account of: each takes a character of a pointer, and nobody reads longer ones. */
-const MAX_STEPS = 2_500;
+/** Longest pointer that is made, in UTF-16 code units: member names are the client's, and may be megabytes. */
+export const MAX_POINTER_LENGTH = 2_500;
+
+/** Each step takes a character of a pointer: so many are kept account of. */
+const MAX_STEPS = MAX_POINTER_LENGTH;
 
 /** Passes once over `text` like {@link walk}, keeping account of where it is. */
-export function walkPaths(text: string, visit: (place: Place) => void): void {
+export function* walkPaths(text: string, visit: (place: Place) => void): Sliced<void> {
   const path: { index: number; key: Span | undefined }[] = [];
   /** How many more levels are open than `path` has steps. */
   let beyond = 0;
   // Keys are read out only where somebody asks: on the way past they are just remembered.
   const pointer = (): string =>
-    path
-      .map(
-        ({ index, key }) => `/${escapePointer(key ? stringValue(text, key.start, key.end) : String(index))}`,
-      )
-      .join('');
-  walk(text, {
+    pointerTo(path, ({ index, key }) =>
+      key ? stringBeginning(text, key, MAX_POINTER_LENGTH) : String(index),
+    );
+  yield* walkSliced(text, {
     open(start, depth) {
       visit({ kind: 'open', start, end: start + 1, depth, pointer });
       if (path.length < MAX_STEPS) path.push({ index: 0, key: undefined });
@@ -175,9 +201,19 @@ export function walkPaths(text: string, visit: (place: Place) => void): void {
   });
 }
 
-/** One step of a JSON pointer, with `~` and `/` escaped as RFC 6901 section 3 says. */
-export function escapePointer(step: string): string {
-  return step.replaceAll('~', '~0').replaceAll('/', '~1');
+/**
+ * A JSON pointer (RFC 6901), made of no more steps and of no more of a step than it shows.
+ * @param steps from the outermost
+ * @param read what a step says, or its beginning
+ */
+export function pointerTo<T = string>(steps: readonly T[], read: (step: T) => string = String): string {
+  let pointer = '';
+  for (const step of steps) {
+    if (pointer.length > MAX_POINTER_LENGTH) break;
+    const name = read(step).slice(0, MAX_POINTER_LENGTH);
+    pointer += `/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`;
+  }
+  return pointer;
 }
 
 /** The value of the string literal at `start`..`end`, quotes included. */
@@ -186,17 +222,26 @@ export function stringValue(text: string, start: number, end: number): string {
   return inner.includes('\\') ? (JSON.parse(`"${inner}"`) as string) : inner;
 }
 
-function endOfString(text: string, start: number): number {
-  let end = text.indexOf('"', start + 1);
-  while (end !== -1 && isEscaped(text, end)) end = text.indexOf('"', end + 1);
-  return end === -1 ? text.length : end + 1;
+/** The first characters of a string literal's value; all of them where there are at most `most` UTF-16 code units. */
+function stringBeginning(text: string, { start, end }: Span, most: number): string {
+  let i = start + 1;
+  for (let units = 0; units < most && i < end - 1; units += 1) {
+    if (text.charCodeAt(i) !== BACKSLASH) i += 1;
+    else i += text.charCodeAt(i + 1) === LOWER_U ? 6 : 2;
+  }
+  return stringValue(text, start, i + 1);
 }
 
-/** Whether an odd number of backslashes stands before `offset`. */
-function isEscaped(text: string, offset: number): boolean {
-  let i = offset - 1;
-  while (text.charCodeAt(i) === BACKSLASH) i -= 1;
-  return (offset - i) % 2 === 0;
+function endOfString(text: string, start: number): number {
+  const quote = text.indexOf('"', start + 1);
+  if (quote !== -1 && text.charCodeAt(quote - 1) !== BACKSLASH) return quote + 1;
+  let i = start + 1;
+  while (i < text.length) {
+    const code = text.charCodeAt(i);
+    if (code === QUOTE) return i + 1;
+    i += code === BACKSLASH ? 2 : 1;
+  }
+  return text.length;
 }
 
 function endOfNumber(text: string, start: number): number {

@@ -1,11 +1,14 @@
 /** The rules for what a write may hold, and the reading of its body. */
 import { isLongerThan } from './characters.ts';
-import { isLarge, parseOrOutline, requireJson } from './json-outline.ts';
+import { findJsonMistake } from './json-check.ts';
+import { isLarge, outline, requireJson } from './json-outline.ts';
 import type { Span } from './json-text.ts';
-import { memberSpan } from './json-text.ts';
+import { memberSpan, memberSpans } from './json-text.ts';
 import { checkSchema, parseSchema } from './schema.ts';
+import type { Sliced } from './slices.ts';
+import { atOnce, inSlices } from './slices.ts';
 import type { Issue } from './storable.ts';
-import { findUnstorable, Issues } from './storable.ts';
+import { checkPlaces, findUnstorable, Issues } from './storable.ts';
 
 /** Longest id, in Unicode characters. (Postgres refuses index rows above about 2,700 bytes.) */
 export const MAX_ID_LENGTH = 512;
@@ -55,33 +58,75 @@ export function isNamespace(text: string): boolean {
  * @throws TooManyObjectsError
  */
 export function readWrite(text: string, maxObjects: number): Write {
-  const { data, dataText, schema } = readBody(text, maxObjects);
-  const isList = Array.isArray(data);
-  if (!isList && !isObject(data)) {
-    throw invalid('"data" must be an object or a list of objects', '/data');
-  }
-  if (isList && data.length === 0) throw invalid('"data" must hold at least one object', '/data');
-  if (isList && data.length > maxObjects) {
-    throw new TooManyObjectsError(
-      `the request has ${data.length} objects, and the limit is ${maxObjects}: send several requests`,
-    );
+  return isLarge(text) ? atOnce(readLargeWrite(text, maxObjects)) : readSmallWrite(text, maxObjects);
+}
+
+/** {@link readWrite} for a server: reads a large body in slices, and is a promise then. */
+export function readWriteInSlices(text: string, maxObjects: number): Write | Promise<Write> {
+  return isLarge(text) ? inSlices(readLargeWrite(text, maxObjects)) : readSmallWrite(text, maxObjects);
+}
+
+function readSmallWrite(text: string, maxObjects: number): Write {
+  const body = readOnlyMember(text) ?? readMember(text);
+  const checked = new CheckedWrite(body, maxObjects);
+  findUnstorable(body.dataText, checked.outerLevels, checked.issues, '/data');
+  return checked.write();
+}
+
+function* readLargeWrite(text: string, maxObjects: number): Sliced<Write> {
+  const body = (yield* readOnlyLargeMember(text, maxObjects)) ?? (yield* readLargeMember(text, maxObjects));
+  const checked = new CheckedWrite(body, maxObjects);
+  yield* checkPlaces(body.dataText, checked.outerLevels, checked.issues, '/data');
+  return checked.write();
+}
+
+/** A body whose objects have ids that are checked, and whose text is to be. */
+class CheckedWrite {
+  readonly issues = new Issues();
+  readonly #body: Body;
+  readonly #ids: string[] = [];
+
+  /** @throws InvalidWriteError or TooManyObjectsError where there are no objects to be checked */
+  constructor(body: Body, maxObjects: number) {
+    this.#body = body;
+    const { data } = body;
+    if (!Array.isArray(data)) {
+      if (!isObject(data)) throw invalid('"data" must be an object or a list of objects', '/data');
+      this.#check(data, '/data');
+      return;
+    }
+    if (data.length === 0) throw invalid('"data" must hold at least one object', '/data');
+    if (data.length > maxObjects) {
+      throw new TooManyObjectsError(
+        `the request has ${data.length} objects, and the limit is ${maxObjects}: send several requests`,
+      );
+    }
+    data.forEach((object: unknown, index) => {
+      this.#check(object, `/data/${index}`);
+    });
   }
 
-  const issues = new Issues();
-  const ids: string[] = [];
-  const objects: readonly unknown[] = isList ? data : [data];
-  objects.forEach((object, index) => {
-    const id = checkedId(object, isList ? `/data/${index}` : '/data', issues);
-    if (id !== undefined) ids.push(id);
-  });
-  findUnstorable(dataText, isList ? 1 : 0, issues, '/data');
-  if (schema) checkSchema(schema.value, schema.text, issues);
-  if (issues.total > 0) throwIssues(issues);
-  return {
-    ids,
-    objects: isList ? dataText.slice(1, -1) : dataText,
-    ...(schema ? { schema: schema.text } : {}),
-  };
+  /** How many levels of the text are around the objects. */
+  get outerLevels(): number {
+    return Array.isArray(this.#body.data) ? 1 : 0;
+  }
+
+  /** @throws InvalidWriteError where there are issues */
+  write(): Write {
+    const { data, dataText, schema } = this.#body;
+    if (schema) checkSchema(schema.value, schema.text, this.issues);
+    if (this.issues.total > 0) throwIssues(this.issues);
+    return {
+      ids: this.#ids,
+      objects: Array.isArray(data) ? dataText.slice(1, -1) : dataText,
+      ...(schema ? { schema: schema.text } : {}),
+    };
+  }
+
+  #check(object: unknown, path: string): void {
+    const id = checkedId(object, path, this.issues);
+    if (id !== undefined) this.#ids.push(id);
+  }
 }
 
 /** @throws InvalidWriteError that names the first of `issues`, of which there is at least one */
@@ -100,18 +145,39 @@ export interface ReadObject {
 /**
  * Reads one object on its own, by the same rules as those of a write.
  * @param text as that of {@link readWrite}
+ * @returns what is found; of a large object a promise, because that is read in slices
  */
-export function readObject(text: string): ReadObject {
+export function readObject(text: string): ReadObject | Promise<ReadObject> {
+  return isLarge(text) ? inSlices(readLargeObject(text)) : readSmallObject(text);
+}
+
+function readSmallObject(text: string): ReadObject {
   let value: unknown;
   try {
-    value = parseOrOutline(text, 0);
+    value = JSON.parse(text);
   } catch (error) {
-    return { id: '', mistake: `is not valid JSON: ${(error as Error).message}` };
+    return noJson(error);
   }
   const issues = new Issues();
   const id = checkedId(value, '', issues) ?? '';
   findUnstorable(text, 0, issues);
   return { id, mistake: issues.total > 0 ? summary(issues) : undefined };
+}
+
+function* readLargeObject(text: string): Sliced<ReadObject> {
+  try {
+    yield* requireJson(text);
+  } catch (error) {
+    return noJson(error);
+  }
+  const issues = new Issues();
+  const id = checkedId(yield* outline(text.trim(), 0), '', issues) ?? '';
+  yield* checkPlaces(text, 0, issues, '');
+  return { id, mistake: issues.total > 0 ? summary(issues) : undefined };
+}
+
+function noJson(error: unknown): ReadObject {
+  return { id: '', mistake: `is not valid JSON: ${(error as Error).message}` };
 }
 
 /** The id of an object; undefined where it has none that is valid, and `issues` says why. */
@@ -144,27 +210,26 @@ interface Body {
   readonly schema?: { readonly value: unknown; readonly text: string };
 }
 
-/** @param maxObjects of a longer list in a large body only the length is read */
-function readBody(text: string, maxObjects: number): Body {
-  return readOnlyMember(text, maxObjects) ?? (isLarge(text) ? readLarge(text, maxObjects) : readMember(text));
+/**
+ * Reads a body that holds "data" and nothing else without searching the text.
+ * @returns undefined where the body is of another form, or not valid: the other way finds out what it is
+ */
+function readOnlyMember(text: string): Body | undefined {
+  const dataText = onlyMember(text);
+  if (dataText === undefined) return undefined;
+  try {
+    return { data: JSON.parse(dataText), dataText: dataText.trim() };
+  } catch {
+    return undefined;
+  }
 }
 
-/**
- * Reads a body that holds "data" and nothing else without searching the text: what stands between `{"data":`
- * and the last brace is one JSON value exactly where it is the only member.
- * @returns undefined where the body is of another form, or not valid
- */
-function readOnlyMember(text: string, maxObjects: number): Body | undefined {
+/** What stands between `{"data":` and the last brace: that is one JSON value exactly where it is the only member. */
+function onlyMember(text: string): string | undefined {
   const start = DATA_FIRST.exec(text)?.[0].length;
   const end = text.lastIndexOf('}');
   if (start === undefined || !WHITE_SPACE.test(text.slice(end + 1))) return undefined;
-  const dataText = text.slice(start, end);
-  try {
-    return { data: parseOrOutline(dataText, maxObjects), dataText: dataText.trim() };
-  } catch {
-    // The other way finds out what it is.
-    return undefined;
-  }
+  return text.slice(start, end);
 }
 
 function readMember(text: string): Body {
@@ -179,20 +244,30 @@ function readMember(text: string): Body {
   };
 }
 
+/**
+ * Like {@link readOnlyMember}, without ever building what the text says.
+ * @param maxObjects of a longer list only the length is read
+ */
+function* readOnlyLargeMember(text: string, maxObjects: number): Sliced<Body | undefined> {
+  const dataText = onlyMember(text)?.trim();
+  if (dataText === undefined || (yield* findJsonMistake(dataText)) !== undefined) return undefined;
+  return { data: yield* outline(dataText, maxObjects), dataText };
+}
+
 /** Like {@link readMember}, without ever building what the text says. */
-function readLarge(text: string, maxObjects: number): Body {
+function* readLargeMember(text: string, maxObjects: number): Sliced<Body> {
   try {
-    requireJson(text);
+    yield* requireJson(text);
   } catch (error) {
     throw notJson(error);
   }
   if (!/^[ \t\r\n]*\{/.test(text)) throw noObject();
-  const span = requireData(memberSpan(text, 'data'));
+  const [data, schema] = yield* memberSpans(text, ['data', 'schema']);
+  const span = requireData(data);
   const dataText = text.slice(span.start, span.end);
-  const schema = memberSpan(text, 'schema');
   const schemaText = schema ? text.slice(schema.start, schema.end) : undefined;
   return {
-    data: parseOrOutline(dataText, maxObjects),
+    data: yield* outline(dataText, maxObjects),
     dataText,
     ...(schemaText === undefined ? {} : { schema: { value: parseSchema(schemaText), text: schemaText } }),
   };

@@ -1,9 +1,10 @@
 /** The rules for a namespace's schema: what each field of its objects is, and how it is shown. */
 import { z } from 'zod';
 import { isLongerThan } from './characters.ts';
+import { pointerTo } from './json-text.ts';
 import type { Issues } from './storable.ts';
 import { findUnstorable } from './storable.ts';
-import { addZodIssues, pointerTo } from './zod-issues.ts';
+import { addZodIssues } from './zod-issues.ts';
 
 /** Most fields of a schema: it travels with every request that brings it, and is read for every answer. */
 const MAX_FIELDS = 1_000;

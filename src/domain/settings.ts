@@ -1,6 +1,6 @@
 /** The reading of a body that sets a namespace's settings. */
 import { z } from 'zod';
-import { escapePointer, memberSpan } from './json-text.ts';
+import { memberSpan, pointerTo } from './json-text.ts';
 import { isObject, parseJson, throwIssues } from './objects.ts';
 import { checkSchema, FIELDS } from './schema.ts';
 import { Issues } from './storable.ts';
@@ -40,7 +40,7 @@ export function readSettings(text: string): string {
   const body = objectOf(parseJson(text));
   const issues = new Issues();
   for (const name of Object.keys(body)) {
-    if (name !== 'schema') issues.add(() => `/${escapePointer(name)}`, 'is not known here');
+    if (name !== 'schema') issues.add(() => pointerTo([name]), 'is not known here');
   }
   const span = memberSpan(text, 'schema');
   const schema = span ? text.slice(span.start, span.end) : EMPTY_SCHEMA;

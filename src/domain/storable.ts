@@ -3,7 +3,12 @@
  * Found in the text before anything is accepted, so that a 202 is a promise that can be kept.
  */
 import type { Place } from './json-text.ts';
-import { maxDepth, stringValue, walkPaths } from './json-text.ts';
+import { MAX_POINTER_LENGTH, maxDepth, walkPaths } from './json-text.ts';
+import type { Sliced } from './slices.ts';
+import { atOnce } from './slices.ts';
+
+const BACKSLASH = 0x5c;
+const LOWER_U = 0x75;
 
 /** Deepest nesting that is taken; the object itself is level 1. (Postgres gives up somewhere above 10,000.) */
 export const MAX_DEPTH = 1000;
@@ -23,9 +28,6 @@ export interface Issue {
 /** Most issues that one answer names; the rest is counted. */
 export const MAX_ISSUES = 100;
 
-/** Longest path that is shown: member names are the client's, and may be megabytes. */
-const MAX_PATH_LENGTH = 2_500;
-
 /** Gathers issues: the first {@link MAX_ISSUES} with their paths, of the others only how many there are. */
 export class Issues {
   readonly first: Issue[] = [];
@@ -39,7 +41,7 @@ export class Issues {
 }
 
 function shortened(path: string): string {
-  return path.length > MAX_PATH_LENGTH ? `${path.slice(0, MAX_PATH_LENGTH)}…` : path;
+  return path.length > MAX_POINTER_LENGTH ? `${beginningOf(path, MAX_POINTER_LENGTH)}…` : path;
 }
 
 /**
@@ -52,20 +54,36 @@ function shortened(path: string): string {
  * @param prefix put before each path
  */
 export function findUnstorable(text: string, outerLevels: number, issues: Issues, prefix = ''): void {
+  if (isSuspect(text, MAX_DEPTH + outerLevels)) atOnce(checkPlaces(text, outerLevels, issues, prefix));
+}
+
+/** {@link findUnstorable} in slices, for large texts. */
+export function* checkPlaces(
+  text: string,
+  outerLevels: number,
+  issues: Issues,
+  prefix: string,
+): Sliced<void> {
   const deepest = MAX_DEPTH + outerLevels;
-  if (!isSuspect(text, deepest)) return;
-  // Raw text that passed a UTF-8 check and JSON.parse has neither: both can only come from \u escapes.
-  const mayHoldBadText = text.includes('\\u');
+  const hasEscapes = text.includes('\\u');
   const mistake = ({ kind, start, end, depth }: Place): string | undefined => {
-    if (kind === 'number') return badNumber(text.slice(start, end));
-    if (kind === 'string') return mayHoldBadText ? badText(stringValue(text, start, end)) : undefined;
+    if (kind === 'number') return badNumber(text, start, end);
+    if (kind === 'string') return hasEscapes ? badText(text, start, end) : undefined;
     // One report for the first level too many of a branch, not one for each level below it.
     return depth === deepest + 1 ? `nesting is deeper than ${MAX_DEPTH} levels` : undefined;
   };
-  walkPaths(text, (place) => {
+  yield* walkPaths(text, (place) => {
     const message = mistake(place);
     if (message) issues.add(() => prefix + place.pointer(), message);
   });
+}
+
+/**
+ * The beginning of a text, well-formed and in memory of its own: a mere slice would keep all of the text there.
+ * @param most in UTF-16 code units
+ */
+export function beginningOf(text: string, most: number): string {
+  return Buffer.from(text.slice(0, most)).toString();
 }
 
 /** Text as Postgres can hold it, for telling of what it could not. */
@@ -78,8 +96,11 @@ export function storableText(text: string): string {
  * every other text would be suspect for an id like `3e9c`.
  */
 const EXPONENT = /(?:^|[[:, \t\r\n])-?[0-9][0-9.]*[eE]/;
-/** No number has more than {@link MAX_DIGITS} digits without so many on one side of its point. */
-const LONG_NUMBER = new RegExp(`[0-9]{${MAX_DIGITS / 2}}`);
+/**
+ * No number has more than {@link MAX_DIGITS} digits without so many on one side of its point. Looked for from the first
+ * digit of a run alone: from each of them it would take hundreds of times as long.
+ */
+const LONG_NUMBER = new RegExp(`(?<![0-9])[0-9]{${MAX_DIGITS / 2}}`);
 
 /** Whether `text` has to be looked at closely: wrongly yes for some, never wrongly no, and much faster. */
 function isSuspect(text: string, deepest: number): boolean {
@@ -91,15 +112,54 @@ function isSuspect(text: string, deepest: number): boolean {
   );
 }
 
-function badNumber(number: string): string | undefined {
-  if (digitsWrittenOut(number) <= MAX_DIGITS) return undefined;
+function badNumber(text: string, start: number, end: number): string | undefined {
+  // Most numbers are too short for it, exponent or not: that of 1e999 has three digits.
+  if (end - start < 6 || digitsWrittenOut(text.slice(start, end)) <= MAX_DIGITS) return undefined;
   return `number takes more than ${MAX_DIGITS} digits to write out`;
 }
 
-function badText(value: string): string | undefined {
-  if (value.includes('\0')) return 'string holds U+0000, which Postgres cannot store';
-  if (!value.isWellFormed()) return 'string holds a lone surrogate, which is not valid Unicode';
-  return undefined;
+/** Of text that was UTF-8 only escapes can be bad: they are looked at where they stand, without building the string. */
+function badText(text: string, start: number, end: number): string | undefined {
+  let isWellFormed = true;
+  for (let i = start + 1; i < end; i += 1) {
+    if (text.charCodeAt(i) !== BACKSLASH) continue;
+    i += 1;
+    const code = escapedUnit(text, i);
+    if (code === undefined) continue;
+    if (code === 0) return 'string holds U+0000, which Postgres cannot store';
+    i += 4;
+    if (!isSurrogate(code)) continue;
+    const isPair =
+      isHigh(code) && text.charCodeAt(i + 1) === BACKSLASH && isLow(escapedUnit(text, i + 2) ?? 0);
+    if (isPair) i += 6;
+    else isWellFormed = false;
+  }
+  return isWellFormed ? undefined : 'string holds a lone surrogate, which is not valid Unicode';
+}
+
+/** The UTF-16 code unit of the `uXXXX` at `offset`; undefined where another escape stands there. */
+function escapedUnit(text: string, offset: number): number | undefined {
+  if (text.charCodeAt(offset) !== LOWER_U) return undefined;
+  let unit = 0;
+  for (let i = offset + 1; i < offset + 5; i += 1) unit = 16 * unit + hexValue(text.charCodeAt(i));
+  return unit;
+}
+
+/** What 0 to 9, a to f and A to F stand for, of which the letters have their value in their lower half less 9. */
+function hexValue(code: number): number {
+  return code < 0x40 ? code - 0x30 : (code & 0x0f) + 9;
+}
+
+function isSurrogate(code: number): boolean {
+  return isHigh(code) || isLow(code);
+}
+
+function isHigh(code: number): boolean {
+  return code >= 0xd800 && code < 0xdc00;
+}
+
+function isLow(code: number): boolean {
+  return code >= 0xdc00 && code < 0xe000;
 }
 
 /** Postgres reads no exponent beyond this, not even that of a zero. */

@@ -1,6 +1,6 @@
 /** What zod finds wrong with a parsed body, as issues with JSON pointers: the same for every route. */
 import type { z } from 'zod';
-import { escapePointer } from './json-text.ts';
+import { pointerTo } from './json-text.ts';
 import type { Issues } from './storable.ts';
 
 /**
@@ -15,9 +15,4 @@ export function addZodIssues(error: z.ZodError | undefined, path: readonly strin
       for (const key of issue.keys) issues.add(() => pointerTo([...place, key]), 'is not known here');
     } else issues.add(() => pointerTo(place), issue.message);
   }
-}
-
-/** The JSON pointer of a place (RFC 6901). */
-export function pointerTo(steps: readonly string[]): string {
-  return steps.map((step) => `/${escapePointer(step)}`).join('');
 }

@@ -5,7 +5,7 @@
  * waits keeps all that its variables held last, which were 20 MB for each upload that had seen a long line.
  */
 import type { Chunk } from '../domain/chunks.ts';
-import { ChunkBuilder } from '../domain/chunks.ts';
+import { ChunkBuilder, readLine } from '../domain/chunks.ts';
 import type { Line } from '../domain/lines.ts';
 import { LineSplitter } from '../domain/lines.ts';
 import type { ChunkSender } from './chunk-sender.ts';
@@ -46,7 +46,9 @@ export class FileIntake {
 
   async #add(lines: readonly Line[]): Promise<void> {
     for (const line of lines) {
-      const chunk = this.#builder.add(line);
+      const read = readLine(line);
+      // Nothing is waited for where it is there: that would cost each of a million short lines a turn.
+      const chunk = this.#builder.add(line, read instanceof Promise ? await read : read);
       if (chunk) await this.#send(chunk);
       if (!isLong(line.bytes)) continue;
       // It is sent by itself and at once, so that an upload never holds two of them.

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { findJsonMistake } from '../../src/domain/json-check.ts';
+import { findJsonMistake as findSliced } from '../../src/domain/json-check.ts';
+import { atOnce } from '../../src/domain/slices.ts';
 import { rounds } from '../support/rounds.ts';
 import type { Random } from './random-json.ts';
 import { createRandom, randomDocument, SEED } from './random-json.ts';
@@ -11,6 +12,10 @@ function parses(text: string): boolean {
   } catch {
     return false;
   }
+}
+
+function findJsonMistake(text: string): number | undefined {
+  return atOnce(findSliced(text));
 }
 
 describe('findJsonMistake', () => {

@@ -2,7 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { Caller } from '../../access/caller.ts';
 import type { RateState } from '../../access/rate-limits.ts';
-import { readWrite } from '../../domain/objects.ts';
+import { readWriteInSlices } from '../../domain/objects.ts';
 import type { Submission } from '../../ingest/group-commit.ts';
 import { callerOf } from '../auth.ts';
 import type { BodyReader } from '../body.ts';
@@ -29,7 +29,7 @@ export function dataRoutes(app: FastifyInstance, deps: DataRouteDeps): void {
     { config: { access: { scope: 'write' } }, onRequest },
     (request, reply) =>
       bodies.withText(request, async (text) => {
-        const write = readWrite(text, maxObjects);
+        const write = await readWriteInSlices(text, maxObjects);
         request.objectCount = write.ids.length;
         const counted = takeObjects(callerOf(request), write.ids.length);
         if (counted) applyRate(reply, await counted);
