@@ -26,13 +26,17 @@ const LOWER = 0x20;
 /** What may follow a backslash, beside `u` and four digits. */
 const ESCAPES = new Set(Array.from('"\\/bfnrt', (escaped) => escaped.charCodeAt(0)));
 
+/** What may stand at a place: a value, the name of a member, more of a string, or what follows a value. */
+type Expected = 'value' | 'name' | 'string' | 'end';
+
 /**
  * Finds what makes a text no JSON.
  * @returns the offset of the mistake, in UTF-16 code units; undefined where there is none
  */
 export function* findJsonMistake(text: string): Sliced<number | undefined> {
   const open = new Levels();
-  let isValueNext = true;
+  let expected: Expected = 'value';
+  let isName = false;
   let i = afterSpace(text, 0);
   let pauseAt = SLICE_LENGTH;
   for (;;) {
@@ -41,31 +45,46 @@ export function* findJsonMistake(text: string): Sliced<number | undefined> {
       pauseAt = i + SLICE_LENGTH;
     }
     const code = text.charCodeAt(i);
-    if (isValueNext) {
+    if (expected === 'string') {
+      i = passString(text, i);
+      if (text.charCodeAt(i) === QUOTE) {
+        i = afterSpace(text, i + 1);
+        if (isName) {
+          if (text.charCodeAt(i) !== COLON) return i;
+          i = afterSpace(text, i + 1);
+        }
+        expected = isName ? 'value' : 'end';
+      }
+    } else if (code === QUOTE && expected !== 'end') {
+      isName = expected === 'name';
+      expected = 'string';
+      i += 1;
+    } else if (expected === 'name') {
+      return i;
+    } else if (expected === 'value') {
       if (code === OPEN_BRACE || code === OPEN_BRACKET) {
         const isObject = code === OPEN_BRACE;
         open.push(isObject);
         i = afterSpace(text, i + 1);
-        if (text.charCodeAt(i) === closing(isObject)) isValueNext = false;
-        else if (isObject) i = afterName(text, i);
+        if (text.charCodeAt(i) === closing(isObject)) expected = 'end';
+        else if (isObject) expected = 'name';
       } else {
         i = afterScalar(text, i);
-        isValueNext = false;
+        if (i >= 0) i = afterSpace(text, i);
+        expected = 'end';
       }
     } else if (open.depth === 0) {
       return i === text.length ? undefined : i;
     } else if (code === COMMA) {
       i = afterSpace(text, i + 1);
-      if (open.isObject) i = afterName(text, i);
-      isValueNext = true;
+      expected = open.isObject ? 'name' : 'value';
     } else if (code === closing(open.isObject)) {
       open.pop();
-      i += 1;
+      i = afterSpace(text, i + 1);
     } else {
       return i;
     }
     if (i < 0) return ~i;
-    if (!isValueNext) i = afterSpace(text, i);
   }
 }
 
@@ -101,18 +120,9 @@ function closing(isObject: boolean): number {
   return isObject ? CLOSE_BRACE : CLOSE_BRACKET;
 }
 
-/** A member's name, its colon, and the white space around that. */
-function afterName(text: string, from: number): number {
-  if (text.charCodeAt(from) !== QUOTE) return ~from;
-  let i = afterString(text, from);
-  if (i < 0) return i;
-  i = afterSpace(text, i);
-  return text.charCodeAt(i) === COLON ? afterSpace(text, i + 1) : ~i;
-}
-
+/** A number, or one of the names that JSON knows. */
 function afterScalar(text: string, from: number): number {
   const code = text.charCodeAt(from);
-  if (code === QUOTE) return afterString(text, from);
   if (code === MINUS || isDigit(code)) return afterNumber(text, from);
   for (const literal of ['true', 'false', 'null']) {
     if (text.startsWith(literal, from)) return from + literal.length;
@@ -120,11 +130,12 @@ function afterScalar(text: string, from: number): number {
   return ~from;
 }
 
-function afterString(text: string, from: number): number {
-  let i = from + 1;
-  for (;;) {
+/** What a string has inside: to its closing quote, or a slice's length of it. */
+function passString(text: string, from: number): number {
+  let i = from;
+  while (i < from + SLICE_LENGTH) {
     const code = text.charCodeAt(i);
-    if (code === QUOTE) return i + 1;
+    if (code === QUOTE) return i;
     if (code === BACKSLASH) {
       const escaped = text.charCodeAt(i + 1);
       if (escaped === LOWER_U) {
@@ -137,6 +148,7 @@ function afterString(text: string, from: number): number {
     // A control character, or the end, where the code is NaN.
     else return ~i;
   }
+  return i;
 }
 
 function afterNumber(text: string, from: number): number {

@@ -45,6 +45,8 @@ export function walk(text: string, visitor: Visitor): void {
 export function* walkSliced(text: string, visitor: Visitor): Sliced<void> {
   let depth = 0;
   let i = 0;
+  /** Where the string began of which a part has been passed. */
+  let stringStart = -1;
   let pauseAt = SLICE_LENGTH;
   while (i < text.length) {
     if (i >= pauseAt) {
@@ -52,10 +54,22 @@ export function* walkSliced(text: string, visitor: Visitor): Sliced<void> {
       pauseAt = i + SLICE_LENGTH;
     }
     const code = text.charCodeAt(i);
-    if (code === QUOTE) {
-      const end = endOfString(text, i);
-      visitor.string?.(i, end);
-      i = end;
+    if (stringStart >= 0) {
+      i = passString(text, i, i + SLICE_LENGTH);
+      if (text.charCodeAt(i) === QUOTE) {
+        i += 1;
+        visitor.string?.(stringStart, i);
+        stringStart = -1;
+      }
+    } else if (code === QUOTE) {
+      const end = endOfPlainString(text, i);
+      if (end === undefined) {
+        stringStart = i;
+        i += 1;
+      } else {
+        visitor.string?.(i, end);
+        i = end;
+      }
     } else if (code === OPEN_BRACE || code === OPEN_BRACKET) {
       depth += 1;
       visitor.open?.(i, depth);
@@ -83,7 +97,7 @@ export function maxDepth(text: string): number {
   let deepest = 0;
   for (let i = 0; i < text.length; i += 1) {
     const code = text.charCodeAt(i);
-    if (code === QUOTE) i = endOfString(text, i) - 1;
+    if (code === QUOTE) i = (endOfPlainString(text, i) ?? passString(text, i + 1, text.length) + 1) - 1;
     else if (code === OPEN_BRACE || code === OPEN_BRACKET) {
       depth += 1;
       if (depth > deepest) deepest = depth;
@@ -232,16 +246,21 @@ function stringBeginning(text: string, { start, end }: Span, most: number): stri
   return stringValue(text, start, i + 1);
 }
 
-function endOfString(text: string, start: number): number {
+/** Where a string ends whose first quote closes it; undefined where that may be escaped. */
+function endOfPlainString(text: string, start: number): number | undefined {
   const quote = text.indexOf('"', start + 1);
-  if (quote !== -1 && text.charCodeAt(quote - 1) !== BACKSLASH) return quote + 1;
-  let i = start + 1;
-  while (i < text.length) {
+  return text.charCodeAt(quote - 1) === BACKSLASH ? undefined : quote + 1;
+}
+
+/** The offset of the quote that closes a string, or some place after `most` in it. @param from inside of it */
+function passString(text: string, from: number, most: number): number {
+  let i = from;
+  while (i < most) {
     const code = text.charCodeAt(i);
-    if (code === QUOTE) return i + 1;
+    if (code === QUOTE) return i;
     i += code === BACKSLASH ? 2 : 1;
   }
-  return text.length;
+  return i;
 }
 
 function endOfNumber(text: string, start: number): number {

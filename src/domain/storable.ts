@@ -3,12 +3,9 @@
  * Found in the text before anything is accepted, so that a 202 is a promise that can be kept.
  */
 import type { Place } from './json-text.ts';
-import { MAX_POINTER_LENGTH, maxDepth, walkPaths } from './json-text.ts';
+import { MAX_POINTER_LENGTH, maxDepth, stringValue, walkPaths } from './json-text.ts';
 import type { Sliced } from './slices.ts';
 import { atOnce } from './slices.ts';
-
-const BACKSLASH = 0x5c;
-const LOWER_U = 0x75;
 
 /** Deepest nesting that is taken; the object itself is level 1. (Postgres gives up somewhere above 10,000.) */
 export const MAX_DEPTH = 1000;
@@ -65,10 +62,16 @@ export function* checkPlaces(
   prefix: string,
 ): Sliced<void> {
   const deepest = MAX_DEPTH + outerLevels;
-  const hasEscapes = text.includes('\\u');
+  // Raw text that passed a UTF-8 check and was found to be JSON has neither: both can only come from \u escapes.
+  /** The first `\u` that hasn't been passed yet, which stands in a later string more often than not; -1 for none. */
+  let escapeAt = text.indexOf('\\u');
+  const hasEscape = (start: number, end: number): boolean => {
+    if (escapeAt !== -1 && escapeAt < start) escapeAt = text.indexOf('\\u', start);
+    return escapeAt !== -1 && escapeAt < end;
+  };
   const mistake = ({ kind, start, end, depth }: Place): string | undefined => {
     if (kind === 'number') return badNumber(text, start, end);
-    if (kind === 'string') return hasEscapes ? badText(text, start, end) : undefined;
+    if (kind === 'string') return hasEscape(start, end) ? badText(stringValue(text, start, end)) : undefined;
     // One report for the first level too many of a branch, not one for each level below it.
     return depth === deepest + 1 ? `nesting is deeper than ${MAX_DEPTH} levels` : undefined;
   };
@@ -118,48 +121,10 @@ function badNumber(text: string, start: number, end: number): string | undefined
   return `number takes more than ${MAX_DIGITS} digits to write out`;
 }
 
-/** Of text that was UTF-8 only escapes can be bad: they are looked at where they stand, without building the string. */
-function badText(text: string, start: number, end: number): string | undefined {
-  let isWellFormed = true;
-  for (let i = start + 1; i < end; i += 1) {
-    if (text.charCodeAt(i) !== BACKSLASH) continue;
-    i += 1;
-    const code = escapedUnit(text, i);
-    if (code === undefined) continue;
-    if (code === 0) return 'string holds U+0000, which Postgres cannot store';
-    i += 4;
-    if (!isSurrogate(code)) continue;
-    const isPair =
-      isHigh(code) && text.charCodeAt(i + 1) === BACKSLASH && isLow(escapedUnit(text, i + 2) ?? 0);
-    if (isPair) i += 6;
-    else isWellFormed = false;
-  }
-  return isWellFormed ? undefined : 'string holds a lone surrogate, which is not valid Unicode';
-}
-
-/** The UTF-16 code unit of the `uXXXX` at `offset`; undefined where another escape stands there. */
-function escapedUnit(text: string, offset: number): number | undefined {
-  if (text.charCodeAt(offset) !== LOWER_U) return undefined;
-  let unit = 0;
-  for (let i = offset + 1; i < offset + 5; i += 1) unit = 16 * unit + hexValue(text.charCodeAt(i));
-  return unit;
-}
-
-/** What 0 to 9, a to f and A to F stand for, of which the letters have their value in their lower half less 9. */
-function hexValue(code: number): number {
-  return code < 0x40 ? code - 0x30 : (code & 0x0f) + 9;
-}
-
-function isSurrogate(code: number): boolean {
-  return isHigh(code) || isLow(code);
-}
-
-function isHigh(code: number): boolean {
-  return code >= 0xd800 && code < 0xdc00;
-}
-
-function isLow(code: number): boolean {
-  return code >= 0xdc00 && code < 0xe000;
+function badText(value: string): string | undefined {
+  if (value.includes('\0')) return 'string holds U+0000, which Postgres cannot store';
+  if (!value.isWellFormed()) return 'string holds a lone surrogate, which is not valid Unicode';
+  return undefined;
 }
 
 /** Postgres reads no exponent beyond this, not even that of a zero. */
