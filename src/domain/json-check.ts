@@ -3,7 +3,7 @@
  * takes up to 24 bytes of memory for each byte of text.
  */
 
-import { isDigit, isSpace } from './json-text.ts';
+import { isDigit, isSpace, passDigits } from './json-text.ts';
 import type { Sliced } from './slices.ts';
 import { SLICE_LENGTH } from './slices.ts';
 
@@ -26,8 +26,8 @@ const LOWER = 0x20;
 /** What may follow a backslash, beside `u` and four digits. */
 const ESCAPES = new Set(Array.from('"\\/bfnrt', (escaped) => escaped.charCodeAt(0)));
 
-/** What may stand at a place: a value, the name of a member, more of a string, or what follows a value. */
-type Expected = 'value' | 'name' | 'string' | 'end';
+/** What may stand at a place, beside white space: `end` is what follows a value. */
+type Expected = 'value' | 'name' | 'string' | 'colon' | 'end';
 
 /**
  * Finds what makes a text no JSON.
@@ -37,7 +37,8 @@ export function* findJsonMistake(text: string): Sliced<number | undefined> {
   const open = new Levels();
   let expected: Expected = 'value';
   let isName = false;
-  let i = afterSpace(text, 0);
+  let isEmpty = false;
+  let i = 0;
   let pauseAt = SLICE_LENGTH;
   for (;;) {
     if (i >= pauseAt) {
@@ -48,41 +49,41 @@ export function* findJsonMistake(text: string): Sliced<number | undefined> {
     if (expected === 'string') {
       i = passString(text, i);
       if (text.charCodeAt(i) === QUOTE) {
-        i = afterSpace(text, i + 1);
-        if (isName) {
-          if (text.charCodeAt(i) !== COLON) return i;
-          i = afterSpace(text, i + 1);
-        }
-        expected = isName ? 'value' : 'end';
+        i += 1;
+        expected = isName ? 'colon' : 'end';
       }
-    } else if (code === QUOTE && expected !== 'end') {
+    } else if (isSpace(code)) {
+      i += 1;
+    } else if ((expected === 'end' || isEmpty) && open.depth > 0 && code === open.closing) {
+      open.pop();
+      isEmpty = false;
+      expected = 'end';
+      i += 1;
+    } else if (expected === 'end') {
+      if (open.depth === 0) return i === text.length ? undefined : i;
+      if (code !== COMMA) return i;
+      expected = open.isObject ? 'name' : 'value';
+      i += 1;
+    } else if (expected === 'colon') {
+      if (code !== COLON) return i;
+      expected = 'value';
+      i += 1;
+    } else if (code === QUOTE) {
+      isEmpty = false;
       isName = expected === 'name';
       expected = 'string';
       i += 1;
     } else if (expected === 'name') {
       return i;
-    } else if (expected === 'value') {
-      if (code === OPEN_BRACE || code === OPEN_BRACKET) {
-        const isObject = code === OPEN_BRACE;
-        open.push(isObject);
-        i = afterSpace(text, i + 1);
-        if (text.charCodeAt(i) === closing(isObject)) expected = 'end';
-        else if (isObject) expected = 'name';
-      } else {
-        i = afterScalar(text, i);
-        if (i >= 0) i = afterSpace(text, i);
-        expected = 'end';
-      }
-    } else if (open.depth === 0) {
-      return i === text.length ? undefined : i;
-    } else if (code === COMMA) {
-      i = afterSpace(text, i + 1);
+    } else if (code === OPEN_BRACE || code === OPEN_BRACKET) {
+      isEmpty = true;
+      open.push(code === OPEN_BRACE);
       expected = open.isObject ? 'name' : 'value';
-    } else if (code === closing(open.isObject)) {
-      open.pop();
-      i = afterSpace(text, i + 1);
+      i += 1;
     } else {
-      return i;
+      isEmpty = false;
+      expected = 'end';
+      i = afterScalar(text, i);
     }
     if (i < 0) return ~i;
   }
@@ -96,6 +97,11 @@ class Levels {
   /** Whether the innermost one is an object, and not an array. */
   get isObject(): boolean {
     return this.#levels[this.depth - 1] === 1;
+  }
+
+  /** What closes it. */
+  get closing(): number {
+    return this.isObject ? CLOSE_BRACE : CLOSE_BRACKET;
   }
 
   push(isObject: boolean): void {
@@ -115,10 +121,6 @@ class Levels {
 
 // Each of these takes the offset of what it passes over, and returns the offset after it; or, where that is not as it
 // should be, the offset of the mistake with its bits inverted, which is negative.
-
-function closing(isObject: boolean): number {
-  return isObject ? CLOSE_BRACE : CLOSE_BRACKET;
-}
 
 /** A number, or one of the names that JSON knows. */
 function afterScalar(text: string, from: number): number {
@@ -169,15 +171,8 @@ function afterNumber(text: string, from: number): number {
 
 /** At least one digit. */
 function afterDigits(text: string, from: number): number {
-  let i = from;
-  while (isDigit(text.charCodeAt(i))) i += 1;
-  return i === from ? ~i : i;
-}
-
-function afterSpace(text: string, from: number): number {
-  let i = from;
-  while (isSpace(text.charCodeAt(i))) i += 1;
-  return i;
+  const end = passDigits(text, from);
+  return end === from ? ~from : end;
 }
 
 function isHexDigit(code: number): boolean {

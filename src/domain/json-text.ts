@@ -263,14 +263,31 @@ function passString(text: string, from: number, most: number): number {
   return i;
 }
 
-function endOfNumber(text: string, start: number): number {
-  let i = start + 1;
-  for (; i < text.length; i += 1) {
-    const code = text.charCodeAt(i);
-    // Digits, and . + - e E
-    if (!isDigit(code) && code !== 0x2e && code !== 0x2b && code !== MINUS && (code | 0x20) !== 0x65) break;
+/** Numbers of more digits than this are passed by a regular expression, which megabytes of them don't take long. */
+const MANY_DIGITS = 1_000;
+const DIGITS = /[0-9]*/y;
+
+/** The offset of the first character from `from` on that is no digit. */
+export function passDigits(text: string, from: number): number {
+  let i = from;
+  while (isDigit(text.charCodeAt(i))) {
+    i += 1;
+    if (i - from < MANY_DIGITS) continue;
+    DIGITS.lastIndex = i;
+    DIGITS.test(text);
+    return DIGITS.lastIndex;
   }
   return i;
+}
+
+function endOfNumber(text: string, start: number): number {
+  let i = passDigits(text, start + 1);
+  for (;;) {
+    const code = text.charCodeAt(i);
+    // . + - e E
+    if (code !== 0x2e && code !== 0x2b && code !== MINUS && (code | 0x20) !== 0x65) return i;
+    i = passDigits(text, i + 1);
+  }
 }
 
 /** Whether a UTF-16 code unit is one of 0 to 9. */

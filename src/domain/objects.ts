@@ -76,6 +76,7 @@ function readSmallWrite(text: string, maxObjects: number): Write {
 function* readLargeWrite(text: string, maxObjects: number): Sliced<Write> {
   const body = (yield* readOnlyLargeMember(text, maxObjects)) ?? (yield* readLargeMember(text, maxObjects));
   const checked = new CheckedWrite(body, maxObjects);
+  yield;
   yield* checkPlaces(body.dataText, checked.outerLevels, checked.issues, '/data');
   return checked.write();
 }
@@ -199,9 +200,9 @@ function summary({ first: [first], total }: Issues): string {
   return `${first.path === '' ? '' : `${first.path}: `}${first.message}${more}`;
 }
 
-/** How nearly every body begins and ends. (White space as JSON has it, which is less than `\s`.) */
-const DATA_FIRST = /^[ \t\r\n]*\{[ \t\r\n]*"data"[ \t\r\n]*:/;
-const WHITE_SPACE = /^[ \t\r\n]*$/;
+/** How nearly every body begins and ends. (White space as JSON has it, which is less than `\s`; and not megabytes of it.) */
+const DATA_FIRST = /^[ \t\r\n]{0,99}\{[ \t\r\n]{0,99}"data"[ \t\r\n]{0,99}:/;
+const SOME_SPACE = /^[ \t\r\n]{0,99}$/;
 
 /** The members of a body that count. */
 interface Body {
@@ -228,7 +229,7 @@ function readOnlyMember(text: string): Body | undefined {
 function onlyMember(text: string): string | undefined {
   const start = DATA_FIRST.exec(text)?.[0].length;
   const end = text.lastIndexOf('}');
-  if (start === undefined || !WHITE_SPACE.test(text.slice(end + 1))) return undefined;
+  if (start === undefined || !SOME_SPACE.test(text.slice(end + 1))) return undefined;
   return text.slice(start, end);
 }
 

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { memberSpan, pointerTo } from './json-text.ts';
 import { isObject, parseJson, throwIssues } from './objects.ts';
 import { checkSchema, FIELDS } from './schema.ts';
+import type { Sliced } from './slices.ts';
 import { Issues } from './storable.ts';
 
 const EMPTY_SCHEMA = '{}';
@@ -19,8 +20,9 @@ export const UPLOAD_OPTIONS = z.object({ schema: FIELDS.optional() });
  * @returns the schema's JSON text; undefined where none came along
  * @throws InvalidWriteError
  */
-export function readUploadOptions(text: string): string | undefined {
+export function* readUploadOptions(text: string): Sliced<string | undefined> {
   const body = objectOf(parseJson(text));
+  yield;
   const span = memberSpan(text, 'schema');
   if (!span) return undefined;
   const issues = new Issues();
@@ -36,8 +38,9 @@ export function readUploadOptions(text: string): string | undefined {
  * @returns the schema's JSON text
  * @throws InvalidWriteError
  */
-export function readSettings(text: string): string {
+export function* readSettings(text: string): Sliced<string> {
   const body = objectOf(parseJson(text));
+  yield;
   const issues = new Issues();
   for (const name of Object.keys(body)) {
     if (name !== 'schema') issues.add(() => pointerTo([name]), 'is not known here');

@@ -59,5 +59,6 @@ export class Throttle {
  */
 export function kindOf(error: Error): string {
   const code = 'code' in error ? error.code : '';
-  return `${error.name} ${code} ${error.message.replaceAll(/[^\s,;:()"']*[\d_][^\s,;:()"']*/g, '#')}`;
+  const words = error.message.replaceAll(/[^\s,;:()"']+/g, (word) => (/[\d_]/.test(word) ? '#' : word));
+  return `${error.name} ${code} ${words}`;
 }

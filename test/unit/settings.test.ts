@@ -1,7 +1,12 @@
 /** What a schema may hold, and where a mistake in it is reported. */
 import { describe, expect, it } from 'vitest';
 import { InvalidWriteError } from '../../src/domain/objects.ts';
-import { readSettings } from '../../src/domain/settings.ts';
+import { readSettings as readSliced } from '../../src/domain/settings.ts';
+import { atOnce } from '../../src/domain/slices.ts';
+
+function readSettings(text: string): string {
+  return atOnce(readSliced(text));
+}
 
 function paths(body: string): string[] {
   try {

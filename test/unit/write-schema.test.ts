@@ -7,6 +7,7 @@ import { expect, it } from 'vitest';
 import { InvalidWriteError, isNamespace, readWrite } from '../../src/domain/objects.ts';
 import { locateRequest } from '../../src/domain/request-id.ts';
 import { readSettings, readUploadOptions } from '../../src/domain/settings.ts';
+import { atOnce } from '../../src/domain/slices.ts';
 import { componentSchema, mistakes } from '../support/document.ts';
 import { rounds } from '../support/rounds.ts';
 
@@ -146,11 +147,13 @@ it('a write', () => {
 });
 
 it('settings', () => {
-  expectAgreement('SettingsBody', settings, (body) => isRead(readSettings, body));
+  expectAgreement('SettingsBody', settings, (body) => isRead((text) => atOnce(readSettings(text)), body));
 });
 
 it('what comes along with a file', () => {
-  expectAgreement('UploadOptions', settings, (body) => isRead(readUploadOptions, body));
+  expectAgreement('UploadOptions', settings, (body) =>
+    isRead((text) => atOnce(readUploadOptions(text)), body),
+  );
 });
 
 it('a namespace', () => {

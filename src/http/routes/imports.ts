@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import { MAX_SCHEMA_LENGTH } from '../../domain/schema.ts';
 import { readUploadOptions } from '../../domain/settings.ts';
 import { signPath } from '../../domain/signature.ts';
+import { inSlices } from '../../domain/slices.ts';
 import { isoFromMicros } from '../../domain/time.ts';
 import type { SettingsAccess } from '../../store/settings.ts';
 import type { BodyReader } from '../body.ts';
@@ -36,7 +37,7 @@ export function importRoutes(app: FastifyInstance, deps: ImportRouteDeps): void 
     app.post<NamespaceParams>(path, options, async (request, reply) => {
       const schema = await bodies.withText(
         request,
-        (text) => (text.trim() === '' ? undefined : readUploadOptions(text)),
+        (text) => (text.trim() === '' ? undefined : inSlices(readUploadOptions(text))),
         MAX_SCHEMA_LENGTH,
       );
       const { namespace } = request.params;

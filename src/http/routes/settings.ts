@@ -2,6 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import { MAX_SCHEMA_LENGTH } from '../../domain/schema.ts';
 import { readSettings } from '../../domain/settings.ts';
+import { inSlices } from '../../domain/slices.ts';
 import { isoFromMicros } from '../../domain/time.ts';
 import { ProblemError } from '../../errors.ts';
 import type { SettingsAccess } from '../../store/settings.ts';
@@ -26,7 +27,8 @@ export function settingsRoutes(app: FastifyInstance, deps: SettingsRouteDeps): v
         request,
         async (text) => {
           const { namespace } = request.params;
-          await putSettings({ namespace, schema: readSettings(text), requestId: request.id });
+          const schema = await inSlices(readSettings(text));
+          await putSettings({ namespace, schema, requestId: request.id });
           return { namespace, status: 'updated' };
         },
         MAX_SCHEMA_LENGTH,
