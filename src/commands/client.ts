@@ -3,11 +3,10 @@ import { readFile } from 'node:fs/promises';
 import type { IncomingHttpHeaders } from 'node:http';
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
-import { isIP } from 'node:net';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import ipaddr from 'ipaddr.js';
+import { isLoopback } from '../config/values.ts';
 import { OperatorError } from '../errors.ts';
 
 /** How often a call is tried where the server is away or asks to come back later. */
@@ -69,11 +68,11 @@ export async function clientOptions(
   return { url: base.replace(/\/+$/, ''), key };
 }
 
-/** Whether a URL leads to this machine for sure: to a loopback address, or to `localhost`, which is one everywhere. */
+/** Whether a URL leads to this machine for sure. */
 function isThisMachine(url: string): boolean {
   // (As it is parsed, an address is in its usual notation.)
   const host = new URL(url).hostname.replace(/^\[(.*)\]$/, '$1');
-  return host === 'localhost' || (isIP(host) !== 0 && ipaddr.process(host).range() === 'loopback');
+  return isLoopback(host);
 }
 
 async function keptKey(path: string): Promise<string> {

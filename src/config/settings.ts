@@ -262,10 +262,11 @@ export const SETTINGS = {
   }),
   metricsAccess: setting({
     variable: 'INLET_METRICS_ACCESS',
-    default: 'open',
-    allowed: '"open" or "admin"',
-    description: "Who may read the API's `/metrics`: `open` everybody, `admin` keys with the scope `admin`",
-    parse: z.enum(['open', 'admin']),
+    default: 'auto',
+    allowed: '"auto", "open" or "admin"',
+    description:
+      "Who may read the API's `/metrics`: `open` everybody, `admin` keys with the scope `admin`, `auto` everybody while `HOST` is a loopback address, and keys otherwise",
+    parse: z.enum(['auto', 'open', 'admin']),
   }),
   otlpEndpoint: setting({
     variable: 'OTEL_EXPORTER_OTLP_ENDPOINT',

@@ -1,6 +1,12 @@
 /** What the values of settings may look like, and what is made of them. */
 import { isIP } from 'node:net';
+import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
+
+/** Whether a host is this machine for sure: a loopback address, or `localhost`, which is one everywhere. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || (isIP(host) !== 0 && ipaddr.process(host).range() === 'loopback');
+}
 
 /** A whole number from `least` to `most`. */
 export const wholeNumber = (least: number, most: number): z.ZodType<number, string> =>

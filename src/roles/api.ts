@@ -2,6 +2,7 @@
 import { openAccessControl } from '../access/access.ts';
 import type { Running } from '../closing.ts';
 import { Closing } from '../closing.ts';
+import { isLoopback } from '../config/values.ts';
 import { ByteBudget } from '../domain/byte-budget.ts';
 import { objectUrl } from '../domain/object-url.ts';
 import { createBatchIds, requestIdAt } from '../domain/request-id.ts';
@@ -116,7 +117,7 @@ export async function startApi(
       log,
       onAnswered,
       metricsText: () => metrics.text(),
-      metricsAccess: config.metricsAccess,
+      metricsAccess: metricsAccess(config),
       newRequestId: () => requestIdAt(newBatchId(), 0),
       ...access,
       submit: (submission) => groupCommit.submit(submission),
@@ -183,4 +184,10 @@ async function checkApiSchema(
     if (faultKind(err) !== 'infrastructure') throw err;
     log.warn({ err }, 'Postgres cannot be reached: writes are taken into the queue, reads get 503');
   }
+}
+
+/** Who may read the metrics. */
+function metricsAccess({ metricsAccess: wanted, host }: RuntimeConfig): 'open' | 'admin' {
+  if (wanted !== 'auto') return wanted;
+  return isLoopback(host) ? 'open' : 'admin';
 }

@@ -48,7 +48,7 @@ describe('readConfig', () => {
       evaluatorConcurrency: 8,
       evaluatorTimeout: 30_000,
       requireDurableQueue: false,
-      metricsAccess: 'open',
+      metricsAccess: 'auto',
       otlpEndpoint: undefined,
       logLevel: 'info',
     });

@@ -12,7 +12,9 @@ export const metricsOperations = {
     id: 'getMetrics',
     tag: 'Service',
     summary: 'Metrics for Prometheus',
-    description: 'Needs an API key with the scope `admin` where `INLET_METRICS_ACCESS` is `admin`.',
+    description:
+      'Made anew at most once a second. Needs an API key with the scope `admin` unless the server listens on a loopback address, or ' +
+      '`INLET_METRICS_ACCESS` is `open`.',
     access: 'metrics',
     answers: {
       200: {
