@@ -65,7 +65,7 @@ export async function clientOptions(
   }
   const key = given || (await keptKey(path));
   if (!key) throw new OperatorError(`INLET_API_KEY is not set, and there is no key in ${path}.`);
-  return { url: base.replace(/\/+$/, ''), key };
+  return { url: base.replace(/(?<!\/)\/+$/, ''), key };
 }
 
 /** Whether a URL leads to this machine for sure. */

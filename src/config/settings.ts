@@ -106,7 +106,7 @@ export const SETTINGS = {
     description: 'How clients reach this server: the base of the URLs in its answers',
     parse: url('http:', 'https:')
       .refine((text) => /^https?:\/\/[^?#]+$/i.test(text))
-      .transform((text) => text.replace(/\/+$/, '')),
+      .transform((text) => text.replace(/(?<!\/)\/+$/, '')),
   }),
   trustProxy: setting({
     variable: 'INLET_TRUST_PROXY',
