@@ -72,6 +72,8 @@ export class LineSplitter {
 
   #endLine(lines: Line[]): void {
     this.#number += 1;
+    // A file may be megabytes of these.
+    if (this.#bytes === 0) return;
     const line = this.#read();
     this.#parts.clear();
     this.#bytes = 0;
