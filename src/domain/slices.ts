@@ -7,7 +7,7 @@ export type Sliced<T> = Generator<undefined, T>;
 export const SLICE_LENGTH = 16 * 1024;
 
 /** How long one slice of work lasts, in milliseconds. */
-const SLICE_MS = 5;
+export const SLICE_MS = 5;
 
 /** Works that wait for their next slice: in each turn of the event loop one of them goes on, whatever their number. */
 const waiting: (() => void)[] = [];
@@ -32,7 +32,8 @@ export async function inSlices<T>(work: Sliced<T>): Promise<T> {
   }
 }
 
-function nextTurn(): Promise<void> {
+/** Resolves when it is the caller's turn to do a slice of work. */
+export function nextTurn(): Promise<void> {
   return new Promise((resolve) => {
     waiting.push(resolve);
     if (waiting.length === 1) setImmediate(turn);

@@ -8,6 +8,7 @@ import type { Chunk } from '../domain/chunks.ts';
 import { ChunkBuilder, readLine } from '../domain/chunks.ts';
 import type { Line } from '../domain/lines.ts';
 import { LineSplitter } from '../domain/lines.ts';
+import { nextTurn, SLICE_MS } from '../domain/slices.ts';
 import type { ChunkSender } from './chunk-sender.ts';
 import type { LongLine } from './long-lines.ts';
 import { isLong } from './long-lines.ts';
@@ -17,6 +18,8 @@ export class FileIntake {
   readonly #builder = new ChunkBuilder();
   readonly #sender: Pick<ChunkSender, 'send' | 'finish'>;
   readonly #long: LongLine;
+  /** When others are to have their turn. What has come already could be read without a pause. */
+  #pauseAt = 0;
   #objects = 0;
   #rejected = 0;
 
@@ -33,6 +36,10 @@ export class FileIntake {
 
   /** Takes what comes next. Resolves when more may come. @throws as `ChunkSender.send` and `LongLine.hold` */
   async push(bytes: Buffer): Promise<void> {
+    if (performance.now() >= this.#pauseAt) {
+      await nextTurn();
+      this.#pauseAt = performance.now() + SLICE_MS;
+    }
     await this.#add(this.#splitter.push(bytes));
     await this.#long.hold(this.#splitter.kept);
   }

@@ -242,4 +242,24 @@ describe('who may read the metrics', () => {
     expect(await status(bearer(admin))).toBe(200);
     expect(await status({ authorization: `Bearer ${KEY}` })).toBe(200);
   });
+
+  test('is everybody where only this machine can ask, and unless told otherwise keys elsewhere', async ({
+    inlet,
+    config,
+  }) => {
+    expect((await fetch(`${inlet.url}/metrics`)).status).toBe(200);
+    const host = '0.0.0.0';
+    const outside = await startInlet({ ...config, host }, { workers: 0 });
+    expect((await fetch(`${outside.url}/metrics`)).status).toBe(401);
+    const open = await startInlet({ ...config, host, metricsAccess: 'open' }, { workers: 0 });
+    expect((await fetch(`${open.url}/metrics`)).status).toBe(200);
+  });
+});
+
+test('whoever asks often gets the same text again', async ({ inlet }) => {
+  const texts = await Promise.all(
+    Array.from({ length: 50 }, async () => (await fetch(`${inlet.url}/metrics`)).text()),
+  );
+  // A second may end in between. Made anew, none is like another: they tell the CPU time of the process.
+  expect(new Set(texts).size).toBeLessThan(5);
 });

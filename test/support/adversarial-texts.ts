@@ -39,7 +39,8 @@ export function adversarialBodies(size: number): Bodies {
     'objects without ids': () =>
       list(`${`{"id":1,"a":"${'a'.repeat(Math.max(1, size / 10_000 - 30))}"},`.repeat(9_999)}{}`),
     'the same id again and again': () => `{"data":{${fill('"\\u0069d":"x",')}"id":"y"}}`,
-    'long ids': () => list(`${`{"id":"${'\\u0061'.repeat(Math.max(1, size / 60_000 - 5))}"},`.repeat(9_999)}{}`),
+    'long ids': () =>
+      list(`${`{"id":"${'\\u0061'.repeat(Math.max(1, size / 60_000 - 5))}"},`.repeat(9_999)}{}`),
     'members of the body': () => `{"data":{"id":"x"},${fill('"a":1,')}"b":1}`,
     'data again and again': () => `{${fill('"data":1,')}"data":{"id":"x"}}`,
     digits: () => values('1'),
