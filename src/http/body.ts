@@ -7,6 +7,7 @@ import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { ByteBudget } from '../domain/byte-budget.ts';
 import type { Pieces } from '../domain/pieces.ts';
+import { beginningOf } from '../domain/storable.ts';
 import { ProblemError } from '../errors.ts';
 import type { BodyWatch } from './body-watch.ts';
 import { encodingName } from './decoders.ts';
@@ -52,7 +53,10 @@ export class BodyReader {
     if (!(body instanceof Readable)) return use('');
     const type = headers['content-type'] ?? '';
     if (!JSON_TYPE.test(type)) {
-      throw new ProblemError('unsupported_media_type', `the body must be UTF-8, and this is ${type}`);
+      throw new ProblemError(
+        'unsupported_media_type',
+        `the body must be UTF-8, and this is ${beginningOf(type, 100)}`,
+      );
     }
     const encoding = encodingName(headers['content-encoding']);
     const limit = Math.min(most, this.#limit);

@@ -1,6 +1,7 @@
 /** The content encodings that are served, as streams that decode them. */
 import { Duplex } from 'node:stream';
 import * as zlib from 'node:zlib';
+import { beginningOf } from '../domain/storable.ts';
 import { ProblemError } from '../errors.ts';
 
 type CreateDecoder = (options: { readonly chunkSize: number }) => Duplex;
@@ -43,7 +44,7 @@ export function encodingName(header: string | undefined): string | undefined {
   const served = SERVED_ENCODINGS.join(', ');
   throw new ProblemError(
     'unsupported_media_type',
-    `Content-Encoding "${name}" is not served: send one of ${served}, or none`,
+    `Content-Encoding "${beginningOf(name, 100)}" is not served: send one of ${served}, or none`,
     { headers: { 'accept-encoding': served } },
   );
 }
