@@ -66,6 +66,13 @@ export function adversarialBodies(size: number): Bodies {
     'a mistake at the end': () => list(`${fill('{"id":"x"},')}x`),
     'no JSON': () => fill('a'),
     'line ends': () => fill('\n'),
+  };
+}
+
+/** Files of lines that are all kept as failed: too many to send 10 MB of them. @param size as above */
+export function adversarialLines(size: number): Bodies {
+  const fill = (unit: string): string => unit.repeat(size / unit.length);
+  return {
     'short lines': () => fill('{}\n'),
     'lines that are no JSON': () => fill('no JSON, nor anything like it\n'),
   };

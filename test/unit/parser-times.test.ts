@@ -14,7 +14,7 @@ import { encodingName } from '../../src/http/decoders.ts';
 import { readPage } from '../../src/http/paging.ts';
 import { kindOf } from '../../src/telemetry/throttle.ts';
 import { createUrlCheck } from '../../src/webhooks/endpoint-url.ts';
-import { adversarialBodies } from '../support/adversarial-texts.ts';
+import { adversarialBodies, adversarialLines } from '../support/adversarial-texts.ts';
 import { cpuMs } from '../support/cpu-time.ts';
 
 /** Lengths of texts, in bytes: those of objects are read in another way from 256 KiB on. */
@@ -77,8 +77,12 @@ function expectFast(parsers: Parsers, text: string): void {
   }
 }
 
-it.each(Object.entries(adversarialBodies(SIZE)))('%s', (_body, make) => expectFast(PARSERS, make()));
+function textsOf(size: number): [string, () => string][] {
+  return Object.entries({ ...adversarialBodies(size), ...adversarialLines(size) });
+}
 
-it.each(Object.entries(adversarialBodies(LARGE_SIZE)))('%s, and more', (_body, make) => {
+it.each(textsOf(SIZE))('%s', (_body, make) => expectFast(PARSERS, make()));
+
+it.each(textsOf(LARGE_SIZE))('%s, and more', (_body, make) => {
   expectFast(OBJECT_PARSERS, make());
 });
