@@ -3,6 +3,7 @@ import { isatty } from 'node:tty';
 import type { Logger, LoggerOptions } from 'pino';
 import { pino } from 'pino';
 import pretty from 'pino-pretty';
+import { printable } from './domain/printable.ts';
 import { describeError } from './telemetry/describe-error.ts';
 import type { LogLevel } from './telemetry/log-level.ts';
 import { LogWriter } from './telemetry/log-writer.ts';
@@ -24,14 +25,23 @@ export function createLog(level: LogLevel): Logger {
   if (level === 'silent') return pino(options);
   // (process.stdout would tell too, but being asked it makes a pipe one that can refuse to be written to.)
   if (isatty(STDOUT)) {
-    return pino(options, pretty({ colorize: true, ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss' }));
+    const shown = pretty({ colorize: true, ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss' });
+    return pino(options, { write: (line) => shown.write(printableLine(line)) });
   }
   const writer = new LogWriter(STDOUT, (lines) =>
     log.warn({ lines }, 'the log was not read fast enough: lines of it were dropped'),
   );
-  const log = pino({ ...options, timestamp: isoTime() }, writer);
+  const log = pino({ ...options, timestamp: isoTime() }, { write: (line) => writer.write(printable(line)) });
   process.once('exit', () => writer.flushSync());
   return log;
+}
+
+/** A line whose strings stay printable when pino-pretty has taken them out of their JSON. */
+function printableLine(line: string): string {
+  const made: unknown = JSON.parse(line, (_, value: unknown) =>
+    typeof value === 'string' ? printable(value) : value,
+  );
+  return `${JSON.stringify(made)}\n`;
 }
 
 /** Makes the time of a line, once for all lines of a millisecond. */

@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { ClientOptions } from '../../src/commands/client.ts';
 import { ApiError, clientOptions } from '../../src/commands/client.ts';
-import type { Screen } from '../../src/commands/progress.ts';
 import { count } from '../../src/commands/progress.ts';
+import type { Stream } from '../../src/commands/terminal.ts';
+import { Screen } from '../../src/commands/terminal.ts';
 import { OperatorError } from '../../src/errors.ts';
 import { EXIT } from '../../src/exit.ts';
 import type { Shop } from './data.ts';
@@ -38,9 +39,10 @@ type Environment = Readonly<Record<string, string | undefined>>;
 /** @returns the exit code */
 export async function runSeed(
   args: readonly string[],
-  terminal: { readonly env: Environment; readonly stdout: Screen; readonly stderr: Screen },
+  terminal: { readonly env: Environment; readonly stdout: Stream; readonly stderr: Stream },
 ): Promise<number> {
-  const { stdout, stderr } = terminal;
+  const stdout = new Screen(terminal.stdout);
+  const stderr = new Screen(terminal.stderr);
   let url: string | undefined;
   try {
     const { values } = parseArgs({

@@ -4,10 +4,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { ClientOptions } from '../../src/commands/client.ts';
 import { call } from '../../src/commands/client.ts';
 import { importFile } from '../../src/commands/import.ts';
-import type { Screen } from '../../src/commands/progress.ts';
 import { count } from '../../src/commands/progress.ts';
 import type { RequestAnswer } from '../../src/commands/requests.ts';
 import { isDone, requestPath } from '../../src/commands/requests.ts';
+import { Screen } from '../../src/commands/terminal.ts';
 import { OperatorError } from '../../src/errors.ts';
 import type { Namespace, Shop, Write } from './data.ts';
 import { PRODUCT_SCHEMA } from './data.ts';
@@ -42,7 +42,7 @@ interface Request {
  * @throws OperatorError where the server does not accept something, or nothing is stored
  */
 export async function fill(client: ClientOptions, shop: Shop, screen: Screen): Promise<Filled> {
-  const say = (text: string): unknown => screen.write(`${text}\n`);
+  const say = (text: string): void => screen.write(`${text}\n`);
   const endpointId = await unreachableEndpoint(client);
   say(`webhooks: ${endpointId} sends events of customers to ${UNREACHABLE_URL}`);
   for (const writes of [shop.writes, ...shop.updates]) {
@@ -130,11 +130,11 @@ async function importOrders(
   screen: Screen,
 ): Promise<RequestAnswer> {
   let answer = '';
-  const stdout = {
-    write(text: string): void {
+  const stdout = new Screen({
+    write(text) {
       answer += text;
     },
-  };
+  });
   const stdin = Readable.from([Buffer.from(`${lines.join('\n')}\n`)]);
   await importFile(client, { file: '-', namespace: 'orders', json: true }, { stdin, stdout, stderr: screen });
   return JSON.parse(answer) as RequestAnswer;

@@ -5,12 +5,12 @@ import { clientOptions } from './client.ts';
 import { importFile } from './import.ts';
 import type { ListOptions } from './requests.ts';
 import { listRequests, showRequest } from './requests.ts';
-import type { Terminal } from './terminal.ts';
+import type { Screens } from './terminal.ts';
 
 const HELP = `
 The key comes from INLET_API_KEY; for an Inlet on this machine also from where "inlet serve" has kept one (INLET_DATA_DIR).`;
 
-export function addImportCommand(program: Command, terminal: Terminal): void {
+export function addImportCommand(program: Command, terminal: Screens): void {
   clientCommand(program, 'import')
     .description(
       'upload a file of objects, one JSON object a line (plain, .gz, .br, .zst; "-" is standard input), and follow it to the end',
@@ -25,7 +25,7 @@ export function addImportCommand(program: Command, terminal: Terminal): void {
     });
 }
 
-export function addRequestsCommand(program: Command, terminal: Terminal): void {
+export function addRequestsCommand(program: Command, terminal: Screens): void {
   const requests = program.command('requests').description('look at requests').helpCommand(false);
 
   clientCommand(requests, 'list')

@@ -1,4 +1,5 @@
 /** The API as the command's client commands call it: over HTTP, with a key, like any other client. */
+
 import { readFile } from 'node:fs/promises';
 import type { IncomingHttpHeaders } from 'node:http';
 import { request as httpRequest } from 'node:http';
@@ -7,6 +8,7 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { isLoopback } from '../config/values.ts';
+import { oneLine } from '../domain/printable.ts';
 import { OperatorError } from '../errors.ts';
 
 /** How often a call is tried where the server is away or asks to come back later. */
@@ -173,11 +175,7 @@ function apiError(url: string, status: number, text: string, headers: IncomingHt
 
 /** What is said of an answer that isn't one of Inlet's: a proxy's, or that of something else altogether. */
 function strange(url: string, text: string): string {
-  // It may hold anything: it goes on one line, without what a terminal would obey.
-  const shown = text
-    .slice(0, 500)
-    .replace(/[\s\p{Cc}]+/gu, ' ')
-    .trim();
+  const shown = oneLine(text.slice(0, 500)).trim();
   const hint = `what answers at ${new URL(url).origin} doesn't look like Inlet; is that its address (--url, INLET_URL)?`;
   return shown === '' ? hint : `${shown} (${hint})`;
 }

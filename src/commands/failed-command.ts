@@ -9,7 +9,7 @@ import { clientCommand } from './client-commands.ts';
 import type { FailedListOptions } from './failed.ts';
 import { discardFailed, listFailed, showFailed } from './failed.ts';
 import { replayFailed } from './failed-replay.ts';
-import type { Terminal } from './terminal.ts';
+import type { Screens } from './terminal.ts';
 
 /** Of every command here: `url` is the server's. */
 interface Common {
@@ -22,7 +22,7 @@ interface Choice extends Common {
   readonly all: boolean;
 }
 
-export function addFailedCommand(program: Command, terminal: Terminal): void {
+export function addFailedCommand(program: Command, terminal: Screens): void {
   const failed = program
     .command('failed')
     .description('look at accepted objects that could not be stored, replay and discard them')

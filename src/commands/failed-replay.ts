@@ -7,8 +7,8 @@ import type { Selection } from './failed.ts';
 import { failedPath } from './failed.ts';
 import type { ListAnswer } from './print.ts';
 import { printJson, withQuery } from './print.ts';
-import type { Screen } from './progress.ts';
 import { count } from './progress.ts';
+import type { Screen } from './terminal.ts';
 
 /** How often the server is asked what is left, and at most how often that is shown, in milliseconds. */
 const POLL_MS = 500;

@@ -1,10 +1,11 @@
 /** `inlet failed …`: the accepted objects that could not be stored, over HTTP. */
+import { oneLine } from '../domain/printable.ts';
 import type { ClientOptions } from './client.ts';
 import { call } from './client.ts';
 import type { ListAnswer } from './print.ts';
 import { printJson, printPage, withQuery } from './print.ts';
-import type { Screen } from './progress.ts';
 import { count } from './progress.ts';
+import type { Screen } from './terminal.ts';
 
 /** A failed object in a list. */
 interface FailedObject {
@@ -62,7 +63,7 @@ export async function showFailed(
   const path = failedPath(namespace, requestId, index);
   const answer = await call<FailedObject & { text: string | null }>(client, 'GET', path);
   if (json) return printJson(answer, stdout);
-  stdout.write(`${line(answer)}\n`);
+  stdout.write(`${oneLine(line(answer))}\n`);
   if (answer.text !== null) stdout.write(`${answer.text}\n`);
 }
 

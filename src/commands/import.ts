@@ -1,15 +1,17 @@
 /** `inlet import`: uploads a file of objects, follows it to the end, and says what became of it. */
+
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { Transform } from 'node:stream';
+import { oneLine } from '../domain/printable.ts';
 import { OperatorError } from '../errors.ts';
 import type { ClientOptions } from './client.ts';
 import { ApiError, call, pauseBefore, upload } from './client.ts';
-import type { Screen } from './progress.ts';
 import { count, ProgressReport } from './progress.ts';
 import type { RequestAnswer } from './requests.ts';
 import { isDone, requestPath } from './requests.ts';
+import type { Screen } from './terminal.ts';
 
 /** How often the server is asked how far it is, in milliseconds. */
 const POLL_MS = 500;
@@ -135,7 +137,7 @@ function summary({ request_id, namespace, status, counts, errors }: RequestAnswe
     `${request_id} ${status}: ${count(counts.stored)} of ${count(counts.objects)} objects stored in ${namespace}, ${count(counts.failed)} failed`,
     ...errors
       .slice(0, SHOWN_ERRORS)
-      .map(({ index, id, message }) => `  line ${index}${id ? ` (${id})` : ''}: ${message}`),
+      .map(({ index, id, message }) => `  ${oneLine(`line ${index}${id ? ` (${id})` : ''}: ${message}`)}`),
   ];
   if (counts.failed > SHOWN_ERRORS) lines.push(`  and ${count(counts.failed - SHOWN_ERRORS)} more`);
   return `${lines.join('\n')}\n`;

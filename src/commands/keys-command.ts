@@ -6,7 +6,7 @@ import { SCOPES } from '../domain/api-key.ts';
 import type { Database } from '../store/database.ts';
 import { parseExpiry, parseName, parseNamespaces, parseRate, parseScopes } from './key-options.ts';
 import type { CreateKeyOptions } from './keys.ts';
-import type { Terminal } from './terminal.ts';
+import type { Screens } from './terminal.ts';
 
 const DEFAULT_SCOPES: readonly Scope[] = ['read', 'write'];
 
@@ -18,7 +18,7 @@ interface CreateOptions extends Omit<CreateKeyOptions, 'scopes' | 'namespaces'> 
   readonly namespaces?: ReturnType<typeof parseNamespaces>;
 }
 
-export function addKeysCommand(program: Command, terminal: Terminal): void {
+export function addKeysCommand(program: Command, terminal: Screens): void {
   const keys = program
     .command('keys')
     .description('make, list and revoke API keys (kept in the database, beside those of INLET_API_KEYS)')
@@ -77,7 +77,7 @@ export function addKeysCommand(program: Command, terminal: Terminal): void {
 }
 
 /** Every `inlet …` loads this module, so what needs Postgres is loaded by the command that uses it. */
-async function onDatabase({ env }: Terminal, use: (database: Database) => Promise<void>): Promise<void> {
+async function onDatabase({ env }: Screens, use: (database: Database) => Promise<void>): Promise<void> {
   const { withAdminDatabase } = await import('./admin-database.ts');
   await withAdminDatabase(readConfig(env), use);
 }

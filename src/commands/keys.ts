@@ -5,7 +5,7 @@ import { OperatorError } from '../errors.ts';
 import type { ListedApiKey } from '../store/api-keys.ts';
 import { insertApiKey, listApiKeys, revokeApiKey } from '../store/api-keys.ts';
 import type { Queryable } from '../store/database.ts';
-import type { Screen } from './progress.ts';
+import type { Screen } from './terminal.ts';
 
 export interface CreateKeyOptions extends Pick<ApiKeyRights, 'name' | 'scopes' | 'namespaces'> {
   readonly rate: number | undefined;

@@ -1,5 +1,6 @@
 /** How commands print what the API answers: as it is for programs, or in lines for people. */
-import type { Screen } from './progress.ts';
+import { oneLine } from '../domain/printable.ts';
+import type { Screen } from './terminal.ts';
 
 /** A page of a list. */
 export interface ListAnswer<Item> {
@@ -26,7 +27,7 @@ export function printPage<Item>(
     printJson(page, stdout);
     return;
   }
-  for (const item of page.data) stdout.write(`${line(item)}\n`);
+  for (const item of page.data) stdout.write(`${oneLine(line(item))}\n`);
   if (page.data.length === 0) stdout.write(`${none}\n`);
   if (page.next_cursor) stdout.write(`more: --cursor ${page.next_cursor}\n`);
 }

@@ -11,10 +11,10 @@ import { addImportCommand, addRequestsCommand } from './client-commands.ts';
 import { addFailedCommand } from './failed-command.ts';
 import { addKeysCommand } from './keys-command.ts';
 import { addOpenApiCommand } from './openapi.ts';
-import type { Screen } from './progress.ts';
 import { addQueueCommand } from './queue-command.ts';
 import { addRoleCommands } from './role-commands.ts';
 import type { Terminal } from './terminal.ts';
+import { Screen, screensOf } from './terminal.ts';
 import { addWebhooksCommand } from './webhooks-command.ts';
 
 /**
@@ -22,6 +22,7 @@ import { addWebhooksCommand } from './webhooks-command.ts';
  * @param terminal what it reads and writes; commands that run and fail set its exit code
  */
 export function createProgram(terminal: Terminal): Command {
+  const screens = screensOf(terminal);
   const program = new Command('inlet')
     .description(
       'Self-hosted ingestion API: takes JSON objects, answers at once, and upserts them into Postgres.',
@@ -31,29 +32,30 @@ export function createProgram(terminal: Terminal): Command {
     .helpCommand(false)
     .exitOverride()
     .configureOutput({
-      writeOut: (text) => terminal.stdout.write(text),
-      writeErr: (text) => terminal.stderr.write(text),
+      writeOut: (text) => screens.stdout.write(text),
+      writeErr: (text) => screens.stderr.write(text),
     })
     .addHelpText('after', settingsHelp());
   addRoleCommands(program, terminal);
-  addImportCommand(program, terminal);
-  addRequestsCommand(program, terminal);
-  addWebhooksCommand(program, terminal);
-  addFailedCommand(program, terminal);
-  addKeysCommand(program, terminal);
-  addQueueCommand(program, terminal);
+  addImportCommand(program, screens);
+  addRequestsCommand(program, screens);
+  addWebhooksCommand(program, screens);
+  addFailedCommand(program, screens);
+  addKeysCommand(program, screens);
+  addQueueCommand(program, screens);
   addOpenApiCommand(program, terminal);
   return program;
 }
 
 /** Tells what went wrong. @returns the exit code that stands for it */
-export function reportError(error: unknown, stderr: Screen): number {
+export function reportError(error: unknown, stderr: Terminal['stderr']): number {
+  const screen = new Screen(stderr);
   if (error instanceof CommanderError) {
     // Help and version come as errors too; commander has printed whatever there is to say.
     return error.exitCode === 0 ? EXIT.done : EXIT.usage;
   }
-  if (error instanceof OperatorError) stderr.write(`inlet: ${error.message}\n`);
-  else stderr.write(`inlet: ${error instanceof Error ? error.stack : String(error)}\n`);
+  if (error instanceof OperatorError) screen.write(`inlet: ${error.message}\n`);
+  else screen.write(`inlet: ${error instanceof Error ? error.stack : String(error)}\n`);
   return EXIT.failed;
 }
 

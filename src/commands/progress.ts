@@ -1,4 +1,5 @@
 /** Progress of a long command: a bar that is drawn over itself on a terminal, a plain line now and then otherwise. */
+import type { Screen } from './terminal.ts';
 
 /** How far it is. */
 export interface Progress {
@@ -17,13 +18,6 @@ interface Span {
   readonly seconds: number;
   /** What was done before it began. */
   readonly before: number;
-}
-
-/** Where progress is shown; `process.stderr` is one. */
-export interface Screen {
-  readonly isTTY?: boolean;
-  readonly columns?: number;
-  write(text: string): unknown;
 }
 
 const TERMINAL_MS = 100;
@@ -73,7 +67,7 @@ export class ProgressReport {
   #show(now: number, line: string): void {
     this.#shownAt = now;
     if (this.#screen.isTTY) {
-      this.#screen.write(`\r\x1b[2K${line.slice(0, (this.#screen.columns ?? 80) - 1)}`);
+      this.#screen.redraw(line);
       this.#lineIsOpen = true;
     } else {
       this.#screen.write(`${line}\n`);

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { readConfig } from '../config.ts';
 import type { Database } from '../store/database.ts';
-import type { Terminal } from './terminal.ts';
+import type { Screens } from './terminal.ts';
 
 const HELP = `
 Works on DATABASE_URL, or on the embedded Postgres of an "inlet serve" that runs under INLET_DATA_DIR.`;
@@ -11,7 +11,7 @@ interface Options {
   readonly json: boolean;
 }
 
-export function addQueueCommand(program: Command, terminal: Terminal): void {
+export function addQueueCommand(program: Command, terminal: Screens): void {
   const queue = program
     .command('queue')
     .description("what may have been lost with the queue, and which queue is this Inlet's")
@@ -49,7 +49,7 @@ export function addQueueCommand(program: Command, terminal: Terminal): void {
 }
 
 /** Every `inlet …` loads this module, so what needs Postgres is loaded by the command that uses it. */
-async function onDatabase({ env }: Terminal, use: (database: Database) => Promise<void>): Promise<void> {
+async function onDatabase({ env }: Screens, use: (database: Database) => Promise<void>): Promise<void> {
   const { withAdminDatabase } = await import('./admin-database.ts');
   await withAdminDatabase(readConfig(env), use);
 }

@@ -7,7 +7,7 @@ import type { Queryable } from '../store/database.ts';
 import type { OpenLoss } from '../store/losses.ts';
 import { acceptLosses, adoptQueue, notStored, openLosses, readKnownQueue } from '../store/losses.ts';
 import { printJson } from './print.ts';
-import type { Screen } from './progress.ts';
+import type { Screen } from './terminal.ts';
 
 /** Prints the losses that nobody has accepted, the oldest first. */
 export async function listLosses(database: Queryable, json: boolean, stdout: Screen): Promise<void> {

@@ -1,10 +1,11 @@
 /** `inlet requests list` and `inlet requests show`. */
+import { oneLine } from '../domain/printable.ts';
 import type { ClientOptions } from './client.ts';
 import { ApiError, call } from './client.ts';
 import type { ListAnswer } from './print.ts';
 import { printJson, printPage, withQuery } from './print.ts';
-import type { Screen } from './progress.ts';
 import { count } from './progress.ts';
+import type { Screen } from './terminal.ts';
 
 /** A request in a list. */
 interface RequestSummary {
@@ -71,7 +72,7 @@ export async function showRequest(
   else {
     stdout.write(`${line(answer)}\n`);
     for (const { index, id, message } of answer.errors.slice(0, MOST_NAMED))
-      stdout.write(`  ${index}${id ? ` (${id})` : ''}: ${message}\n`);
+      stdout.write(`  ${oneLine(`${index}${id ? ` (${id})` : ''}: ${message}`)}\n`);
     printEvaluationErrors(full?.data ?? [], stdout);
   }
   if (!full) {
@@ -95,7 +96,9 @@ async function withResults(client: ClientOptions, path: string): Promise<FullAns
 function printEvaluationErrors(results: FullAnswer['data'], stdout: Screen): void {
   const failed = results.filter(({ evaluation_error }) => evaluation_error !== undefined);
   for (const { id, evaluation_error } of failed.slice(0, MOST_NAMED))
-    stdout.write(`  ${JSON.stringify(id)} is stored, and could not be evaluated: ${evaluation_error}\n`);
+    stdout.write(
+      `  ${JSON.stringify(id)} is stored, and could not be evaluated: ${oneLine(evaluation_error ?? '')}\n`,
+    );
   if (failed.length > MOST_NAMED) stdout.write(`  and ${count(failed.length - MOST_NAMED)} more\n`);
 }
 

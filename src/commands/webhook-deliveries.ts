@@ -1,10 +1,12 @@
 /** `inlet webhooks …` for deliveries: list them, send them again, and try an endpoint out. */
+import { oneLine } from '../domain/printable.ts';
 import { OperatorError } from '../errors.ts';
 import type { ClientOptions } from './client.ts';
 import { ApiError, call } from './client.ts';
 import type { ListAnswer } from './print.ts';
 import { printJson, printPage, withQuery } from './print.ts';
-import { count, type Screen } from './progress.ts';
+import { count } from './progress.ts';
+import type { Screen } from './terminal.ts';
 import { endpointPath } from './webhooks.ts';
 
 /** How often it is asked what has become of a test, in milliseconds. */
@@ -83,7 +85,7 @@ export async function testEndpoint(
     const [delivery] = (await deliveries(client, { endpoint: id, webhook_id })).data;
     if (delivery && delivery.attempts.length > 0) {
       if (json) printJson(delivery, stdout);
-      else stdout.write(`${line(delivery)}\n`);
+      else stdout.write(`${oneLine(line(delivery))}\n`);
       return delivery.status === 'succeeded';
     }
     if (Date.now() > deadline) {
@@ -132,9 +134,8 @@ function line({
   return `${webhook_id}  ${endpoint_id}  ${status.padEnd(9)}  ${about}${tries}${next}`;
 }
 
-/** The answer's own words are not the operator's: they go on one line, without what a terminal would obey. */
 function outcome({ at, status_code, duration_ms, response, error }: Attempt): string {
-  const answer = response.replace(/[\s\p{Cc}]+/gu, ' ').slice(0, 200);
+  const answer = response.slice(0, 200);
   const parts = [status_code ?? 'no answer', ...(error === null ? [] : [error]), ...(answer ? [answer] : [])];
   return `${parts.join(', ')} (${duration_ms} ms, ${at})`;
 }

@@ -6,7 +6,7 @@ import { EXIT } from '../exit.ts';
 import { clientOptions } from './client.ts';
 import { clientCommand } from './client-commands.ts';
 import { parseNamespaces } from './key-options.ts';
-import type { Terminal } from './terminal.ts';
+import type { Screens } from './terminal.ts';
 import type { DeliveriesOptions } from './webhook-deliveries.ts';
 import { listDeliveries, replay, testEndpoint } from './webhook-deliveries.ts';
 import { parseEndpointRate, parseEvents, parseSince } from './webhook-options.ts';
@@ -32,7 +32,7 @@ interface Fields extends Pick<EndpointFields, 'description' | 'events'> {
   readonly rate?: ReturnType<typeof parseEndpointRate>;
 }
 
-export function addWebhooksCommand(program: Command, terminal: Terminal): void {
+export function addWebhooksCommand(program: Command, terminal: Screens): void {
   const webhooks = program
     .command('webhooks')
     .description('manage the endpoints that events are sent to, and look at what was sent')
@@ -42,7 +42,7 @@ export function addWebhooksCommand(program: Command, terminal: Terminal): void {
   addDeliveryCommands(webhooks, terminal);
 }
 
-function addEndpointCommands(webhooks: Command, terminal: Terminal): void {
+function addEndpointCommands(webhooks: Command, terminal: Screens): void {
   paged(webhooks, 'list', 'list the endpoints, the newest first').action(
     async ({ url, ...options }: Common & { limit?: string; cursor?: string }) =>
       listEndpoints(await clientOptions(url, terminal.env), options, terminal.stdout),
@@ -124,7 +124,7 @@ function addEndpointCommands(webhooks: Command, terminal: Terminal): void {
   );
 }
 
-function addSecretCommands(webhooks: Command, terminal: Terminal): void {
+function addSecretCommands(webhooks: Command, terminal: Screens): void {
   ofEndpoint(webhooks, 'secret', "print an endpoint's secret, and those that still sign").action(
     async (id: string, { url, json }: Common) =>
       showSecret(await clientOptions(url, terminal.env), { id, json }, terminal),
@@ -139,7 +139,7 @@ function addSecretCommands(webhooks: Command, terminal: Terminal): void {
   );
 }
 
-function addDeliveryCommands(webhooks: Command, terminal: Terminal): void {
+function addDeliveryCommands(webhooks: Command, terminal: Screens): void {
   ofEndpoint(
     webhooks,
     'test',

@@ -3,7 +3,7 @@ import type { ClientOptions } from './client.ts';
 import { call } from './client.ts';
 import type { ListAnswer } from './print.ts';
 import { printJson, printPage, withQuery } from './print.ts';
-import type { Screen } from './progress.ts';
+import type { Screen } from './terminal.ts';
 
 /** An endpoint as the API shows it. */
 interface Endpoint {

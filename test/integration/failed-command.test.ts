@@ -54,6 +54,43 @@ describe('inlet failed', () => {
     });
   });
 
+  test('shows hostile text in escapes: it steers no terminal and is no line of its own', async ({
+    inlet,
+    run,
+  }) => {
+    const hostile = '\u001b]52;c;Y3A=\u0007\u009b2J\u202e\nreq_0 forged';
+    const bad = `${hostile.replaceAll('\n', '\r')} {`;
+    const requestId = await inlet.write(
+      'hostile',
+      JSON.stringify({ data: [{ id: hostile, refuse: 'now' }] }),
+    );
+    await inlet.done('hostile', requestId);
+    const imported = await importFile(
+      inlet,
+      'hostile',
+      `${bad}\n{"id": ${JSON.stringify(hostile)}, "refuse": "now"}\n`,
+    );
+    const requests = (...args: string[]) =>
+      runCommand(['requests', ...args], { INLET_URL: inlet.url, INLET_API_KEY: KEY });
+    const outputs = await Promise.all([
+      run('list', '-n', 'hostile'),
+      run('list', '-n', 'hostile', '--json'),
+      run('show', imported, '1', '-n', 'hostile'),
+      run('show', imported, '1', '-n', 'hostile', '--json'),
+      run('show', imported, '2', '-n', 'hostile'),
+      requests('show', requestId, '-n', 'hostile'),
+      requests('show', imported, '-n', 'hostile', '--json'),
+      requests('show', hostile, '-n', hostile),
+    ]);
+    for (const { stdout, stderr } of outputs) {
+      expect(stdout + stderr).not.toMatch(/[^\n\P{C}]/u);
+      expect(stdout + stderr).not.toMatch(/^req_0 forged/m);
+    }
+    expect(JSON.parse(outputs[1].stdout)).toMatchObject({
+      data: expect.arrayContaining([expect.objectContaining({ id: hostile })]),
+    });
+  });
+
   test('replay waits until all is stored, and exits with 1 where some has failed again', async ({
     inlet,
     databaseUrl,

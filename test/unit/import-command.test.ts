@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { importFile } from '../../src/commands/import.ts';
+import { Screen } from '../../src/commands/terminal.ts';
 
 let folder: string;
 let file: string;
@@ -51,8 +52,8 @@ afterEach(async () => {
 const url = (): string => `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 
 function run(written: string[] = []): Promise<boolean> {
-  const stdout = { write: () => true };
-  const stderr = { write: (text: string) => written.push(text) };
+  const stdout = new Screen({ write: () => true });
+  const stderr = new Screen({ write: (text) => written.push(text) });
   const options = { file, namespace: 'n', json: false };
   const terminal = {
     stdout,

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { describe as describeProgress, duration, ProgressReport } from '../../src/commands/progress.ts';
+import { Screen } from '../../src/commands/terminal.ts';
 
 const HALF = { phase: 'uploading', unit: 'bytes', done: 512 * 1024, total: 1024 * 1024 } as const;
 const STORING = { phase: 'storing', unit: 'objects', done: 1_500, total: 3_000 } as const;
@@ -60,7 +61,7 @@ describe('a report', () => {
   function run(isTTY: boolean): { written: string[]; tick: (ms: number) => void; report: ProgressReport } {
     const written: string[] = [];
     let now = 0;
-    const screen = { isTTY, columns: 40, write: (text: string) => written.push(text) };
+    const screen = new Screen({ isTTY, columns: 40, write: (text) => written.push(text) });
     const report = new ProgressReport(screen, () => now);
     return {
       written,
