@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { z } from 'zod';
 import type { Setting } from './config/settings.ts';
 import { SETTINGS } from './config/settings.ts';
+import { maskUrl } from './domain/mask-url.ts';
 import { OperatorError } from './errors.ts';
 
 type Values = { [Name in keyof typeof SETTINGS]: z.infer<(typeof SETTINGS)[Name]['parse']> };
@@ -49,7 +50,7 @@ function readSetting(entry: Setting<unknown>, environment: Environment): unknown
   if (wrong !== undefined) throw new OperatorError(`${variable} ${wrong}.`);
   const result = parse.safeParse(text);
   if (result.success) return result.data;
-  throw notAllowed(entry, JSON.stringify(text));
+  throw notAllowed(entry, JSON.stringify(maskUrl(text)));
 }
 
 function notAllowed({ variable, allowed, secret }: Setting<unknown>, found: string): OperatorError {
@@ -79,12 +80,16 @@ function readSecret(variable: string, environment: Environment): string | undefi
   return text;
 }
 
-/** The settings for the log at start: secrets are shown as set or unset only. */
+/** The settings for the log at start: secrets are shown as set or unset only, and URLs without theirs. */
 export function describeConfig(config: Config): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(SETTINGS).map(([name, entry]: [string, Setting<unknown>]) => {
       const value = config[name as keyof Config];
-      return [entry.variable, value === undefined ? 'unset' : entry.secret ? 'set' : value];
+      return [entry.variable, value === undefined ? 'unset' : entry.secret ? 'set' : shown(value)];
     }),
   );
+}
+
+function shown(value: unknown): unknown {
+  return typeof value === 'string' && URL.canParse(value) ? maskUrl(value) : value;
 }

@@ -8,6 +8,8 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { isLoopback } from '../config/values.ts';
+import { maskUrl } from '../domain/mask-url.ts';
+import { oneLine } from '../domain/printable.ts';
 import { oneLine } from '../domain/printable.ts';
 import { OperatorError } from '../errors.ts';
 
@@ -54,7 +56,7 @@ export async function clientOptions(
   const base = url ?? environment['INLET_URL'] ?? `http://127.0.0.1:${environment['PORT'] ?? '8080'}`;
   if (!/^https?:\/\//.test(base) || !URL.canParse(base)) {
     throw new OperatorError(
-      `The URL is ${JSON.stringify(base)}, and must be one like http://127.0.0.1:8080.`,
+      `The URL is ${JSON.stringify(maskUrl(base))}, and must be one like http://127.0.0.1:8080.`,
     );
   }
   const given = environment['INLET_API_KEY']?.trim();

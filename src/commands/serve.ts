@@ -1,4 +1,5 @@
 /** `inlet serve`: everything in one process. */
+import { isatty } from 'node:tty';
 import type { Logger } from 'pino';
 import type { Running } from '../closing.ts';
 import { Closing } from '../closing.ts';
@@ -14,6 +15,8 @@ import { activeApiKeys } from '../store/api-keys.ts';
 import type { Queryable } from '../store/database.ts';
 import type { Tracing } from '../telemetry/tracing/types.ts';
 import { withAdminDatabase } from './admin-database.ts';
+
+const STDOUT = 1;
 
 /** Starts the embedded Postgres unless there is another, applies migrations, and starts a worker and the API. */
 export async function serve(
@@ -65,18 +68,22 @@ async function hasNoKeys(database: Queryable): Promise<boolean> {
   return keys.every(({ expiresAt }) => expiresAt !== undefined && expiresAt.getTime() <= Date.now());
 }
 
-/** Shows the key once, with a command that works when pasted. Not through the log, which must never hold a key. */
+/**
+ * Shows the key once, on a terminal alone, with a command that works when pasted. What isn't a terminal ends up in files and
+ * collectors of logs, which must never hold a key: there the path of its file has to do.
+ */
 async function introduce({ key, path, keep }: LocalKey, url: string): Promise<void> {
   if (!keep) {
     process.stdout.write(`\n  The API key is in ${path}\n\n`);
     return;
   }
   await keep();
+  const isShown = isatty(STDOUT);
   process.stdout.write(
-    `\n  An API key was made and is kept in ${path}. It is shown only now:\n\n    ${key}\n\n` +
+    `\n  Created an API key and saved it to ${path}.${isShown ? ` It is shown only once:\n\n    ${key}` : ''}\n\n` +
       `  Try it:\n\n` +
       `    curl ${url}/v1/data/products \\\n` +
-      `      -H 'Authorization: Bearer ${key}' \\\n` +
+      `      -H "Authorization: Bearer ${isShown ? key : `$(cat '${path}')`}" \\\n` +
       `      -H 'Content-Type: application/json' \\\n` +
       `      -d '{"data": {"id": "product_12345", "name": "Chair", "price": 49.90}}'\n\n`,
   );

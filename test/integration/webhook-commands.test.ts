@@ -156,7 +156,7 @@ describe('inlet webhooks', () => {
     const [second, first, ...rest] = (await run('deliveries')).stdout.split('\n');
     expect(second).toMatch(new RegExp(`^msg_2  ${id}  pending    webhook.test; next 2`));
     expect(first).toBe(
-      `msg_1  ${id}  failed     workflow.succeeded mine/object; attempt 2: 500, the answer was 500, no [31mway (12 ms, 2026-11-22T19:00:00.000Z)`,
+      `msg_1  ${id}  failed     workflow.succeeded mine/object; attempt 2: 500, the answer was 500, no \\u001b[31mway (12 ms, 2026-11-22T19:00:00.000Z)`,
     );
     expect(rest).toEqual(['']);
     const ids = async (...args: string[]) =>

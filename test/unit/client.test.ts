@@ -102,7 +102,7 @@ describe('what answers and is no Inlet', () => {
     [404, '', /^the server answered 404: what answers at http:\/\/127.0.0.1:\d+ doesn't look like Inlet/],
     [404, '{"detail": 7}', /^the server answered 404: \{"detail": 7\} \(what answers at .* look like Inlet/],
     [404, 'null', /^the server answered 404: null \(what answers/],
-    [403, '<h1>\n\u001b[31mno</h1>', /^the server answered 403: <h1> \[31mno<\/h1> \(what answers/],
+    [403, '<h1>\n\u001b[31mno</h1>', /^the server answered 403: <h1> \\u001b\[31mno<\/h1> \(what answers/],
     [200, '<html>', /^the server answered 200: <html> \(what answers/],
   ])('is said to be none, once: %i %j', async (status, body, message) => {
     answer = { status, body };

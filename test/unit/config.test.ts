@@ -346,6 +346,16 @@ describe('describeConfig', () => {
     const shown = describeConfig(readConfig(secrets));
     expect(shown).toMatchObject({ DATABASE_URL: 'set', REDIS_URL: 'set', INLET_API_KEYS: 'set' });
     expect(JSON.stringify(shown)).not.toContain(SECRET);
+    const urls = describeConfig(
+      readConfig({
+        OTEL_EXPORTER_OTLP_ENDPOINT: `http://user:${SECRET}@collector:4318/v1?token=${SECRET}`,
+        INLET_PUBLIC_URL: `https://${SECRET}@inlet.example.com/a`,
+      }),
+    );
+    expect(urls).toMatchObject({
+      OTEL_EXPORTER_OTLP_ENDPOINT: 'http://***@collector:4318/v1?***',
+      INLET_PUBLIC_URL: 'https://***@inlet.example.com/a',
+    });
     expect(describeConfig(readConfig({}))).toMatchObject({
       DATABASE_URL: 'unset',
       REDIS_URL: 'unset',
@@ -353,6 +363,27 @@ describe('describeConfig', () => {
       INLET_PUBLIC_URL: 'unset',
     });
   });
+});
+
+it.each([
+  `http://user:${SECRET}@h?x`,
+  `http://user:a/${SECRET}@h`,
+  `http://user:a?${SECRET}@h`,
+  `http:/user:${SECRET}@h`,
+  `user:${SECRET}@h`,
+  `ftp://h/?token=${SECRET}`,
+])('a URL that is refused is shown without its secrets: %s', (text) => {
+  for (const variable of ['INLET_PUBLIC_URL', 'OTEL_EXPORTER_OTLP_ENDPOINT', 'DATABASE_URL', 'REDIS_URL']) {
+    let message = '';
+    try {
+      const { publicUrl, otlpEndpoint } = readConfig({ [variable]: text });
+      message = JSON.stringify(describeConfig(readConfig({ [variable]: text })));
+      expect([publicUrl, otlpEndpoint]).toContain(text);
+    } catch (error) {
+      message = (error as Error).message;
+    }
+    expect(message).not.toContain(SECRET);
+  }
 });
 
 describe('SETTINGS', () => {
