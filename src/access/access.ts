@@ -1,6 +1,7 @@
 /** All that decides who may call: the keys in memory, their watch, and the rates; opened and closed together. */
 import type { Log } from '../telemetry.ts';
 import { errorReporter } from '../telemetry.ts';
+import { keyAudit } from './key-audit.ts';
 import { KeyRing } from './key-ring.ts';
 import { KeyWatch } from './key-watch.ts';
 import { RateLimits } from './rate-limits.ts';
@@ -29,6 +30,7 @@ export async function openAccessControl(options: AccessOptions): Promise<AccessC
   const watch = new KeyWatch({
     ring,
     databaseUrl,
+    onKeys: keyAudit(log),
     onError: errorReporter(log, 'cannot read the API keys: those that are known go on working'),
   });
   const rates = new RateLimits({

@@ -6,6 +6,7 @@ import { timingSafeEqual } from 'node:crypto';
 import type { ActiveApiKey } from '../domain/api-key.ts';
 import { hashApiKey, isApiKey, resemblesApiKey, SCOPES } from '../domain/api-key.ts';
 import type { Caller } from './caller.ts';
+import { SETTINGS_PREFIX } from './caller.ts';
 
 /**
  * Why a key isn't let in:
@@ -109,7 +110,7 @@ export class KeyRing {
 
 function fixedEntry(key: string, index: number): Entry {
   const caller: Caller = {
-    id: `settings_${index + 1}`,
+    id: `${SETTINGS_PREFIX}${index + 1}`,
     name: `key ${index + 1} of the settings`,
     scopes: SCOPES,
     namespaces: undefined,

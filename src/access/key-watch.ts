@@ -4,6 +4,7 @@
  * one connection of its own, so that it never waits for the requests' pool.
  */
 import pg from 'pg';
+import type { ActiveApiKey } from '../domain/api-key.ts';
 import { API_KEYS_CHANNEL, activeApiKeys, noteApiKeysUsed } from '../store/api-keys.ts';
 import { queryableOn } from '../store/database.ts';
 import { SteadyClient } from '../store/steady-client.ts';
@@ -24,6 +25,8 @@ const TIMEOUT_MS = 4_000;
 export interface KeyWatchOptions {
   readonly ring: KeyRing;
   readonly databaseUrl: string;
+  /** Told of all keys each time that they were read. */
+  readonly onKeys: (keys: readonly ActiveApiKey[]) => void;
   /** Told of what fails; the keys stay as they are known then. */
   readonly onError: (error: Error) => void;
 }
@@ -98,7 +101,9 @@ export class KeyWatch {
       return this.#reading;
     }
     this.#reading = this.#use(async (client) => {
-      this.#options.ring.replace(await activeApiKeys(queryableOn(client)));
+      const keys = await activeApiKeys(queryableOn(client));
+      this.#options.ring.replace(keys);
+      this.#options.onKeys(keys);
     }).finally(() => {
       this.#reading = undefined;
       if (!this.#readAgain || this.#closed) return;

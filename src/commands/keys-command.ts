@@ -68,11 +68,16 @@ export function addKeysCommand(program: Command, terminal: Screens): void {
     .command('revoke')
     .description('revoke an API key, for good')
     .argument('<key id>', 'as "inlet keys list" shows it')
+    .option(
+      '--disable-endpoints',
+      'disable the webhook endpoints that it made, or whose URL it has set; also where it is revoked already',
+      false,
+    )
     .option('--json', 'print the outcome as JSON', false)
     .addHelpText('after', HELP)
-    .action(async (id: string, { json }: { json: boolean }) => {
+    .action(async (id: string, options: { json: boolean; disableEndpoints: boolean }) => {
       const { revokeKey } = await import('./keys.ts');
-      await onDatabase(terminal, (database) => revokeKey(database, { id, json }, terminal.stdout));
+      await onDatabase(terminal, (database) => revokeKey(database, { id, ...options }, terminal.stdout));
     });
 }
 

@@ -4,7 +4,10 @@ import { createApiKey, createApiKeyId, hashApiKey } from '../domain/api-key.ts';
 import { OperatorError } from '../errors.ts';
 import type { ListedApiKey } from '../store/api-keys.ts';
 import { insertApiKey, listApiKeys, revokeApiKey } from '../store/api-keys.ts';
-import type { Queryable } from '../store/database.ts';
+import type { Database, Queryable } from '../store/database.ts';
+import type { ListedEndpoint } from '../store/webhook-endpoints.ts';
+import { disableEndpointsOfKey, endpointsOfKey } from '../store/webhook-endpoints.ts';
+import { printJson } from './print.ts';
 import type { Screen } from './terminal.ts';
 
 export interface CreateKeyOptions extends Pick<ApiKeyRights, 'name' | 'scopes' | 'namespaces'> {
@@ -59,21 +62,49 @@ export async function listKeys(database: Queryable, json: boolean, stdout: Scree
   }
 }
 
-/** Revokes a key. @throws OperatorError where there is none with this id that could be revoked */
+/**
+ * Revokes a key, and tells of the webhook endpoints that it leaves behind: made by it, or with a URL that it has set.
+ * @param options.disableEndpoints whether to disable them in the same transaction
+ * @throws OperatorError where there is none with this id that could be revoked
+ */
 export async function revokeKey(
-  database: Queryable,
-  { id, json }: { readonly id: string; readonly json: boolean },
+  database: Database,
+  {
+    id,
+    json,
+    disableEndpoints,
+  }: { readonly id: string; readonly json: boolean; readonly disableEndpoints: boolean },
   stdout: Screen,
 ): Promise<void> {
-  if (!(await revokeApiKey(database, id))) {
-    throw new OperatorError(
-      `There is no key ${JSON.stringify(id)} that could be revoked: "inlet keys list" shows their ids.`,
-    );
+  const endpoints = await database.transaction(async (transaction) => {
+    const revoked = await revokeApiKey(transaction, id);
+    // What it has left behind may be disabled later on, too.
+    if (!revoked && !(disableEndpoints && (await listApiKeys(transaction)).some((key) => key.id === id))) {
+      throw new OperatorError(
+        `There is no key ${JSON.stringify(id)} that could be revoked: "inlet keys list" shows their ids.`,
+      );
+    }
+    if (disableEndpoints) await disableEndpointsOfKey(transaction, id);
+    return endpointsOfKey(transaction, id);
+  });
+  if (json) {
+    const left = endpoints.map((endpoint) => ({
+      id: endpoint.id,
+      disabled: endpoint.disabled !== undefined,
+    }));
+    return printJson({ id, status: 'revoked', webhook_endpoints: left }, stdout);
   }
-  stdout.write(
-    json
-      ? `${JSON.stringify({ id, status: 'revoked' })}\n`
-      : `${id} is revoked; within seconds no API process takes it any more\n`,
+  stdout.write(`${id} is revoked; within seconds no API process takes it any more\n`);
+  if (endpoints.length > 0) stdout.write(`${leftBehind(id, endpoints)}\n`);
+}
+
+function leftBehind(id: string, endpoints: readonly ListedEndpoint[]): string {
+  const enabled = endpoints.filter(({ disabled }) => !disabled);
+  const ids = (enabled.length > 0 ? enabled : endpoints).map((endpoint) => endpoint.id).join(', ');
+  if (enabled.length === 0) return `The webhook endpoints that it made or redirected are disabled: ${ids}`;
+  return (
+    `Webhook endpoints that it made or redirected still get events: ${ids}\n` +
+    `Disable them with "inlet keys revoke ${id} --disable-endpoints".`
   );
 }
 

@@ -19,7 +19,7 @@ interface Attempt {
   readonly at: string;
   readonly status_code: number | null;
   readonly duration_ms: number;
-  readonly response: string;
+  readonly response: string | null;
   readonly error: string | null;
 }
 
@@ -135,7 +135,7 @@ function line({
 }
 
 function outcome({ at, status_code, duration_ms, response, error }: Attempt): string {
-  const answer = response.slice(0, 200);
+  const answer = response?.slice(0, 200);
   const parts = [status_code ?? 'no answer', ...(error === null ? [] : [error]), ...(answer ? [answer] : [])];
   return `${parts.join(', ')} (${duration_ms} ms, ${at})`;
 }

@@ -17,6 +17,7 @@ interface Endpoint {
   readonly disabled_at: string | null;
   readonly failing_since: string | null;
   readonly paused_until: string | null;
+  readonly created_by: string | null;
 }
 
 interface Secrets {
@@ -135,12 +136,13 @@ function printSecrets(answer: Secrets, json: boolean, { stdout, stderr }: Output
 }
 
 function line(endpoint: Endpoint): string {
-  const { id, url, description, namespaces, events, rate } = endpoint;
+  const { id, url, description, namespaces, events, rate, created_by } = endpoint;
   const rights = [
     namespaces ? `namespaces ${namespaces.join(', ')}` : 'all namespaces',
     events.join(', '),
     ...(rate === null ? [] : [`${rate}/s`]),
     ...(description === '' ? [] : [JSON.stringify(description)]),
+    ...(created_by === null ? [] : [`made by ${created_by}`]),
   ];
   return `${id}  ${stateOf(endpoint)}  ${url}: ${rights.join('; ')}`;
 }

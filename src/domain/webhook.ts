@@ -24,6 +24,9 @@ export interface WebhookEndpoint {
   readonly disabled: { readonly at: Date; readonly reason: DisabledReason } | undefined;
   /** Since when nothing has been delivered though it was tried. */
   readonly failingSince: Date | undefined;
+  /** The API key that made it, and the one that has set its URL; undefined: not known, it was made by an earlier version. */
+  readonly createdBy: string | undefined;
+  readonly urlSetBy: string | undefined;
   readonly createdAt: Date;
   readonly updatedAt: Date;
 }

@@ -4,11 +4,12 @@ import type { Delivery } from '../store/webhook-deliveries.ts';
 import type { ListedEndpoint } from '../store/webhook-endpoints.ts';
 import type { WebhookSecret } from '../store/webhook-secrets.ts';
 
-export function endpointJson(endpoint: ListedEndpoint) {
+/** @param isAdmin whether the caller may see what could be secret: without it, of URLs their origin alone is shown */
+export function endpointJson(endpoint: ListedEndpoint, isAdmin: boolean) {
   const { id, url, description, namespaces, events, rate, disabled } = endpoint;
   return {
     id,
-    url,
+    url: isAdmin ? url : `${new URL(url).origin}/***`,
     description,
     namespaces: namespaces ?? null,
     events,
@@ -18,6 +19,8 @@ export function endpointJson(endpoint: ListedEndpoint) {
     disabled_at: disabled?.at.toISOString() ?? null,
     failing_since: endpoint.failingSince?.toISOString() ?? null,
     paused_until: endpoint.pausedUntil?.toISOString() ?? null,
+    created_by: endpoint.createdBy ?? null,
+    url_set_by: endpoint.urlSetBy ?? null,
     created_at: endpoint.createdAt.toISOString(),
     updated_at: endpoint.updatedAt.toISOString(),
   };
@@ -36,7 +39,8 @@ export function secretsJson(id: string, secrets: readonly WebhookSecret[]) {
   };
 }
 
-export function deliveryJson(delivery: Delivery) {
+/** @param isAdmin whether the caller may see what receivers have answered, which may hold anything */
+export function deliveryJson(delivery: Delivery, isAdmin: boolean) {
   const { endpointId, webhookId, type, namespace, objectId, requestId, status, attempts } = delivery;
   // A test is about no object.
   const isTest = namespace === '';
@@ -49,7 +53,7 @@ export function deliveryJson(delivery: Delivery) {
     request_id: requestId,
     accepted_at: isoFromMicros(delivery.acceptedAt),
     status,
-    attempts,
+    attempts: isAdmin ? attempts : attempts.map((attempt) => ({ ...attempt, response: null })),
     next_attempt_at: delivery.nextAttemptAt === undefined ? null : isoFromMicros(delivery.nextAttemptAt),
     created_at: isoFromMicros(delivery.createdAt),
     completed_at: delivery.completedAt === undefined ? null : isoFromMicros(delivery.completedAt),

@@ -91,6 +91,18 @@ export async function revokeApiKey(on: Queryable, id: string): Promise<boolean> 
   return rows.length > 0;
 }
 
+/**
+ * Keeps a key from being revoked until the end of the transaction, so that nothing is done with it after that.
+ * @returns whether it may still be used
+ */
+export async function holdApiKey(transaction: Queryable, id: string): Promise<boolean> {
+  const rows = await transaction.query({
+    text: 'SELECT FROM inlet.api_keys WHERE key_id = $1 AND revoked_at IS NULL FOR SHARE',
+    values: [id],
+  });
+  return rows.length > 0;
+}
+
 /** Notes when keys were last used. Several processes do; the latest time stays. */
 export async function noteApiKeysUsed(
   on: Queryable,

@@ -19,6 +19,8 @@ export interface EndpointRecord extends Pick<WebhookEndpoint, 'id' | 'url' | 'de
   readonly events: readonly EventType[];
   readonly rate: number | undefined;
   readonly disabled: boolean;
+  /** The id of the API key that makes it. */
+  readonly createdBy: string;
 }
 
 interface Row {
@@ -32,6 +34,8 @@ interface Row {
   readonly disabled_reason: DisabledReason | null;
   readonly failing_since: Date | null;
   readonly paused_until: Date | null;
+  readonly created_by: string | null;
+  readonly url_set_by: string | null;
   readonly created_at: Date;
   readonly updated_at: Date;
 }
@@ -48,6 +52,8 @@ function fromRow(row: Row): ListedEndpoint {
     disabled: disabled_at && disabled_reason ? { at: disabled_at, reason: disabled_reason } : undefined,
     failingSince: row.failing_since ?? undefined,
     pausedUntil: row.paused_until ?? undefined,
+    createdBy: row.created_by ?? undefined,
+    urlSetBy: row.url_set_by ?? undefined,
     createdAt: row.created_at,
     updatedAt: row.updated_at,
   };
@@ -63,28 +69,58 @@ export const SEEN_BY = (parameter: string): string =>
 /** Any number of our own: the key of the advisory lock under which endpoints are counted ("webhooks" in ASCII). */
 const COUNT_LOCK = '8603390863846894451';
 
+/** How many endpoints there are, and how many of them a key has made. */
+export interface EndpointCounts {
+  readonly all: number;
+  readonly ofKey: number;
+}
+
 /**
- * Keeps a new endpoint.
+ * Counts the endpoints, for one that is to be made.
  * @param transaction in which nothing else should be waited for: others who make endpoints wait for its end
- * @param most how many there may be with this one
- * @returns undefined where there are so many already
  */
+export async function countEndpoints(transaction: Queryable, keyId: string): Promise<EndpointCounts> {
+  await transaction.query({ text: 'SELECT pg_advisory_xact_lock($1)', values: [COUNT_LOCK] });
+  const [counts] = await transaction.query<{ all: number; of_key: number }>({
+    text: `SELECT count(*)::integer AS all, (count(*) FILTER (WHERE created_by = $1))::integer AS of_key
+           FROM inlet.webhook_endpoints`,
+    values: [keyId],
+  });
+  return { all: counts?.all ?? 0, ofKey: counts?.of_key ?? 0 };
+}
+
+/** Keeps a new endpoint. */
 export async function insertEndpoint(
   transaction: Queryable,
-  { id, url, description, namespaces, events, rate, disabled }: EndpointRecord,
-  most: number,
-): Promise<ListedEndpoint | undefined> {
-  await transaction.query({ text: 'SELECT pg_advisory_xact_lock($1)', values: [COUNT_LOCK] });
+  { id, url, description, namespaces, events, rate, disabled, createdBy }: EndpointRecord,
+): Promise<ListedEndpoint> {
   const [row] = await transaction.query<Row>({
     text: `INSERT INTO inlet.webhook_endpoints
-             (endpoint_id, url, description, namespaces, events, rate, disabled_at, disabled_reason)
-           SELECT $1, $2, $3, $4::text[], $5::text[], $6::integer,
-                  CASE WHEN $7::boolean THEN now() END, CASE WHEN $7 THEN 'requested' END
-           WHERE (SELECT count(*) FROM inlet.webhook_endpoints) < $8::integer
+             (endpoint_id, url, description, namespaces, events, rate, disabled_at, disabled_reason, created_by, url_set_by)
+           VALUES ($1, $2, $3, $4, $5, $6, CASE WHEN $7 THEN now() END, CASE WHEN $7 THEN 'requested' END, $8, $8)
            RETURNING *`,
-    values: [id, url, description, namespaces ?? null, events, rate ?? null, disabled, most],
+    values: [id, url, description, namespaces ?? null, events, rate ?? null, disabled, createdBy],
   });
-  return row && fromRow(row);
+  if (!row) throw new Error('an insert has returned no row');
+  return fromRow(row);
+}
+
+/** Disables the endpoints of {@link endpointsOfKey}. */
+export async function disableEndpointsOfKey(on: Queryable, keyId: string): Promise<void> {
+  await on.write({
+    text: `UPDATE inlet.webhook_endpoints SET disabled_at = now(), disabled_reason = 'requested', updated_at = now()
+           WHERE (created_by = $1 OR url_set_by = $1) AND disabled_at IS NULL`,
+    values: [keyId],
+  });
+}
+
+/** Lists the endpoints that a key has made, or whose URL it has set, the oldest first. */
+export async function endpointsOfKey(on: Queryable, keyId: string): Promise<ListedEndpoint[]> {
+  const rows = await on.query<Row>({
+    text: `SELECT * FROM inlet.webhook_endpoints WHERE created_by = $1 OR url_set_by = $1 ORDER BY created_at, endpoint_id`,
+    values: [keyId],
+  });
+  return rows.map(fromRow);
 }
 
 /** A stretch of the list of endpoints. */
@@ -158,6 +194,7 @@ const FORGETS = '($10::boolean IS FALSE OR url <> coalesce($3, url))';
 const UPDATE = `
   UPDATE inlet.webhook_endpoints SET
     url = coalesce($3, url),
+    url_set_by = CASE WHEN url <> $3 THEN $11 ELSE url_set_by END,
     description = coalesce($4, description),
     namespaces = CASE WHEN $5::boolean THEN $6::text[] ELSE namespaces END,
     events = coalesce($7::text[], events),
@@ -174,6 +211,7 @@ const UPDATE = `
 /**
  * Changes an endpoint. Enabling it also ends what a receiver has brought about: a pause, and the count of days for
  * which it has failed; so does another URL.
+ * @param keyId the API key that does it
  * @returns as it is now; undefined where there is none, or none that may be seen
  */
 export async function updateEndpoint(
@@ -181,6 +219,7 @@ export async function updateEndpoint(
   seen: SeenNamespaces,
   id: string,
   changes: EndpointChanges,
+  keyId: string,
 ): Promise<ListedEndpoint | undefined> {
   const { url, description, namespaces, events, rate, disabled } = changes;
   const [row] = await on.query<Row>({
@@ -196,6 +235,7 @@ export async function updateEndpoint(
       rate !== undefined,
       rate ?? null,
       disabled ?? null,
+      keyId,
     ],
   });
   return row && fromRow(row);

@@ -47,7 +47,7 @@ describe('inlet webhooks', () => {
     expect(code).toBe(0);
     expect(stdout).toMatch(/^whsec_[0-9A-Za-z+/]{43}=\n$/);
     expect(stderr).toMatch(
-      /ep_\w{16} {2}enabled {2}https:\/\/receiver\.example\/hooks: namespaces a, b; workflow\.failed; 7\/s; "mine"\n$/,
+      /ep_\w{16} {2}enabled {2}https:\/\/receiver\.example\/hooks: namespaces a, b; workflow\.failed; 7\/s; "mine"; made by settings_1\n$/,
     );
     const listed = await run('list');
     expect(listed.stdout).toBe(stderr.split('\n').at(-2)?.concat('\n'));

@@ -81,6 +81,8 @@ describe('an endpoint', () => {
     expect(endpoint).toEqual({
       id: expect.stringMatching(/^ep_[0-9A-Za-z]{16}$/),
       url: URL,
+      created_by: 'settings_1',
+      url_set_by: 'settings_1',
       description: 'first ✓',
       namespaces: null,
       events: ['workflow.failed'],

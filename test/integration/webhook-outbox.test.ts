@@ -7,6 +7,7 @@ import { storeBatch } from '../../src/ingest/store-batch.ts';
 import { ObjectsRefusedError } from '../../src/ingest/store-outcome.ts';
 import type { Database } from '../../src/store/database.ts';
 import { SteadyClient } from '../../src/store/steady-client.ts';
+import type { Actor } from '../../src/webhooks/management.ts';
 import { webhookManagement } from '../../src/webhooks/management.ts';
 import type { HandMadeRequest } from '../support/batches.ts';
 import { handMadeBatch, object } from '../support/batches.ts';
@@ -16,6 +17,9 @@ import { waitFor } from '../support/wait-for.ts';
 import { deliveryRows, insertEndpointRow } from '../support/webhooks.ts';
 
 const UNSTORABLE = ['bad', '{"id": "bad", "text": "\\u0000"}'] as const;
+
+/** Who changes endpoints here. */
+const OPERATOR: Actor = { keyId: 'settings_1', isOfSettings: true, audit: () => undefined };
 
 const test = inletTest();
 let time = 1_000_000;
@@ -196,8 +200,8 @@ describe('while a store is open', () => {
   }) => {
     const { stored, isStored, release } = await openStore(database, url, 'late');
     const making = webhookManagement(database)
-      .create(hook(['late']))
-      .then(async (made) => ({ id: made?.endpoint.id ?? '', wasStored: await isStored() }));
+      .create(hook(['late']), OPERATOR)
+      .then(async (made) => ({ id: made.endpoint.id, wasStored: await isStored() }));
     // Others go on meanwhile, and know it.
     const id = await waitFor('the endpoint', async () => {
       const [row] = await database.query<{ endpoint_id: string }>({
@@ -218,7 +222,7 @@ describe('while a store is open', () => {
     await insertEndpointRow(database, 'ep_more', { namespaces: ['other'] });
     const { stored, isStored, release } = await openStore(database, url, 'more');
     const changing = webhookManagement(database)
-      .update(undefined, 'ep_more', { namespaces: ['more'] })
+      .update(undefined, 'ep_more', { namespaces: ['more'] }, OPERATOR)
       .then(isStored);
     await waitFor('the change', async () => {
       const text = `SELECT FROM inlet.webhook_endpoints WHERE namespaces = '{more}'`;
@@ -235,8 +239,8 @@ describe('while a store is open', () => {
     await insertEndpointRow(database, 'ep_patient', { namespaces: ['other'] });
     const { stored, release } = await openStore(database, url, 'long');
     const management = webhookManagement(database, 50);
-    await expect(management.create(hook(['long']))).rejects.toThrow('nothing was made');
-    const change = management.update(undefined, 'ep_patient', { namespaces: ['long'] });
+    await expect(management.create(hook(['long']), OPERATOR)).rejects.toThrow('nothing was made');
+    const change = management.update(undefined, 'ep_patient', { namespaces: ['long'] }, OPERATOR);
     await expect(change).rejects.toThrow('the change is made');
     const text = `SELECT endpoint_id FROM inlet.webhook_endpoints WHERE namespaces = '{long}'`;
     expect(await database.query({ text })).toEqual([{ endpoint_id: 'ep_patient' }]);

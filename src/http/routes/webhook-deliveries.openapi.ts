@@ -16,7 +16,10 @@ const attempt = named(
     at: TIME.meta({ ...TIME.meta(), description: 'When it began.' }),
     status_code: z.int().nullable().meta({ description: 'Of the answer; null where none came.' }),
     duration_ms: z.number().min(0),
-    response: z.string().meta({ description: "The beginning of the answer's body, at most 1 KiB." }),
+    response: z.string().nullable().meta({
+      description:
+        "The beginning of the answer's body, at most 1 KiB; null for API keys without the scope `admin`.",
+    }),
     error: z.string().nullable().meta({ description: 'Why it has failed; null where it has not.' }),
   }),
   'One try to deliver an event.',

@@ -8,7 +8,7 @@ import type { DeliveryPosition } from '../../store/webhook-deliveries.ts';
 import { nextCursor, readPage, readQuery } from '../paging.ts';
 import { deliveryJson } from '../webhook-json.ts';
 import type { WebhookRouteDeps } from './webhook-endpoints.ts';
-import { noSuchEndpoint, seenBy } from './webhook-endpoints.ts';
+import { isAdmin, noSuchEndpoint, seenBy } from './webhook-endpoints.ts';
 
 export const deliveriesQuery = z.object({
   endpoint: ENDPOINT_ID.optional().meta({ description: 'Lists the deliveries to this endpoint alone.' }),
@@ -34,7 +34,7 @@ export function webhookDeliveryRoute(app: FastifyInstance, { webhooks }: Webhook
     if (!page) throw noSuchEndpoint();
     const last = page.items.at(-1);
     return {
-      data: page.items.map(deliveryJson),
+      data: page.items.map((delivery) => deliveryJson(delivery, isAdmin(request))),
       next_cursor: page.hasMore && last ? nextCursor(`${last.webhookId} ${last.endpointId}`) : null,
     };
   });

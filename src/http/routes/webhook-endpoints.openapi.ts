@@ -21,11 +21,16 @@ named('WebhookSecret', WEBHOOK_SECRET, 'A secret that deliveries are signed with
 
 const SINCE = TIME.nullable();
 
+const KEY_ID = z.string().nullable();
+
 const endpoint = named(
   'WebhookEndpoint',
   z.strictObject({
     id: ENDPOINT_ID,
-    url: z.string(),
+    url: z.string().meta({
+      description:
+        'Its origin and `/***` for API keys without the scope `admin`: paths and queries hold tokens.',
+    }),
     description: z.string(),
     namespaces: z.array(NAMESPACE).nullable().meta({ description: 'Whose events are sent; null: all.' }),
     events: z.array(z.enum(EVENT_TYPES)),
@@ -39,6 +44,10 @@ const endpoint = named(
     failing_since: SINCE.meta({ description: 'Since when nothing could be delivered; null: it could be.' }),
     paused_until: SINCE.meta({
       description: 'The receiver has asked for nothing to be sent before this time.',
+    }),
+    created_by: KEY_ID.meta({ description: 'The API key that made it; null: an earlier version did.' }),
+    url_set_by: KEY_ID.meta({
+      description: 'The API key that has set its URL; null: an earlier version did.',
     }),
     created_at: TIME,
     updated_at: TIME,
@@ -87,6 +96,8 @@ const ENDPOINT = {
   disabled_at: null,
   failing_since: null,
   paused_until: null,
+  created_by: 'key_4eC39HqLyjWDarjt',
+  url_set_by: 'key_4eC39HqLyjWDarjt',
   created_at: EXAMPLE.acceptedAt,
   updated_at: EXAMPLE.acceptedAt,
 };
@@ -125,7 +136,7 @@ export const webhookEndpointOperations = {
     summary: 'Make an endpoint',
     description:
       'From now on events of writes that are stored later are sent there, signed with the secret of the answer. ' +
-      'There may be 500 endpoints.',
+      'There may be 500 endpoints, and 50 by one API key of the database.',
     access: 'admin',
     body: body('The endpoint.', NEW_ENDPOINT, 'Events of one namespace', {
       url: URL_EXAMPLE,

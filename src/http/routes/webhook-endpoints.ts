@@ -8,8 +8,9 @@ import { isEndpointId } from '../../domain/webhook-ids.ts';
 import { ProblemError } from '../../errors.ts';
 import type { SeenNamespaces } from '../../store/webhook-endpoints.ts';
 import { isEndpointPosition } from '../../store/webhook-endpoints.ts';
+import type { Log } from '../../telemetry.ts';
 import type { WebhookManagement } from '../../webhooks/management.ts';
-import { MAX_ENDPOINTS } from '../../webhooks/management.ts';
+import { actorOf } from '../audit.ts';
 import { callerOf } from '../auth.ts';
 import type { BodyReader } from '../body.ts';
 import { nextCursor, readPage } from '../paging.ts';
@@ -20,6 +21,8 @@ export interface WebhookRouteDeps {
   /** Tells what is wrong with the URL of an endpoint. */
   readonly webhookUrlMistake: UrlMistake;
   readonly bodies: BodyReader;
+  /** Gets a line for each change. */
+  readonly log: Log;
 }
 
 /** Longest body, in bytes: more than the longest list of namespaces takes up. */
@@ -36,22 +39,23 @@ const reading = { config: { access: { scope: 'read' } } } as const;
 const managing = { config: { access: { scope: 'admin' } } } as const;
 
 export function webhookEndpointRoutes(app: FastifyInstance, deps: WebhookRouteDeps): void {
-  const { webhooks, webhookUrlMistake, bodies } = deps;
+  const { webhooks, webhookUrlMistake, bodies, log } = deps;
 
   app.post(ENDPOINTS, managing, (request, reply) =>
     bodies.withText(
       request,
       async (text) => {
         const { namespaces, rate, ...fields } = readNewEndpoint(text, webhookUrlMistake);
-        const made = await webhooks.create({
-          ...fields,
-          namespaces: grantedNamespaces(callerOf(request), namespaces),
-          rate: rate ?? undefined,
-        });
-        if (!made) throw tooManyEndpoints();
-        const { endpoint, secret } = made;
+        const { endpoint, secret } = await webhooks.create(
+          {
+            ...fields,
+            namespaces: grantedNamespaces(callerOf(request), namespaces),
+            rate: rate ?? undefined,
+          },
+          actorOf(request, log),
+        );
         secretly(reply).code(201).header('location', `${ENDPOINTS}/${endpoint.id}`);
-        return { ...endpointJson(endpoint), secret };
+        return { ...endpointJson(endpoint, true), secret };
       },
       MAX_BODY,
     ),
@@ -64,13 +68,13 @@ export function webhookEndpointRoutes(app: FastifyInstance, deps: WebhookRouteDe
     }
     const { endpoints, next } = await webhooks.list(seenBy(request), { limit, after });
     return {
-      data: endpoints.map(endpointJson),
+      data: endpoints.map((endpoint) => endpointJson(endpoint, isAdmin(request))),
       next_cursor: next === undefined ? null : nextCursor(next),
     };
   });
 
   app.get<Params>(ENDPOINT, reading, async (request) =>
-    endpointJson(found(await webhooks.find(seenBy(request), endpointOf(request)))),
+    endpointJson(found(await webhooks.find(seenBy(request), endpointOf(request))), isAdmin(request)),
   );
 
   app.patch<Params>(ENDPOINT, managing, (request) =>
@@ -84,14 +88,17 @@ export function webhookEndpointRoutes(app: FastifyInstance, deps: WebhookRouteDe
             ? {}
             : { namespaces: grantedNamespaces(callerOf(request), namespaces) ?? null };
         const id = endpointOf(request);
-        return endpointJson(found(await webhooks.update(seenBy(request), id, { ...changes, ...granted })));
+        const asked = { ...changes, ...granted };
+        const endpoint = found(await webhooks.update(seenBy(request), id, asked, actorOf(request, log)));
+        return endpointJson(endpoint, true);
       },
       MAX_BODY,
     ),
   );
 
   app.delete<Params>(ENDPOINT, managing, async (request, reply) => {
-    if (!(await webhooks.delete(seenBy(request), endpointOf(request)))) throw noSuchEndpoint();
+    const id = endpointOf(request);
+    if (!(await webhooks.delete(seenBy(request), id, actorOf(request, log)))) throw noSuchEndpoint();
     reply.code(204);
   });
 
@@ -104,7 +111,7 @@ export function webhookEndpointRoutes(app: FastifyInstance, deps: WebhookRouteDe
 
   app.post<Params>(`${ENDPOINT}/rotate-secret`, managing, async (request, reply) => {
     const id = endpointOf(request);
-    const secrets = found(await webhooks.rotate(seenBy(request), id));
+    const secrets = found(await webhooks.rotate(seenBy(request), id, actorOf(request, log)));
     secretly(reply);
     return secretsJson(id, secrets);
   });
@@ -136,6 +143,11 @@ export function seenBy(request: FastifyRequest): SeenNamespaces {
   return namespaces && [...namespaces];
 }
 
+/** Whether the caller may see what could be a secret: URLs as a whole, and what receivers have answered. */
+export function isAdmin(request: FastifyRequest): boolean {
+  return callerOf(request).scopes.includes('admin');
+}
+
 /** What an endpoint that isn't there, or that the caller may not see, is answered with. */
 export function noSuchEndpoint(): ProblemError {
   return new ProblemError('not_found', 'there is no such endpoint that this API key can see');
@@ -163,10 +175,6 @@ function grantedNamespaces(caller: Caller, asked: string[] | null): string[] | u
   const unseen = asked.filter((namespace) => !canSee(caller, namespace));
   if (unseen.length === 0) return asked;
   throw new ProblemError('forbidden', `this API key has no access to the namespace ${unseen[0]}`);
-}
-
-function tooManyEndpoints(): ProblemError {
-  return conflict(`there are ${MAX_ENDPOINTS} endpoints, which is the most: delete one that is not needed`);
 }
 
 function disabled(): ProblemError {
