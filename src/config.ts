@@ -9,6 +9,7 @@ import { OperatorError } from './errors.ts';
 type Values = { [Name in keyof typeof SETTINGS]: z.infer<(typeof SETTINGS)[Name]['parse']> };
 type Optional =
   | 'databaseUrl'
+  | 'databaseMigrationUrl'
   | 'redisUrl'
   | 'apiKeys'
   | 'publicUrl'

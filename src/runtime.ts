@@ -17,6 +17,9 @@ import { VERSION } from './version.ts';
 
 const QUEUE_NAME = 'inlet';
 
+/** The queue of endpoints that have something to be delivered. */
+export const WEBHOOK_QUEUE = 'inlet-webhooks';
+
 /** Settings with the database known: given, or that of the embedded Postgres. */
 export interface RuntimeConfig extends Config {
   readonly databaseUrl: string;
@@ -50,7 +53,10 @@ export async function runMigrations(
   const throttle = new Throttle();
   return retryWhileUnavailable(log, stopping, () =>
     migrate({
-      databaseUrl: config.databaseUrl,
+      databaseUrl: config.databaseMigrationUrl ?? config.databaseUrl,
+      ...(config.databaseMigrationUrl
+        ? { runtime: { url: config.databaseUrl, bulkQueues: [WEBHOOK_QUEUE] } }
+        : {}),
       further: config.redisUrl ? [] : [queueMigration],
       onApplied: (migration) => log.info({ migration }, 'applied a migration'),
       onWait(migration, wait) {

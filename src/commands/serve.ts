@@ -27,8 +27,7 @@ export async function serve(
 ): Promise<Running> {
   const closing = new Closing(log);
   try {
-    const databaseUrl = config.databaseUrl ?? (await embeddedDatabase(config, log, closing));
-    const complete: RuntimeConfig = { ...config, databaseUrl };
+    const complete = await withDatabase(config, log, closing);
     await runMigrations(complete, log, stopping);
     const metrics = await createMetrics();
     closing.add('metrics', () => metrics.close());
@@ -54,13 +53,15 @@ export async function serve(
   }
 }
 
-/** Loaded only where it is needed: the package is optional, and left out of the image. */
-async function embeddedDatabase({ dataDir }: Config, log: Logger, closing: Closing): Promise<string> {
+/** What starts the embedded Postgres is loaded only where it is needed: the package is optional, and left out of the image. */
+async function withDatabase(config: Config, log: Logger, closing: Closing): Promise<RuntimeConfig> {
+  const { databaseUrl, dataDir } = config;
+  if (databaseUrl !== undefined) return { ...config, databaseUrl };
   const { startEmbeddedPostgres } = await import('../store/embedded.ts');
   const starting = startEmbeddedPostgres({ dataDir, log });
   const embedded = await sayingWhatFor(log, `the embedded PostgreSQL in ${dataDir}`, starting);
   closing.add('embedded Postgres', () => embedded.stop(), 25_000);
-  return embedded.url;
+  return { ...config, databaseUrl: embedded.runtimeUrl, databaseMigrationUrl: embedded.url };
 }
 
 async function hasNoKeys(database: Queryable): Promise<boolean> {

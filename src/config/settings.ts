@@ -65,6 +65,16 @@ export const SETTINGS = {
     mistake: databaseUrlMistake,
     parse: postgresUrl,
   }),
+  databaseMigrationUrl: setting({
+    variable: 'DATABASE_MIGRATION_URL',
+    default: undefined,
+    allowed: 'a URL like postgres://owner:password@host:5432/database',
+    description:
+      'The same database as the role that owns the tables, for `inlet migrate` and `inlet serve`. They give the role of `DATABASE_URL` what it needs, or make it. Unset: migrations run as `DATABASE_URL`',
+    secret: true,
+    mistake: databaseUrlMistake,
+    parse: postgresUrl,
+  }),
   redisUrl: setting({
     variable: 'REDIS_URL',
     default: undefined,

@@ -5,7 +5,7 @@ import { RETRY_SCHEDULE } from '../domain/retry-schedule.ts';
 import { Turns } from '../domain/turns.ts';
 import { Wake } from '../queue/wake.ts';
 import type { QueueConfig } from '../runtime.ts';
-import { openDatabase, queueProvider } from '../runtime.ts';
+import { openDatabase, queueProvider, WEBHOOK_QUEUE } from '../runtime.ts';
 import { localUrl } from '../startup.ts';
 import type { Database } from '../store/database.ts';
 import { findDueEndpoints, readDelivery, readDue } from '../store/webhook-due.ts';
@@ -26,8 +26,6 @@ import type { Resolve } from '../webhooks/resolve.ts';
 import { createResolver } from '../webhooks/resolve.ts';
 import { createSender } from '../webhooks/send.ts';
 import { keepSweeping } from '../webhooks/sweep.ts';
-
-const QUEUE_NAME = 'inlet-webhooks';
 
 /** Endpoints that one worker delivers to at the same time: their tasks do little but wait. */
 const TASKS = 100;
@@ -86,7 +84,7 @@ export function startWebhooks(
     ...(parts.timeoutMs === undefined ? {} : { timeoutMs: parts.timeoutMs }),
   });
 
-  const provider = queueProvider(config, log, { queueName: QUEUE_NAME });
+  const provider = queueProvider(config, log, { queueName: WEBHOOK_QUEUE });
   const tasks = provider.openTasks();
   const reportWake = errorReporter(
     log,

@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { OperatorError } from '../errors.ts';
 import type { Log } from '../telemetry.ts';
-import { type Cluster, OWNER, openCluster } from './embedded/cluster.ts';
+import { type Cluster, OWNER, openCluster, RUNTIME_ROLE, runtimePassword } from './embedded/cluster.ts';
 import { launch, type Running, StartFailed } from './embedded/launch.ts';
 import { tryLock } from './embedded/lock.ts';
 import { freePort, shutDown } from './embedded/postmaster.ts';
@@ -10,6 +10,8 @@ import { freePort, shutDown } from './embedded/postmaster.ts';
 export interface EmbeddedPostgres {
   /** Connects as superuser to the database `inlet`; stays valid until `stop()`, also when the server is restarted. */
   url: string;
+  /** Connects as the role that Inlet runs as, which migrations make; valid as long. */
+  runtimeUrl: string;
   /** Stops the server and resolves when it is gone. May be called again. */
   stop(): Promise<void>;
 }
@@ -42,7 +44,12 @@ export async function startEmbeddedPostgres(options: {
   }
   log.info({ dataDir: cluster.home, port, pid: first.postmaster.pid }, 'embedded PostgreSQL is running');
   const stop = keepRunning(cluster, first, log);
-  return { url: `postgres://${OWNER}:${cluster.password}@127.0.0.1:${port}/inlet`, stop };
+  const urlOf = (user: string, password: string) => `postgres://${user}:${password}@127.0.0.1:${port}/inlet`;
+  return {
+    url: urlOf(OWNER, cluster.password),
+    runtimeUrl: urlOf(RUNTIME_ROLE, runtimePassword(cluster)),
+    stop,
+  };
 }
 
 async function startFirst(cluster: Cluster, log: Pick<Log, 'info' | 'warn'>): Promise<Running> {

@@ -10,6 +10,8 @@ import { requireUtf8 } from './encoding.ts';
 import { faultKind, sqlState } from './faults.ts';
 import type { LockPatience, LockWait } from './lock-wait.ts';
 import { withLocks } from './lock-wait.ts';
+import type { Runtime } from './runtime-role.ts';
+import { grantRuntimeRole } from './runtime-role.ts';
 import { SteadyClient } from './steady-client.ts';
 
 const DIRECTORY = new URL('../../migrations/', import.meta.url);
@@ -48,7 +50,10 @@ export interface Migration {
 }
 
 export interface MigrateOptions {
+  /** Of the role that owns the tables. */
   readonly databaseUrl: string;
+  /** The running processes, whose role is given its rights; undefined where they connect as the owner. */
+  readonly runtime?: Runtime;
   /** Another one in tests. */
   readonly directory?: URL;
   /** Further migrations, after those of the directory. */
@@ -72,6 +77,7 @@ export interface MigrateOptions {
  */
 export async function migrate({
   databaseUrl,
+  runtime,
   directory = DIRECTORY,
   further = [],
   ...options
@@ -98,6 +104,7 @@ export async function migrate({
       applied += 1;
       options.onApplied?.(migration.name);
     }
+    if (runtime) await grantRights(database, runtime);
     return applied;
   } finally {
     await Promise.all([client.end(), watch.close()]);
@@ -157,6 +164,24 @@ async function listMigrations(directory: URL): Promise<Migration[]> {
       },
     };
   });
+}
+
+async function grantRights(database: Queryable, runtime: Runtime): Promise<void> {
+  try {
+    await database.query({ text: 'BEGIN ISOLATION LEVEL READ COMMITTED' });
+    await database.query({ text: 'SELECT pg_advisory_xact_lock($1)', values: [LOCK_KEY] });
+    await grantRuntimeRole(database, runtime);
+    await database.query({ text: 'COMMIT' });
+  } catch (error) {
+    await database.query({ text: 'ROLLBACK' }).catch(() => undefined);
+    const state = sqlState(error);
+    if (state === undefined || faultKind(error) === 'infrastructure') throw error;
+    throw new OperatorError(
+      `The role of DATABASE_URL cannot be given its rights: ${(error as Error).message} (${state}). ` +
+        'DATABASE_MIGRATION_URL must be of the role that owns all tables in the schemas inlet and inlet_queue.',
+      { cause: error },
+    );
+  }
 }
 
 /** @returns false where there is nothing to do, or another starter has done it meanwhile */

@@ -9,7 +9,7 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 rounds=${ROUNDS:-2}
 # Variables of the shell go before those of the file.
-unset "${!INLET_@}" POSTGRES_PASSWORD LOG_LEVEL COMPOSE_FILE COMPOSE_PROFILES
+unset "${!INLET_@}" POSTGRES_PASSWORD POSTGRES_APP_PASSWORD REDIS_PASSWORD LOG_LEVEL COMPOSE_FILE COMPOSE_PROFILES
 export COMPOSE_PROJECT_NAME=inlet-compose-test INLET_IMAGE=inlet-compose-test
 
 files=(-f "$root/docker-compose.yml")
@@ -83,9 +83,11 @@ if compose config >/dev/null 2>&1; then die '.env.example works as it is'; fi
 
 random='process.stdout.write(crypto.randomBytes(24).toString("hex"))'
 password=$(node -e "$random")
+app_password=$(node -e "$random")
+redis_password=$(node -e "$random")
 key=$(node -e "$random")
 port=$(node -e 'const s = net.createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close() })')
-printf '%s\n' "POSTGRES_PASSWORD=$password" "INLET_API_KEYS=$key" "INLET_PORT=$port" >"$work/env"
+printf '%s\n' "POSTGRES_PASSWORD=$password" "POSTGRES_APP_PASSWORD=$app_password" "REDIS_PASSWORD=$redis_password" "INLET_API_KEYS=$key" "INLET_PORT=$port" >"$work/env"
 url=http://127.0.0.1:$port
 export INLET_URL=$url INLET_API_KEY=$key
 
@@ -113,6 +115,28 @@ for service in api worker; do
       throw new Error(`can write to ${folder}`);
     }'
 done
+
+for service in api worker postgres redis; do
+  compose exec -T "$service" sh -c '
+    if grep -E "^Cap(Eff|Prm|Bnd):" /proc/self/status | grep -qv "0000000000000000$"; then echo "has capabilities"; exit 1; fi
+    grep -q "^NoNewPrivs:.1$" /proc/self/status || { echo "may get privileges"; exit 1; }
+    [ "$(id -u)" != 0 ] || { echo "is root"; exit 1; }
+    if touch /x 2>/dev/null; then echo "can write to its root"; exit 1; fi' || die "$service may do too much"
+  limits=$(docker inspect --format '{{.HostConfig.Memory}} {{.HostConfig.PidsLimit}}' "$(compose ps --quiet "$service")")
+  [[ ! " $limits " =~ ' 0 ' ]] || die "$service has no limit: $limits"
+done
+compose exec -T redis sh -c 'unset REDISCLI_AUTH; redis-cli ping' 2>&1 | grep -q NOAUTH || die 'Redis takes whoever comes'
+if compose exec -T redis sh -c 'cat /proc/*/cmdline' 2>/dev/null | grep -Fqa "$redis_password"; then
+  die "Redis's password is in the list of processes"
+fi
+as_inlet() { compose exec -T postgres psql "postgres://inlet_app:$app_password@127.0.0.1/inlet" -v ON_ERROR_STOP=1 -c "$1"; }
+as_inlet 'SELECT count(*) FROM inlet.objects' >/dev/null || die 'the role that Inlet runs as cannot read'
+for attack in 'DROP TABLE inlet.objects' 'TRUNCATE inlet.objects' "COPY inlet.objects TO PROGRAM 'cat'" 'DELETE FROM inlet.migrations'; do
+  if as_inlet "$attack" >/dev/null 2>&1; then die "the role that Inlet runs as can do: $attack"; fi
+done
+connected=$(compose exec -T postgres psql -U inlet -d inlet -Atc \
+  "SELECT DISTINCT usename FROM pg_stat_activity WHERE datname = 'inlet' AND pid <> pg_backend_pid() AND backend_type = 'client backend'")
+[[ $connected == inlet_app ]] || die "Inlet is connected as: $connected"
 
 say 'a key of its own'
 own=$(compose run --rm --no-deps -T api keys create --name test --namespaces products 2>/dev/null)
@@ -178,5 +202,5 @@ for service in api worker; do
 done
 
 say 'no secret in the logs'
-if compose logs --no-color | grep -Fq -e "$password" -e "$key" -e "$own"; then die 'a secret is in the logs'; fi
+if compose logs --no-color | grep -Fq -e "$password" -e "$app_password" -e "$redis_password" -e "$key" -e "$own"; then die 'a secret is in the logs'; fi
 say 'done'

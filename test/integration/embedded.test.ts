@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { expect, onTestFinished, test as plain } from 'vitest';
 import { completePackage } from '../../src/store/embedded/platform.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/store/embedded.ts';
+import { migrate } from '../../src/store/migrate.ts';
 import { isAlive, pidFile, refusal, serverPid, silent } from '../support/embedded.ts';
 import { query } from '../support/postgres.ts';
 
@@ -46,6 +47,25 @@ test('the database is durable, in UTF-8, and open to its password alone', async 
   const wrong = new URL(url);
   wrong.password = 'wrong';
   await expect(query(wrong.href, 'SELECT 1')).rejects.toMatchObject({ code: '28P01' });
+});
+
+test('a database of an earlier version, with one role alone, is used as the other from the next start on', async ({
+  dataDir,
+}) => {
+  const before = await start(dataDir);
+  await migrate({ databaseUrl: before.url });
+  await query(before.url, `INSERT INTO inlet.secrets (name, value) VALUES ('kept', '1')`);
+  await before.stop();
+  for (let starts = 0; starts < 2; starts += 1) {
+    const { url, runtimeUrl, stop } = await start(dataDir);
+    await migrate({ databaseUrl: url, runtime: { url: runtimeUrl, bulkQueues: [] } });
+    expect(await query(runtimeUrl, `SELECT name FROM inlet.secrets`)).toEqual([{ name: 'kept' }]);
+    await expect(query(runtimeUrl, 'DROP TABLE inlet.secrets')).rejects.toMatchObject({ code: '42501' });
+    await expect(query(runtimeUrl, `COPY (SELECT 1) TO PROGRAM 'cat'`)).rejects.toMatchObject({
+      code: '42501',
+    });
+    await stop();
+  }
 });
 
 test('stopping leaves no process behind, and stopping again does nothing', async ({ dataDir }) => {

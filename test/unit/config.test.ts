@@ -405,6 +405,7 @@ describe('SETTINGS', () => {
   it('keeps secret what holds passwords or keys', () => {
     const secrets = Object.values(SETTINGS).filter(({ secret }) => secret);
     expect(secrets.map(({ variable }) => variable).sort()).toEqual([
+      'DATABASE_MIGRATION_URL',
       'DATABASE_URL',
       'INLET_API_KEYS',
       'REDIS_URL',

@@ -1,5 +1,5 @@
 // The cluster's folder: created whole or not at all, and checked before it is used.
-import { randomBytes } from 'node:crypto';
+import { createHmac, randomBytes } from 'node:crypto';
 import { chmod, mkdir, open, readdir, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { OperatorError } from '../../errors.ts';
@@ -19,6 +19,14 @@ export interface Cluster {
 
 /** The superuser's name, and that of the database. */
 export const OWNER = 'inlet';
+
+/** The role that Inlet runs as. */
+export const RUNTIME_ROLE = 'inlet_app';
+
+/** Its password follows from the superuser's, so there is nothing more to keep. */
+export function runtimePassword({ password }: Pick<Cluster, 'password'>): string {
+  return createHmac('sha256', password).update(RUNTIME_ROLE).digest('hex');
+}
 
 /**
  * Opens the cluster in `dataDir/postgres`, creating it at first use.
