@@ -15,10 +15,8 @@ import type { Log } from './telemetry.ts';
 import { errorReporter } from './telemetry.ts';
 import { VERSION } from './version.ts';
 
-const QUEUE_NAME = 'inlet';
-
-/** The queue of endpoints that have something to be delivered. */
-export const WEBHOOK_QUEUE = 'inlet-webhooks';
+/** The queues that there are: migrations make what each of them needs in Postgres. */
+const QUEUE_NAMES = ['inlet', 'inlet-webhooks', 'inlet-evaluations'] as const;
 
 /** Settings with the database known: given, or that of the embedded Postgres. */
 export interface RuntimeConfig extends Config {
@@ -54,9 +52,7 @@ export async function runMigrations(
   return retryWhileUnavailable(log, stopping, () =>
     migrate({
       databaseUrl: config.databaseMigrationUrl ?? config.databaseUrl,
-      ...(config.databaseMigrationUrl
-        ? { runtime: { url: config.databaseUrl, bulkQueues: [WEBHOOK_QUEUE] } }
-        : {}),
+      ...(config.databaseMigrationUrl ? { runtime: { url: config.databaseUrl, queues: QUEUE_NAMES } } : {}),
       further: config.redisUrl ? [] : [queueMigration],
       onApplied: (migration) => log.info({ migration }, 'applied a migration'),
       onWait(migration, wait) {
@@ -91,7 +87,7 @@ export interface QueueConfig extends RuntimeConfig {
 }
 
 interface QueueOptions {
-  readonly queueName?: string;
+  readonly queueName?: (typeof QUEUE_NAMES)[number];
   /** Told of errors as often as they come. */
   readonly onEachError?: () => void;
   readonly telemetry?: Tracing['queue'] | undefined;
@@ -101,7 +97,7 @@ interface QueueOptions {
 export function queueProvider(
   { redisUrl, redisPrefix, databaseUrl, queueId }: QueueConfig,
   log: Log,
-  { queueName = QUEUE_NAME, onEachError, telemetry }: QueueOptions = {},
+  { queueName = 'inlet', onEachError, telemetry }: QueueOptions = {},
 ): QueueProvider {
   const report = errorReporter(log, 'the queue reports an error');
   const onError = (error: Error): void => {

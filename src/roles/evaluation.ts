@@ -21,8 +21,6 @@ import type { Tracing } from '../telemetry/tracing/types.ts';
 import type { Log } from '../telemetry.ts';
 import { errorReporter } from '../telemetry.ts';
 
-const QUEUE_NAME = 'inlet-evaluations';
-
 /** Batches that are evaluated at one time: while what came of one is kept, the evaluator has the other. */
 export const EVALUATIONS_AT_ONCE = 2;
 
@@ -88,7 +86,7 @@ export async function startEvaluation(
   });
   const evaluator = await sayingWhatFor(log, 'the evaluator (INLET_EVALUATOR) to load', starting);
   closing.add('evaluator', () => evaluator.close());
-  const provider = queueProvider(config, log, { queueName: QUEUE_NAME, telemetry: parts.telemetry });
+  const provider = queueProvider(config, log, { queueName: 'inlet-evaluations', telemetry: parts.telemetry });
   const tasks = provider.openTasks();
   closing.add('evaluation tasks', () => tasks.close());
   const sampler = sample(database, (count) => {

@@ -5,7 +5,7 @@ import { RETRY_SCHEDULE } from '../domain/retry-schedule.ts';
 import { Turns } from '../domain/turns.ts';
 import { Wake } from '../queue/wake.ts';
 import type { QueueConfig } from '../runtime.ts';
-import { openDatabase, queueProvider, WEBHOOK_QUEUE } from '../runtime.ts';
+import { openDatabase, queueProvider } from '../runtime.ts';
 import { localUrl } from '../startup.ts';
 import type { Database } from '../store/database.ts';
 import { findDueEndpoints, readDelivery, readDue } from '../store/webhook-due.ts';
@@ -84,7 +84,7 @@ export function startWebhooks(
     ...(parts.timeoutMs === undefined ? {} : { timeoutMs: parts.timeoutMs }),
   });
 
-  const provider = queueProvider(config, log, { queueName: WEBHOOK_QUEUE });
+  const provider = queueProvider(config, log, { queueName: 'inlet-webhooks' });
   const tasks = provider.openTasks();
   const reportWake = errorReporter(
     log,

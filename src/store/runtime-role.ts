@@ -23,8 +23,8 @@ const LEDGERS: Readonly<Record<string, string>> = {
 export interface Runtime {
   /** With which they connect. */
   readonly url: string;
-  /** Names of the queues that they add jobs to in bulk, where queues live in Postgres. */
-  readonly bulkQueues: readonly string[];
+  /** Names of their queues. */
+  readonly queues: readonly string[];
 }
 
 /** BullMQ makes a sequence when the first jobs are added to a queue in bulk, which the role may not. */
@@ -38,7 +38,7 @@ const MAKE_SEQUENCES = `
  * @param runtime nothing is changed where it connects as the owner itself
  * @throws OperatorError where the role isn't there, and the owner may not make it; as `Database.query`
  */
-export async function grantRuntimeRole(transaction: Queryable, { url, bulkQueues }: Runtime): Promise<void> {
+export async function grantRuntimeRole(transaction: Queryable, { url, queues }: Runtime): Promise<void> {
   // A client reads the URL as it will be read to connect.
   const { user = '', password } = new pg.Client(url);
   const [found] = await transaction.query<{
@@ -55,7 +55,7 @@ export async function grantRuntimeRole(transaction: Queryable, { url, bulkQueues
     await transaction.query({ text: `CREATE ROLE ${role} LOGIN${secret}` });
   }
   if (found.schemas.includes('inlet_queue'))
-    await transaction.query({ text: MAKE_SEQUENCES, values: [bulkQueues] });
+    await transaction.query({ text: MAKE_SEQUENCES, values: [queues] });
   for (const schema of found.schemas) await transaction.query({ text: grants(schema, role) });
 }
 

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { expect, inject, onTestFinished } from 'vitest';
 import { runMigrations } from '../../src/runtime.ts';
 import { OPTIONS } from '../support/delivered.ts';
+import { EVALUATOR } from '../support/evaluated.ts';
 import { describeOnBothQueues, startInlet } from '../support/fixtures.ts';
 import { keptLog } from '../support/log.ts';
 import { query } from '../support/postgres.ts';
@@ -135,5 +136,6 @@ describeOnBothQueues(
       await expect(runMigrations(migrating, log)).rejects.toThrow('must be of the role that owns all tables');
     });
   },
-  OPTIONS,
+  // All that has a queue of its own.
+  { ...OPTIONS, settings: { ...OPTIONS.settings, evaluator: EVALUATOR } },
 );

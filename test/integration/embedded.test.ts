@@ -58,7 +58,7 @@ test('a database of an earlier version, with one role alone, is used as the othe
   await before.stop();
   for (let starts = 0; starts < 2; starts += 1) {
     const { url, runtimeUrl, stop } = await start(dataDir);
-    await migrate({ databaseUrl: url, runtime: { url: runtimeUrl, bulkQueues: [] } });
+    await migrate({ databaseUrl: url, runtime: { url: runtimeUrl, queues: [] } });
     expect(await query(runtimeUrl, `SELECT name FROM inlet.secrets`)).toEqual([{ name: 'kept' }]);
     await expect(query(runtimeUrl, 'DROP TABLE inlet.secrets')).rejects.toMatchObject({ code: '42501' });
     await expect(query(runtimeUrl, `COPY (SELECT 1) TO PROGRAM 'cat'`)).rejects.toMatchObject({
