@@ -104,7 +104,7 @@ export async function migrate({
       applied += 1;
       options.onApplied?.(migration.name);
     }
-    if (runtime) await grantRights(database, runtime);
+    if (runtime) await applyOnce(database, watch, rightsOf(runtime), options);
     return applied;
   } finally {
     await Promise.all([client.end(), watch.close()]);
@@ -166,22 +166,13 @@ async function listMigrations(directory: URL): Promise<Migration[]> {
   });
 }
 
-async function grantRights(database: Queryable, runtime: Runtime): Promise<void> {
-  try {
-    await database.query({ text: 'BEGIN ISOLATION LEVEL READ COMMITTED' });
-    await database.query({ text: 'SELECT pg_advisory_xact_lock($1)', values: [LOCK_KEY] });
-    await grantRuntimeRole(database, runtime);
-    await database.query({ text: 'COMMIT' });
-  } catch (error) {
-    await database.query({ text: 'ROLLBACK' }).catch(() => undefined);
-    const state = sqlState(error);
-    if (state === undefined || faultKind(error) === 'infrastructure') throw error;
-    throw new OperatorError(
-      `The role of DATABASE_URL cannot be given its rights: ${(error as Error).message} (${state}). ` +
-        'DATABASE_MIGRATION_URL must be of the role that owns all tables in the schemas inlet and inlet_queue.',
-      { cause: error },
-    );
-  }
+/** The rights of the running processes, which are given anew each time: tables may have come. */
+function rightsOf(runtime: Runtime): Migration {
+  return {
+    name: 'rights',
+    isPending: async () => true,
+    apply: (transaction) => grantRuntimeRole(transaction, runtime),
+  };
 }
 
 /** @returns false where there is nothing to do, or another starter has done it meanwhile */

@@ -3,6 +3,9 @@ import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { OperatorError } from '../errors.ts';
 import type { Queryable } from './database.ts';
+import { sqlState } from './faults.ts';
+
+const INSUFFICIENT_PRIVILEGE = '42501';
 
 /** Iterations of a password's hash, as many as Postgres makes. */
 const ITERATIONS = 4_096;
@@ -56,7 +59,10 @@ export async function grantRuntimeRole(transaction: Queryable, { url, queues }: 
   }
   if (found.schemas.includes('inlet_queue'))
     await transaction.query({ text: MAKE_SEQUENCES, values: [queues] });
-  for (const schema of found.schemas) await transaction.query({ text: grants(schema, role) });
+  for (const schema of found.schemas)
+    await transaction.query({ text: grants(schema, role) }).catch((error: unknown) => {
+      throw sqlState(error) === INSUFFICIENT_PRIVILEGE ? notTheOwner(error as Error) : error;
+    });
 }
 
 function grants(schema: string, role: string): string {
@@ -66,6 +72,14 @@ function grants(schema: string, role: string): string {
     GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA ${schema} TO ${role};
     GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA ${schema} TO ${role};
     REVOKE INSERT, UPDATE, DELETE ON ${LEDGERS[schema]} FROM ${role}`;
+}
+
+function notTheOwner(cause: Error): OperatorError {
+  return new OperatorError(
+    `The role of DATABASE_URL cannot be given its rights: ${cause.message}. ` +
+      'DATABASE_MIGRATION_URL must be of the role that owns all tables in the schemas inlet and inlet_queue.',
+    { cause },
+  );
 }
 
 function noSuchRole(role: string): OperatorError {
