@@ -10,7 +10,6 @@ import { pipeline } from 'node:stream/promises';
 import { isLoopback } from '../config/values.ts';
 import { maskUrl } from '../domain/mask-url.ts';
 import { oneLine } from '../domain/printable.ts';
-import { oneLine } from '../domain/printable.ts';
 import { OperatorError } from '../errors.ts';
 
 /** How often a call is tried where the server is away or asks to come back later. */
