@@ -1,7 +1,7 @@
 /** Errors as `application/problem+json` (RFC 9457), whatever threw them. */
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { InvalidWriteError, TooManyObjectsError } from '../domain/objects.ts';
-import type { RefusalReason } from '../errors.ts';
+import type { ProblemCode, RefusalReason } from '../errors.ts';
 import { PROBLEMS, ProblemError } from '../errors.ts';
 import { QueueNotDurableError, QueueUnavailableError } from '../queue/queue.ts';
 import { faultKind } from '../store/faults.ts';
@@ -15,11 +15,15 @@ export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
 const RETRY_AFTER = '1';
 
 /** Fastify's own errors that a client can cause, and what Inlet makes of them. */
-const FASTIFY_PROBLEMS: Readonly<Record<string, (error: FastifyError) => ProblemError>> = {
+const FASTIFY_PROBLEMS: Readonly<Record<string, () => ProblemError>> = {
   FST_ERR_CTP_INVALID_MEDIA_TYPE: () =>
     new ProblemError('unsupported_media_type', 'send the body as Content-Type: application/json'),
   FST_ERR_BAD_URL: () => new ProblemError('invalid_request', 'the path is not correctly percent-encoded'),
 };
+
+const CODES_OF_STATUS: ReadonlyMap<number, ProblemCode> = new Map(
+  (Object.keys(PROBLEMS) as ProblemCode[]).map((code) => [PROBLEMS[code].status, code]),
+);
 
 /**
  * The body of an error's answer. `message` repeats `detail`, and `error` holds it once more, because generated
@@ -88,12 +92,8 @@ export function problemFrom(error: unknown): ProblemError {
   if (faultKind(error) === 'infrastructure') {
     return unavailable('store_unavailable', 'the database cannot be reached at the moment: try again', error);
   }
-  if (isFastifyError(error)) {
-    const known = FASTIFY_PROBLEMS[error.code]?.(error);
-    if (known) return known;
-    const status = error.statusCode ?? 500;
-    if (status >= 400 && status < 500) return new ProblemError('invalid_request', error.message);
-  }
+  const refused = refusedByFramework(error);
+  if (refused) return refused;
   return new ProblemError('internal_error', 'something went wrong on our side', { cause: error });
 }
 
@@ -101,6 +101,11 @@ function unavailable(reason: RefusalReason, detail: string, cause: unknown): Pro
   return new ProblemError('unavailable', detail, { reason, headers: { 'retry-after': RETRY_AFTER }, cause });
 }
 
-function isFastifyError(error: unknown): error is FastifyError {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string';
+/** Fastify and its plugins give their errors a status: 4xx is a mistake of the client's, anything else a bug. */
+function refusedByFramework(error: unknown): ProblemError | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const { code = '', statusCode = 500 } = error as Partial<FastifyError>;
+  const known = FASTIFY_PROBLEMS[code]?.();
+  if (known || statusCode < 400 || statusCode > 499) return known;
+  return new ProblemError(CODES_OF_STATUS.get(statusCode) ?? 'invalid_request', error.message);
 }

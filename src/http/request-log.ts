@@ -1,4 +1,5 @@
 /** One wide line of the log for each request, and one call for whoever counts them. */
+import type { ServerResponse } from 'node:http';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { isNamespace } from '../domain/objects.ts';
 import type { ProblemError } from '../errors.ts';
@@ -31,6 +32,12 @@ export interface AnsweredRequest {
   readonly problem: ProblemError | undefined;
 }
 
+/** What a client was told on the bare socket. */
+interface Refused {
+  readonly requestId: string;
+  readonly problem: ProblemError;
+}
+
 export type OnAnswered = (request: AnsweredRequest) => void;
 
 /** The status, first used by nginx, of requests whose client has gone before the answer. Nobody is sent it. */
@@ -41,6 +48,7 @@ const MESSAGE = 'request';
 export class RequestLog {
   readonly #log: Log;
   readonly #onAnswered: OnAnswered | undefined;
+  readonly #refused = new WeakMap<ServerResponse, Refused>();
 
   constructor(log: Log, onAnswered: OnAnswered | undefined) {
     this.#log = log;
@@ -65,21 +73,35 @@ export class RequestLog {
     reply.raw.on('close', () => this.#answered(request, reply, performance.now() - started));
   }
 
-  /** Logs what was refused before it was a request at all. */
-  refused(requestId: string, problem: ProblemError, client: string | undefined): void {
+  /**
+   * Logs what was refused on the bare socket.
+   * @param answer of the request that was in hand, which has its own line; undefined where it was none yet
+   */
+  refused(
+    requestId: string,
+    problem: ProblemError,
+    client: string | undefined,
+    answer: ServerResponse | undefined,
+  ): void {
+    if (answer) {
+      this.#refused.set(answer, { requestId, problem });
+      return;
+    }
     const { status } = PROBLEMS[problem.code];
     this.#onAnswered?.({ method: 'unknown', route: undefined, status, ms: 0, problem });
     this.#log.info({ requestId, method: null, route: null, status, client, error: problem.code }, MESSAGE);
   }
 
   #answered(request: FastifyRequest, reply: FastifyReply, ms: number): void {
+    const refused = this.#refused.get(reply.raw);
+    request.problem ??= refused?.problem;
     const { url: route, config } = request.routeOptions;
     const { method, problem } = request;
     const status = statusOf(reply, problem);
     this.#onAnswered?.({ method, route, status, ms, problem });
     const level = config?.quiet ? 'debug' : 'info';
     if (this.#log.isLevelEnabled(level)) {
-      this.#log[level](line(request, reply, route, status, ms), MESSAGE);
+      this.#log[level](line(request, reply, route, status, ms, refused?.requestId), MESSAGE);
     }
   }
 }
@@ -96,11 +118,12 @@ function line(
   route: string | undefined,
   status: number,
   ms: number,
+  // That of an accepted write is given by its batch.
+  requestId: unknown = reply.getHeader('x-request-id') ?? request.id,
 ) {
   const { method, problem, ip, bodyBytes, objectCount, headers, caller } = request;
   return {
-    // That of an accepted write is given by its batch.
-    requestId: reply.getHeader('x-request-id') ?? request.id,
+    requestId,
     method,
     route: route ?? null,
     status,

@@ -9,13 +9,14 @@ import type { AuthDeps } from './auth.ts';
 import { requireAccess } from './auth.ts';
 import { acceptJson, BodyReader } from './body.ts';
 import { BodyWatch } from './body-watch.ts';
-import { connectionOptions, limitConnections } from './connections.ts';
+import { answerHalfClosed, connectionOptions, limitConnections } from './connections.ts';
+import { answerExpectations } from './expectations.ts';
 import type { HttpLimits } from './limits.ts';
 import { HTTP_LIMITS } from './limits.ts';
 import { lingerAfterAnswer } from './linger.ts';
 import { methodNotAllowed } from './method-not-allowed.ts';
 import { problemFrom, sendProblem } from './problem.ts';
-import { refuse } from './refuse.ts';
+import { clientErrorHandler, sendOnSocket } from './refuse.ts';
 import type { OnAnswered } from './request-log.ts';
 import { RequestLog } from './request-log.ts';
 import type { DataRouteDeps } from './routes/data.ts';
@@ -161,16 +162,13 @@ function baseServer(options: BaseOptions): FastifyInstance {
       requests.watch(request, reply);
       sendProblem(reply.headers(security), request, fail(error, request));
     },
-    clientErrorHandler: (error, socket) => {
-      const requestId = newRequestId();
-      const client = socket.remoteAddress;
-      const problem = refuse(error, socket, requestId, security);
-      if (problem) requests.refused(requestId, problem, client);
-    },
+    clientErrorHandler: clientErrorHandler({ newRequestId, requests, headers: security }),
   });
-  limitConnections(app, limits, log);
-  // Node would answer an Expect header that it doesn't know with an empty 417; a server may pass over it (RFC 9110, 10.1.1).
-  app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
+  limitConnections(app, limits, log, (socket, problem) =>
+    sendOnSocket(socket, problem, newRequestId(), security),
+  );
+  answerHalfClosed(app);
+  answerExpectations(app);
   requests.attach(app);
   app.addHook('onRequest', (request, reply, done) => {
     reply.headers(security).header('x-request-id', request.id);

@@ -1,6 +1,7 @@
 /** The pages of the API's document: served from here alone. */
-import { expect } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
 import { inletTest } from '../support/fixtures.ts';
+import { RawClient } from '../support/raw-client.ts';
 
 const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
@@ -74,4 +75,18 @@ test('answers what is not there with 404', async ({ inlet }) => {
     expect(response.headers.get('content-type')).toMatch(/^application\/problem\+json/);
     await response.arrayBuffer();
   }
+});
+
+test.for([
+  ['/docs/static/../../../../etc/passwd', 403],
+  ['/docs/static/%00', 400],
+  ['/docs/static/%ff', 400],
+  ['/docs/static/nothing', 404],
+] as const)('%s is a mistake of the client, with %i', async ([path, status], { inlet }) => {
+  // (`fetch` would not send the first as it is.)
+  const client = new RawClient(inlet.url);
+  onTestFinished(() => client.close());
+  const answer = await client.request(`GET ${path}`, { connection: 'close' }).send('\r\n').closed();
+  expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+  expect(answer).toContain(`"status":${status}`);
 });
