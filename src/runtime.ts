@@ -8,6 +8,7 @@ import { retryWhileUnavailable } from './startup.ts';
 import { Database } from './store/database.ts';
 import { describeWait } from './store/lock-wait.ts';
 import { migrate, requireCurrentSchema } from './store/migrate.ts';
+import { requireSessions } from './store/sessions.ts';
 import type { Metrics } from './telemetry/metrics.ts';
 import { Throttle } from './telemetry/throttle.ts';
 import type { Tracing } from './telemetry/tracing/types.ts';
@@ -111,10 +112,15 @@ export function queueProvider(
 }
 
 /**
- * Makes sure that the tables are at least as new as this code.
- * @throws OperatorError where they are older
+ * Makes sure that the tables are at least as new as this code, and that the queue can live where it is to.
+ * @throws OperatorError where they are older, or it can't
  */
-export async function requireSchemas({ redisUrl }: RuntimeConfig, database: Database): Promise<void> {
+export async function requireSchemas(
+  { redisUrl, databaseUrl }: RuntimeConfig,
+  database: Database,
+): Promise<void> {
   await requireCurrentSchema(database);
-  if (!redisUrl) await requireCurrentQueueSchema(database);
+  if (redisUrl) return;
+  await requireCurrentQueueSchema(database);
+  await requireSessions(databaseUrl, database);
 }

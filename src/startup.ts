@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { OperatorError } from './errors.ts';
 import { faultKind } from './store/faults.ts';
+import { urlMistake } from './store/url-mistakes.ts';
 import type { Log } from './telemetry.ts';
 import { errorReporter } from './telemetry.ts';
 
@@ -64,10 +65,16 @@ export async function sayingWhatFor<T>(log: Log, what: string, wait: Promise<T>)
   }
 }
 
+/** @throws OperatorError where Postgres can't be used as long as its setting is what it is */
+export function refuseMistake(error: unknown): void {
+  const mistake = urlMistake(error);
+  if (mistake !== undefined) throw new OperatorError(`DATABASE_URL ${mistake}.`, { cause: error });
+}
+
 /**
  * Runs something that needs Postgres, again and again while that is away.
  * @param stopping ends the wait with an AbortError
- * @throws OperatorError where it stays away; whatever `run` throws otherwise
+ * @throws OperatorError where it stays away, or its setting is wrong; whatever `run` throws otherwise
  */
 export async function retryWhileUnavailable<T>(
   log: Log,
@@ -80,6 +87,7 @@ export async function retryWhileUnavailable<T>(
     try {
       return await sayingWhatFor(log, 'Postgres (DATABASE_URL)', run());
     } catch (err) {
+      refuseMistake(err);
       if (faultKind(err) !== 'infrastructure') throw err;
       if (performance.now() > deadline) {
         throw new OperatorError(`Postgres (DATABASE_URL) cannot be reached: ${(err as Error).message}`);

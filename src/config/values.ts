@@ -50,7 +50,14 @@ export const url = (...protocols: string[]): z.ZodType<string, string> =>
 /** A URL of Postgres. That of a socket may have nothing between the user and the path, which URLs must have. */
 export const postgresUrl = z
   .string()
-  .refine((text) => isUrl(text.replace('@/', '@localhost/'), ['postgres:', 'postgresql:']));
+  .refine((text) => isUrl(text.replace('@/', '@localhost/'), ['postgres:', 'postgresql:']))
+  .transform(withCheckedCertificate);
+
+/** pg takes these modes for verify-full, warns each time, and is to make them weaker; whoever wants libpq's says so. */
+function withCheckedCertificate(text: string): string {
+  if (/[?&]uselibpqcompat=true/.test(text)) return text;
+  return text.replace(/([?&]sslmode=)(?:prefer|require|verify-ca)(?=&|$)/, '$1verify-full');
+}
 
 function isUrl(text: string, protocols: readonly string[]): boolean {
   return URL.canParse(text) && protocols.includes(new URL(text).protocol);

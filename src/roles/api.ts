@@ -25,7 +25,7 @@ import { findQueueId, refuseForeign } from '../queue-identity.ts';
 import { readiness } from '../readiness.ts';
 import type { RuntimeConfig, SharedParts } from '../runtime.ts';
 import { createMetrics, openDatabase, queueProvider, requireSchemas } from '../runtime.ts';
-import { listen, retryWhileUnavailable } from '../startup.ts';
+import { listen, refuseMistake, retryWhileUnavailable } from '../startup.ts';
 import type { Database } from '../store/database.ts';
 import { faultKind } from '../store/faults.ts';
 import { createImport } from '../store/imports.ts';
@@ -181,6 +181,7 @@ async function checkApiSchema(
   try {
     await requireSchemas(config, database);
   } catch (err) {
+    refuseMistake(err);
     if (faultKind(err) !== 'infrastructure') throw err;
     log.warn({ err }, 'Postgres cannot be reached: writes are taken into the queue, reads get 503');
   }

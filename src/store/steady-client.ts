@@ -29,6 +29,7 @@ export interface SteadyClientConfig extends pg.ClientConfig {
  *   all of its connections, not when that was heard.
  * - When it is closed with a statement in flight, as pools do after a timeout, the server is asked to stop that. It
  *   would go on otherwise, and keep its locks and its place among `max_connections`.
+ * - Behind a pooler it has no named statements.
  * - When it goes dead, the process's {@link connectionWatch} notices.
  */
 export class SteadyClient extends pg.Client {
@@ -103,6 +104,15 @@ export class SteadyClient extends pg.Client {
       ...{ connectionTimeoutMillis: timeoutMs, query_timeout: timeoutMs, application_name: 'inlet watch' },
     });
   }
+
+  /** Behind a pooler each transaction may have another connection of the server, which doesn't know the names of statements. */
+  override query = ((...args: readonly unknown[]) => {
+    const [config, ...rest] = args;
+    const isNamed =
+      typeof config === 'object' && config !== null && 'name' in config && !('submit' in config);
+    const sent = isNamed && !this.#backend ? [{ ...config, name: undefined }, ...rest] : args;
+    return Reflect.apply(super.query, this, sent);
+  }) as pg.Client['query'];
 
   override end(): Promise<void>;
   override end(callback: () => void): void;

@@ -101,7 +101,7 @@ describe('readConfig', () => {
     ).toEqual({
       port: 0,
       host: '0.0.0.0',
-      databaseUrl: 'postgres://u:p@db:5432/inlet?sslmode=require',
+      databaseUrl: 'postgres://u:p@db:5432/inlet?sslmode=verify-full',
       redisUrl: 'rediss://:p@redis:6380/1',
       redisPrefix: '{shop_1}',
       dataDir: '/var/lib/inlet data',
