@@ -1,5 +1,7 @@
 /** What the roles are built of: their settings, and what each of them opens. */
 import type { Config } from './config.ts';
+import type { PoolSizes } from './connections.ts';
+import { poolSizes } from './connections.ts';
 import { bullmqProvider } from './queue/bullmq.ts';
 import { postgresBackend, queueMigration, requireCurrentQueueSchema } from './queue/postgres.ts';
 import type { QueueProvider } from './queue/queue.ts';
@@ -22,6 +24,8 @@ const QUEUE_NAMES = ['inlet', 'inlet-webhooks', 'inlet-evaluations'] as const;
 /** Settings with the database known: given, or that of the embedded Postgres. */
 export interface RuntimeConfig extends Config {
   readonly databaseUrl: string;
+  /** Where they are to be smaller than usual. */
+  readonly pools?: PoolSizes;
 }
 
 /** What an API and a worker share where they are one process. */
@@ -69,14 +73,14 @@ export async function runMigrations(
 
 /** Opens the connections to Postgres. */
 export function openDatabase(
-  { databaseUrl, historyLimit }: RuntimeConfig,
+  config: RuntimeConfig,
   log: Log,
-  limits: { poolSize: number; queryTimeoutMs: number },
+  { pool, queryTimeoutMs }: { pool: Exclude<keyof PoolSizes, 'queue'>; queryTimeoutMs: number },
 ): Database {
+  const { databaseUrl: url, historyLimit, pools = poolSizes(config) } = config;
   return new Database({
-    url: databaseUrl,
-    ...limits,
-    historyLimit,
+    ...{ url, queryTimeoutMs, historyLimit },
+    poolSize: pools[pool],
     onError: errorReporter(log, 'the connections to Postgres report an error'),
   });
 }
@@ -96,10 +100,11 @@ interface QueueOptions {
 
 /** Opens nothing yet: what is opened, the provider's own calls do. */
 export function queueProvider(
-  { redisUrl, redisPrefix, databaseUrl, queueId }: QueueConfig,
+  config: QueueConfig,
   log: Log,
   { queueName = 'inlet', onEachError, telemetry }: QueueOptions = {},
 ): QueueProvider {
+  const { redisUrl, redisPrefix, databaseUrl, queueId, pools = poolSizes(config) } = config;
   const report = errorReporter(log, 'the queue reports an error');
   const onError = (error: Error): void => {
     onEachError?.();
@@ -107,7 +112,7 @@ export function queueProvider(
   };
   const backend = redisUrl
     ? redisBackend({ url: redisUrl, queueName, prefix: redisPrefix, queueId, onError, telemetry })
-    : postgresBackend({ url: databaseUrl, queueName, onError, telemetry });
+    : postgresBackend({ url: databaseUrl, queueName, poolSize: pools.queue, onError, telemetry });
   return bullmqProvider(backend, onError);
 }
 

@@ -39,20 +39,28 @@ export function addRoleCommands(program: Command, { env }: Pick<Terminal, 'env'>
     .command('api')
     .description('run the API alone')
     .action(async () => {
-      const { startApi } = await import('../roles/api.ts');
-      await run('api', env, async (config, log, stopping, tracing) =>
-        startApi(withDatabase(config, 'api'), config.apiKeys ?? [], log, stopping, { tracing }),
-      );
+      const [{ startApi }, { fitConnections }] = await Promise.all([
+        import('../roles/api.ts'),
+        import('../connections.ts'),
+      ]);
+      await run('api', env, async (config, log, stopping, tracing) => {
+        const fitted = await fitConnections(withDatabase(config, 'api'), ['api'], log);
+        return startApi(fitted, config.apiKeys ?? [], log, stopping, { tracing });
+      });
     });
 
   program
     .command('worker')
     .description('run a worker alone')
     .action(async () => {
-      const { startWorker } = await import('../roles/worker.ts');
-      await run('worker', env, async (config, log, stopping, tracing) =>
-        startWorker(withDatabase(config, 'worker'), log, config.workerPort, stopping, { tracing }),
-      );
+      const [{ startWorker }, { fitConnections }] = await Promise.all([
+        import('../roles/worker.ts'),
+        import('../connections.ts'),
+      ]);
+      await run('worker', env, async (config, log, stopping, tracing) => {
+        const fitted = await fitConnections(withDatabase(config, 'worker'), ['worker'], log);
+        return startWorker(fitted, log, config.workerPort, stopping, { tracing });
+      });
     });
 
   program

@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import type { Running } from '../closing.ts';
 import { Closing } from '../closing.ts';
 import type { Config } from '../config.ts';
+import { fitConnections } from '../connections.ts';
 import type { LocalKey } from '../local-key.ts';
 import { localKey } from '../local-key.ts';
 import { startApi } from '../roles/api.ts';
@@ -29,10 +30,11 @@ export async function serve(
   try {
     const complete = await withDatabase(config, log, closing);
     await runMigrations(complete, log, stopping);
+    const fitted = await fitConnections(complete, ['api', 'worker'], log);
     const metrics = await createMetrics();
     closing.add('metrics', () => metrics.close());
     let apiUrl: string | undefined;
-    const worker = await startWorker(complete, log, undefined, stopping, {
+    const worker = await startWorker(fitted, log, undefined, stopping, {
       ...{ metrics, tracing },
       webhooks: { publicUrl: () => config.publicUrl ?? apiUrl },
     });
@@ -40,7 +42,7 @@ export async function serve(
     const made = config.apiKeys
       ? undefined
       : await localKey(config.dataDir, () => withAdminDatabase(complete, hasNoKeys));
-    const api = await startApi(complete, config.apiKeys ?? (made ? [made.key] : []), log, stopping, {
+    const api = await startApi(fitted, config.apiKeys ?? (made ? [made.key] : []), log, stopping, {
       ...{ metrics, tracing, worker },
     });
     closing.add('API', () => api.close(), 15_000 + config.drainTime);

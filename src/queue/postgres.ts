@@ -23,6 +23,8 @@ type PoolOptions = pg.PoolConfig & SteadyClientConfig;
 export interface PostgresBackendOptions {
   readonly url: string;
   readonly queueName: string;
+  /** Most connections of each queue and worker, beside the one on which a worker listens. */
+  readonly poolSize: number;
   readonly onError: (error: Error) => void;
   /** Carries traces through jobs. */
   readonly telemetry?: Telemetry | undefined;
@@ -93,7 +95,7 @@ function connectionTo(url: string) {
 export function postgresBackend(options: PostgresBackendOptions): Backend {
   const connection = {
     ...connectionTo(options.url),
-    max: 4,
+    max: options.poolSize,
     connectionTimeoutMillis: CONNECT_MS,
     // A connection that has gone silent must not hold the worker up for ever.
     query_timeout: 30_000,
@@ -123,7 +125,7 @@ const RAISE_STAMP = `
   SELECT setval('inlet.stamps', CASE WHEN stamp > $1::bigint THEN stamp ELSE $1::bigint + 10000000 END) AS last
   FROM inlet.take_stamp()`;
 
-function openProducer({ url, queueName, onError, telemetry }: PostgresBackendOptions): Producer {
+function openProducer({ url, queueName, poolSize, onError, telemetry }: PostgresBackendOptions): Producer {
   const limits = {
     ...connectionTo(url),
     connectionTimeoutMillis: PRODUCER_TIMEOUT_MS,
@@ -133,14 +135,14 @@ function openProducer({ url, queueName, onError, telemetry }: PostgresBackendOpt
     statement_timeout: PRODUCER_TIMEOUT_MS,
     onTrouble: onError,
   } satisfies PoolOptions;
-  const pool = new pg.Pool({ ...limits, max: 2 });
+  const pool = new pg.Pool({ ...limits, max: Math.ceil(poolSize / 2) });
   pool.on('error', onError);
   return {
     isConnected: () => true,
     createQueue: (line) =>
       new Queue(
         laneName(queueName, line),
-        { connection: { ...limits, schema: QUEUE_SCHEMA, max: 4 }, ...tracedBy(telemetry) },
+        { connection: { ...limits, schema: QUEUE_SCHEMA, max: poolSize }, ...tracedBy(telemetry) },
         createSteadyBackend,
       ) as unknown as Queue,
     ping: () => pool.query('SELECT 1'),

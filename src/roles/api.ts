@@ -78,7 +78,7 @@ export async function startApi(
   try {
     const metrics = parts.metrics ?? (await createMetrics());
     if (!parts.metrics) closing.add('metrics', () => metrics.close());
-    const database = openDatabase(runtime, log, { poolSize: 10, queryTimeoutMs: 4_000 });
+    const database = openDatabase(runtime, log, { pool: 'api', queryTimeoutMs: 4_000 });
     closing.add('database', () => database.close());
     metrics.pool('api', () => database.pool);
     await checkApiSchema(runtime, database, log, stopping);

@@ -3,6 +3,7 @@
  * task. Without one: a look at whether something still waits for an evaluator that was taken out of the settings.
  */
 import type { Closing, Running } from '../closing.ts';
+import { EVALUATIONS_AT_ONCE } from '../connections.ts';
 import type { BatchId } from '../domain/request-id.ts';
 import type { EvaluateBatchOptions } from '../evaluation/evaluate-batch.ts';
 import { evaluateBatch } from '../evaluation/evaluate-batch.ts';
@@ -20,9 +21,6 @@ import { keepSchedule } from '../store/schedule.ts';
 import type { Tracing } from '../telemetry/tracing/types.ts';
 import type { Log } from '../telemetry.ts';
 import { errorReporter } from '../telemetry.ts';
-
-/** Batches that are evaluated at one time: while what came of one is kept, the evaluator has the other. */
-export const EVALUATIONS_AT_ONCE = 2;
 
 /** The sweep: how often, of batches that have waited how long (milliseconds), and how many of them. */
 const SWEEP = { name: 'evaluations', everyMs: 5_000, waitedMs: 5_000, batches: 500 } as const;

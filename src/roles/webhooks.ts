@@ -33,9 +33,6 @@ const TASKS = 100;
 /** Large events that may be in memory at one time. */
 const LARGE_EVENTS = 4;
 
-/** Connections to Postgres of their own, so that webhooks never keep batches waiting for one. */
-const POOL_SIZE = 3;
-
 /** How long attempts in hand may go on when the worker stops, and what comes after that, in milliseconds. */
 const GRACE_MS = 7_000;
 const LAST_OUTCOMES_MS = 1_000;
@@ -73,7 +70,8 @@ export function startWebhooks(
   const breakOff = new AbortController();
   // As many as attempts are being made.
   setMaxListeners(0, breakOff.signal);
-  const database = openDatabase(config, log, { poolSize: POOL_SIZE, queryTimeoutMs: 30_000 });
+  // Of its own, so that webhooks never keep batches waiting for a connection.
+  const database = openDatabase(config, log, { pool: 'webhooks', queryTimeoutMs: 30_000 });
   metrics.pool('webhooks', () => database.pool);
   const sender = createSender({
     isAllowed: createAddressCheck(config.webhookAllowNetworks),

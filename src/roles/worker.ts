@@ -1,6 +1,7 @@
 /** A worker: builds what it needs out of the modules, and closes it in reverse order. */
 import type { Running } from '../closing.ts';
 import { Closing } from '../closing.ts';
+import { importsAtOnce } from '../connections.ts';
 import type { Batch } from '../domain/batch.ts';
 import { createBatchIds, requestIdAt } from '../domain/request-id.ts';
 import { buildHealthServer } from '../http/server.ts';
@@ -24,7 +25,7 @@ import { deleteExpired } from '../store/retention.ts';
 import { keepSchedule } from '../store/schedule.ts';
 import type { Log } from '../telemetry.ts';
 import { errorReporter } from '../telemetry.ts';
-import { EVALUATIONS_AT_ONCE, startEvaluation } from './evaluation.ts';
+import { startEvaluation } from './evaluation.ts';
 import type { WebhookParts } from './webhooks.ts';
 import { startWebhooks } from './webhooks.ts';
 
@@ -67,23 +68,13 @@ export async function startWorker(
 ): Promise<RunningWorker> {
   const closing = new Closing(log);
   const { workerConcurrency } = runtime;
-  // Files leave half of what a worker can do to single writes, and use it up themselves when there are none.
-  const imports = Math.ceil(workerConcurrency / 2);
+  const imports = importsAtOnce(workerConcurrency);
   // A replay goes through its objects one transaction after the other.
   const inHand = { writes: workerConcurrency * BATCHES_IN_HAND, imports, replays: 1 };
   try {
     const metrics = parts.metrics ?? (await createMetrics());
     if (!parts.metrics) closing.add('metrics', () => metrics.close());
-    const database = openDatabase(runtime, log, {
-      // One for how it is, and one for retention.
-      poolSize:
-        workerConcurrency +
-        inHand.imports +
-        inHand.replays +
-        2 +
-        (runtime.evaluator ? EVALUATIONS_AT_ONCE : 0),
-      queryTimeoutMs: 60_000,
-    });
+    const database = openDatabase(runtime, log, { pool: 'worker', queryTimeoutMs: 60_000 });
     closing.add('database', () => database.close());
     metrics.pool('worker', () => database.pool);
     await retryWhileUnavailable(log, stopping, () => requireSchemas(runtime, database));

@@ -21,7 +21,10 @@ test('works with options in the URL, and with a role whose transactions are seri
   const errors: string[] = [];
   const onError = (error: Error) => errors.push(error.message);
   const url = `${databaseUrl}?options=-c%20lock_timeout%3D29s&connect_timeout=10`;
-  const provider = bullmqProvider(postgresBackend({ url, queueName: 'connections', onError }), onError);
+  const provider = bullmqProvider(
+    postgresBackend({ url, queueName: 'connections', poolSize: 4, onError }),
+    onError,
+  );
   const tasks = provider.openTasks();
   onTestFinished(() => tasks.close());
   const done = new Set<string>();

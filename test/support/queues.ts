@@ -17,7 +17,7 @@ export function openBackend(
 ): Backend {
   return redisUrl
     ? redisBackend({ url: redisUrl, prefix: redisPrefix, queueId, queueName, onError })
-    : postgresBackend({ url: databaseUrl, queueName, onError });
+    : postgresBackend({ url: databaseUrl, queueName, poolSize: 4, onError });
 }
 
 /** The queue that a process with these settings would use, or one of another name beside it. */
