@@ -64,11 +64,11 @@ export function connectionsOf(
  * @returns the settings, with the sizes of pools, and a concurrency for which they are enough
  * @throws OperatorError where even the smallest pools are too many
  */
-export async function fitConnections(
-  config: RuntimeConfig,
+export async function fitConnections<Settings extends RuntimeConfig>(
+  config: Settings,
   parts: readonly Part[],
   log: Log,
-): Promise<RuntimeConfig> {
+): Promise<Settings> {
   const database = new Database({
     url: config.databaseUrl,
     poolSize: 1,
@@ -86,13 +86,13 @@ export async function fitConnections(
   }
 }
 
-function keptWithin(
-  config: RuntimeConfig,
+function keptWithin<Settings extends RuntimeConfig>(
+  config: Settings,
   parts: readonly Part[],
   allowed: number,
   by: string,
   log: Log,
-): RuntimeConfig {
+): Settings {
   const wanted = connectionsOf(parts, poolSizes(config), config);
   if (wanted <= allowed) {
     log.info(

@@ -99,7 +99,7 @@ async function run(
   const tracing = await startTracing({ ...config, role, log });
   const stopping = new AbortController();
   let stoppingSince: number | undefined;
-  const started = start(config, log, stopping.signal, tracing);
+  const started = checked(config).then(() => start(config, log, stopping.signal, tracing));
   const stop = (signal: NodeJS.Signals): void => {
     if (stoppingSince !== undefined) {
       if (performance.now() - stoppingSince < SAME_SIGNAL_MS) return;
@@ -134,6 +134,12 @@ async function run(
   await started.catch((error: unknown) => {
     if (!stopping.signal.aborted) throw error;
   });
+}
+
+async function checked({ redisUrl }: Config): Promise<void> {
+  if (redisUrl === undefined) return;
+  const { requireRedisUrl } = await import('../queue/redis-url.ts');
+  await requireRedisUrl(redisUrl);
 }
 
 /**

@@ -10,6 +10,7 @@ import type { QueueMarks } from './queue.ts';
 import { ForeignQueueError, QueueUnavailableError } from './queue.ts';
 import { MemoryWatch } from './redis-memory.ts';
 import * as scripts from './redis-scripts.ts';
+import { isDatabaseRefused } from './redis-url.ts';
 
 export interface RedisBackendOptions {
   readonly url: string;
@@ -119,7 +120,11 @@ function openProducer(options: RedisBackendOptions): Producer {
     retryStrategy: reconnectDelay,
     reconnectOnError: reconnectFromWrongServer(),
   });
-  client.on('error', onError);
+  client.on('error', (error) => {
+    // In another database it would be another queue.
+    if (isDatabaseRefused(error)) client.disconnect(true);
+    onError(error);
+  });
   let connections = 0;
   client.on('close', () => {
     connections += 1;

@@ -5,6 +5,11 @@ import { REFUSED_PARAMETER } from './sessions.ts';
 /** How OpenSSL and Node begin the codes of certificates that can't be trusted. */
 const CERTIFICATE = /^(?:CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_TLS_CERT)/;
 
+/** Whether a connection has failed because of the other side's certificate. */
+export function isUntrusted(error: unknown): boolean {
+  return CERTIFICATE.test(String((error as NodeJS.ErrnoException | undefined)?.code));
+}
+
 /**
  * @param error as a connect through `Database` or `migrate` has failed with
  * @returns what is wrong and what to do, to follow the setting's name; undefined where waiting may help
@@ -12,8 +17,7 @@ const CERTIFICATE = /^(?:CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_TLS_CERT)
 export function urlMistake(error: unknown): string | undefined {
   if (!isConnectionFault(error)) return undefined;
   const { message, cause } = error;
-  const { code = '' } = (cause ?? {}) as NodeJS.ErrnoException;
-  if (CERTIFICATE.test(code)) {
+  if (isUntrusted(cause)) {
     return `leads to a Postgres whose certificate cannot be trusted (${message}): name that of its authority with sslrootcert=FILE, or sslmode=no-verify to have it unchecked`;
   }
   if (message === 'The server does not support SSL connections') {

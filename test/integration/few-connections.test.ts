@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { expect, inject, onTestFinished } from 'vitest';
 import type { Config } from '../../src/config.ts';
 import { connectionsOf, fitConnections, poolSizes } from '../../src/connections.ts';
-import type { RuntimeConfig } from '../../src/runtime.ts';
+import type { QueueConfig } from '../../src/runtime.ts';
 import { freshDatabase, inletTest, startInlet } from '../support/fixtures.ts';
 import { keptLog } from '../support/log.ts';
 import { query } from '../support/postgres.ts';
@@ -14,7 +14,7 @@ const PARTS = ['api', 'worker'] as const;
 const test = inletTest();
 
 /** Settings for a role of its own, that may have so many connections. */
-async function limited(config: RuntimeConfig, most: number, changes: Partial<Config> = {}) {
+async function limited(config: QueueConfig, most: number, changes: Partial<Config> = {}) {
   const databaseUrl = await freshDatabase();
   const role = `few_${randomBytes(4).toString('hex')}`;
   await query(databaseUrl, `CREATE ROLE ${role} LOGIN PASSWORD 'few' CONNECTION LIMIT ${most}`);
