@@ -23,6 +23,9 @@ export function urlMistake(error: unknown): string | undefined {
   if (message === 'The server does not support SSL connections') {
     return 'asks for TLS, and the Postgres that it leads to has none: remove sslmode, or set up TLS there';
   }
+  if (message.includes('not allowed in statement pooling mode')) {
+    return 'leads to a pooler in statement mode, which has no transactions: set it to transaction or session mode';
+  }
   const [, parameter] = REFUSED_PARAMETER.exec(message) ?? [];
   if (parameter === undefined) return undefined;
   return `has a parameter that the pooler which it leads to does not take: remove "${parameter}"`;
