@@ -36,7 +36,7 @@ export interface HttpLimits {
   readonly lingerMs: number;
   readonly lingerIdleMs: number;
   /**
-   * Most connections at one time; further ones are closed at once, which a load balancer takes as "try another". Each
+   * Most connections at one time; further ones get 503 and are closed. Each
    * takes up a file descriptor, and some dozens of kilobytes. Where the process may open fewer files it is less
    * ({@link maxConnections}).
    */

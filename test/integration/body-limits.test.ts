@@ -192,12 +192,14 @@ describe('uploads', () => {
 });
 
 describe('connections', () => {
-  test('beyond the limit are closed at once', async ({ config }) => {
+  test('beyond the limit are refused with 503, and closed', async ({ config }) => {
     const server = await start(config, {}, { connections: 10 });
     const first = Array.from({ length: 10 }, () => rawClient(server).request('GET /healthz'));
     await waitFor('all to be connected', () => first.every(({ socket }) => !socket.connecting));
     const last = rawClient(server).request('GET /healthz').send('\r\n');
-    expect(await last.closed()).toBe('');
+    const answer = await last.closed();
+    expect(answer).toMatch(/^HTTP\/1\.1 503 /);
+    expect(answer).toMatch(/\r\nretry-after: \d+\r\n/);
     for (const client of first) client.send('\r\n');
     for (const client of first) {
       await waitFor('an answer to each', () => client.text.startsWith('HTTP/1.1 200'));
