@@ -45,14 +45,16 @@ export function connectionsOf(
   { redisUrl, evaluator }: Needs,
 ): number {
   // A producer's own statements have half as many as each of its queues.
-  const producer = (queues: number) => queues * sizes.queue + Math.ceil(sizes.queue / 2);
+  const producer = (count: number) => count * sizes.queue + Math.ceil(sizes.queue / 2);
   // A worker listens over a connection of its own.
   const consumers = (count: number) => count * (sizes.queue + 1);
   const lanes = LANES.length;
+  // One more tries whether writes get through.
+  const queues = lanes + 1;
   const taskQueues = evaluator ? 2 : 1;
   // The API listens for changes of keys.
-  const api = sizes.api + 1 + (redisUrl ? 0 : producer(lanes));
-  const ofQueue = producer(lanes) + consumers(lanes) + taskQueues * (producer(1) + consumers(1));
+  const api = sizes.api + 1 + (redisUrl ? 0 : producer(queues));
+  const ofQueue = producer(queues) + consumers(lanes) + taskQueues * (producer(1) + consumers(1));
   const worker = sizes.worker + sizes.webhooks + (redisUrl ? 0 : ofQueue);
   return (parts.includes('api') ? api : 0) + (parts.includes('worker') ? worker : 0);
 }
