@@ -60,8 +60,8 @@ export function lossesOf(known: KnownQueue, marks: QueueMarks): Loss[] {
   if (known.born !== null && marks.born > known.born && (known.acknowledged ?? 0) > from) {
     losses.push({ cause: 'queue emptied', from, to: marks.born });
   }
-  // Whatever is stored is noted here before it is in the queue.
-  if (marks.stored > (known.stored ?? 0)) losses.push({ cause: 'older database', from, to: marks.stored });
+  // Whatever is stored is noted here before it is in the queue. What is noted may be a second behind what was stored.
+  if (marks.stored > (known.stored ?? 0)) losses.push({ cause: 'older database', from, to: marks.last });
   return losses;
 }
 

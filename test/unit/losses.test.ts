@@ -25,13 +25,13 @@ test.each<[string, Partial<KnownQueue>, Partial<QueueMarks>, ReturnType<typeof l
     'a database that knows less than was stored',
     {},
     { stored: 46 },
-    [{ cause: 'older database', from: 40, to: 46 }],
+    [{ cause: 'older database', from: 40, to: 60 }],
   ],
   [
     'a database that knows nothing',
     { drained: null, stored: null },
     {},
-    [{ cause: 'older database', from: 0, to: 45 }],
+    [{ cause: 'older database', from: 0, to: 60 }],
   ],
   ['a database that knows more', { stored: 50 }, {}, []],
 ])('%s', (_what, known, marks, losses) => {
