@@ -15,10 +15,11 @@ export function checkObjects(findings: Findings): void {
     }
   }
   for (const id of new Set([...writers.keys(), ...current.keys(), ...former.keys(), ...seen.keys()])) {
-    const object = current.get(id);
-    const versions = [...(former.get(id) ?? []), ...(object ? [object] : [])].sort(
-      (a, b) => a.revision - b.revision,
-    );
+    const found = current.get(id);
+    const object = found && findings.rankOfVersion(found);
+    const versions = (former.get(id) ?? []).map((version) => findings.rankOfVersion(version));
+    if (object) versions.push(object);
+    versions.sort((a, b) => a.revision - b.revision);
     for (const operation of writers.get(id) ?? []) checkCurrent(findings, id, object, operation);
     checkVersions(findings, id, versions);
     checkObservations(findings, id, versions, seen.get(id) ?? []);
@@ -32,7 +33,7 @@ function checkCurrent(
   object: StoredVersion | undefined,
   operation: Operation,
 ): void {
-  if (operation.outcome !== 'acknowledged') return;
+  if (operation.outcome !== 'acknowledged' || findings.isExcused(operation)) return;
   const label = `${id}: the write of ${operation.requestId} (${operation.client})`;
   if (!object) {
     findings.add('lost', `${label} is not there`);

@@ -26,6 +26,12 @@ function checkOrigin(findings: Findings, version: StoredVersion): void {
   else if (operation.kind !== 'import' && row.acceptedAt !== version.acceptedAt) {
     findings.add('invented', `${label}: accepted at ${version.acceptedAt}, its request at ${row.acceptedAt}`);
   }
+  const [stamp, own] = [version.order?.stamp, row?.order?.stamp];
+  if (stamp === undefined || own === undefined) return;
+  // Versions of an upload that broke off are older than that which took its place.
+  if (operation.kind === 'import' ? stamp > own : stamp !== own) {
+    findings.add('accepted out of order', `${label}: its stamp is ${stamp}, and that of its request ${own}`);
+  }
 }
 
 function originOf(findings: Findings, { id, data }: StoredVersion, label: string): Operation | undefined {

@@ -8,9 +8,12 @@ export function checkRequests(findings: Findings): void {
   for (const operation of findings.history.operations) {
     if (operation.outcome !== 'acknowledged') continue;
     const requestId = operation.requestId ?? '';
+    if (findings.isExcused(operation)) continue;
     const row = findings.row(requestId);
     if (!row) {
-      findings.add('lost', `request ${requestId} of ${operation.client} has no row`);
+      const { client, begunAt, endedAt } = operation;
+      const when = `from ${Math.round(begunAt)} to ${Math.round(endedAt)} ms`;
+      findings.add('lost', `request ${requestId} of ${client}, ${when}, has no row`);
       continue;
     }
     const expected = expectedOf(operation);
@@ -101,7 +104,7 @@ export function checkFailures(findings: Findings): void {
     }
   }
   for (const operation of findings.history.operations) {
-    if (operation.outcome !== 'acknowledged') continue;
+    if (operation.outcome !== 'acknowledged' || findings.isExcused(operation)) continue;
     for (const index of failing(operation).keys()) {
       if (kept.has(`${operation.requestId} ${index}`)) continue;
       findings.add('lost', `${operation.requestId} ${index} is neither stored nor kept as failed`);

@@ -4,6 +4,7 @@
  * What it relies on: versions are unique, so a stored version tells which operation wrote it; and the order in which the
  * server has accepted requests is known from their rows, so what has to be stored under an id is known exactly.
  */
+import { checkLosses } from './check-losses.ts';
 import { checkObjects } from './check-objects.ts';
 import { checkOrder } from './check-order.ts';
 import { checkOrigins } from './check-origins.ts';
@@ -23,6 +24,7 @@ export function check(history: History, end: EndState): readonly Finding[] {
   checkRequests(findings);
   checkUnknownRequests(findings);
   checkFailures(findings);
+  checkLosses(findings);
   checkOrder(findings);
   checkObjects(findings);
   checkReads(findings);

@@ -1,7 +1,8 @@
 /** Reads what is there at the end: from the database, and once more through the API. */
 import { setTimeout as delay } from 'node:timers/promises';
+import { runCommand } from '../support/command.ts';
 import { query } from '../support/postgres.ts';
-import type { EndState, History, StoredVersion, ToldRequest, VersionData } from './history.ts';
+import type { EndState, History, StoredVersion, ToldLoss, ToldRequest, VersionData } from './history.ts';
 import { call } from './http-client.ts';
 import type { World } from './world.ts';
 
@@ -97,6 +98,7 @@ export async function readEndState(
     if (outcome !== 'acknowledged') complaints.push(`GET ${path} at the end: ${answer}`);
     return body;
   };
+  const found = new Set(requests.map((row) => row['request_id']));
   return {
     objects: await versions('objects'),
     revisions: await versions('revisions'),
@@ -115,9 +117,32 @@ export async function readEndState(
       object: String(row['object']),
       message: String(row['message']),
     })),
-    told: { objects: await toldObjects(ask), requests: await toldRequests(ask, history) },
+    told: {
+      objects: await toldObjects(ask),
+      requests: await toldRequests(ask, history, (id) => found.has(id)),
+    },
     leftInQueue: await world.leftInQueue(),
+    losses: await toldLosses(world),
   };
+}
+
+/** What `inlet queue losses` lists. */
+export async function toldLosses(world: World): Promise<ToldLoss[]> {
+  const { stdout, stderr } = await queueCommand(world, 'losses', '--json');
+  if (stdout === '') throw new Error(stderr);
+  const { data } = JSON.parse(stdout) as {
+    data: { cause: string; from: string | null; to: string; request_ids: string[] }[];
+  };
+  const begun = Date.now() - performance.now();
+  return data.map(({ cause, from, to, request_ids: requestIds }) => ({
+    ...{ cause, requestIds, to: Date.parse(to) - begun },
+    from: from === null ? -Infinity : Date.parse(from) - begun,
+  }));
+}
+
+/** Runs `inlet queue …` as an operator does. */
+export function queueCommand({ postgres }: World, ...args: readonly string[]) {
+  return runCommand(['queue', ...args], { DATABASE_URL: postgres.url, INLET_DATA_DIR: '/dev/null/inlet' });
 }
 
 async function toldObjects(ask: (path: string) => Promise<Row>): Promise<StoredVersion[]> {
@@ -138,8 +163,15 @@ async function toldObjects(ask: (path: string) => Promise<Row>): Promise<StoredV
   return objects;
 }
 
-async function toldRequests(ask: (path: string) => Promise<Row>, history: History): Promise<ToldRequest[]> {
-  const acknowledged = history.operations.filter(({ outcome }) => outcome === 'acknowledged');
+/** @param isThere what isn't there can't be asked for */
+async function toldRequests(
+  ask: (path: string) => Promise<Row>,
+  history: History,
+  isThere: (requestId: string | undefined) => boolean,
+): Promise<ToldRequest[]> {
+  const acknowledged = history.operations.filter(
+    ({ outcome, requestId }) => outcome === 'acknowledged' && isThere(requestId),
+  );
   const step = Math.ceil(acknowledged.length / MAX_ASKED);
   const wanted = acknowledged.filter((_, i) => i % step === 0);
   const told: ToldRequest[] = [];

@@ -1,9 +1,11 @@
 /** What the checks share: the history and the end state, put in relation to each other, and what was found. */
-import type { EndState, History, Operation, Order, StoredRequest, Write } from './history.ts';
+import type { EndState, History, Operation, Order, StoredRequest, StoredVersion, Write } from './history.ts';
 
 /** What a finding is about. */
 export type Rule =
   | 'lost'
+  | 'lost and not named'
+  | 'false alarm'
   | 'invented'
   | 'refused but stored'
   | 'accepted out of order'
@@ -18,6 +20,18 @@ export type Rule =
 export interface Finding {
   readonly rule: Rule;
   readonly detail: string;
+}
+
+/** How exactly times of stamps are those of clients, in milliseconds. */
+const PRECISION_MS = 100;
+
+interface Span {
+  readonly from: number;
+  readonly to: number;
+}
+
+function overlap(a: Span, b: Span): boolean {
+  return a.from <= b.to + PRECISION_MS && a.to >= b.from - PRECISION_MS;
 }
 
 /** A place in the order in which writes were accepted. */
@@ -104,6 +118,56 @@ export class Findings {
 
   row(requestId: string | undefined): StoredRequest | undefined {
     return requestId === undefined ? undefined : this.#rows.get(requestId);
+  }
+
+  /**
+   * Whether something acknowledged is gone, wholly or, of an import, in part: then a disaster has to have had it in its
+   * reach, and Inlet has to say that it may be lost.
+   */
+  isGone({ kind, requestId }: Operation): boolean {
+    const row = this.row(requestId);
+    return !row || (kind === 'import' && row.status !== 'succeeded' && row.status !== 'failed');
+  }
+
+  /** Whether something acknowledged is gone, and Inlet's promise is kept all the same. */
+  isExcused(operation: Operation): boolean {
+    if (operation.outcome !== 'acknowledged' || !this.isGone(operation)) return false;
+    return this.disastersOf(operation).length > 0 && this.lossesOf(operation).length > 0;
+  }
+
+  /** The disasters that may have taken an operation. */
+  disastersOf({ begunAt, endedAt }: Operation) {
+    const { allowedLosses = [] } = this.history;
+    return allowedLosses.filter(({ from, to }) => endedAt >= from && begunAt <= to);
+  }
+
+  /** The losses that Inlet tells of and that an operation may belong to. */
+  lossesOf({ begunAt, endedAt }: Operation) {
+    const stamps = this.inStamps({ from: begunAt, to: endedAt });
+    return this.end.losses.filter((loss) => overlap(loss, stamps));
+  }
+
+  /** Times as the stamps of then tell them. */
+  inStamps({ from, to }: Span): Span {
+    const { clockBehindSince = Infinity } = this.history;
+    return { from: Math.min(from, clockBehindSince), to: Math.min(to, clockBehindSince) };
+  }
+
+  /** Losses that Inlet tells of and that no disaster explains. */
+  get falseAlarms() {
+    const { allowedLosses = [] } = this.history;
+    return this.end.losses.filter((loss) => !allowedLosses.some((one) => overlap(loss, this.inStamps(one))));
+  }
+
+  /**
+   * Where a stored version stands in the order. A line of a file stands where its request does: greater stamps of its own
+   * would put it before what was accepted later. An upload before the last one has a smaller one.
+   */
+  rankOfVersion(version: StoredVersion): StoredVersion {
+    const { order } = version;
+    const row = this.row(version.requestId)?.order;
+    if (!order || !row) return version;
+    return { ...version, order: { ...order, stamp: Math.min(order.stamp, row.stamp) } };
   }
 
   /** When an operation was accepted; undefined where it isn't known that it was. */

@@ -52,12 +52,25 @@ export interface Observation {
   readonly v: string | undefined;
 }
 
+/** What a disaster may have taken: acknowledged operations that were on their way after `from` and before `to`. */
+export interface AllowedLoss {
+  /** As `begunAt`. */
+  readonly from: number;
+  readonly to: number;
+  /** Whether processes still run that have acknowledged them, so that Inlet has to name all that are lost. */
+  readonly remembered: boolean;
+}
+
 export interface History {
   readonly operations: readonly Operation[];
   /** In the order in which one reader made them. */
   readonly observations: readonly Observation[];
   /** Answers that no client should ever get, like a 500. */
   readonly complaints: readonly string[];
+  /** Undefined: nothing may be lost. */
+  readonly allowedLosses?: readonly AllowedLoss[];
+  /** As `begunAt`: from then on the clock of the queue's server was behind, and stamps rose by next to nothing. */
+  readonly clockBehindSince?: number;
 }
 
 /** What orders writes, beside the id of their request. */
@@ -109,12 +122,23 @@ interface StoredFailure {
   readonly message: string;
 }
 
+/** Acknowledged writes that may be lost, as Inlet tells an operator. */
+export interface ToldLoss {
+  readonly cause: string;
+  /** Times of the stamps in question, as `begunAt`. */
+  readonly from: number;
+  readonly to: number;
+  /** Those of which it is known that they are not stored. */
+  readonly requestIds: readonly string[];
+}
+
 /** All that is there when the load is over and the queue is empty. */
 export interface EndState {
   readonly objects: readonly StoredVersion[];
   readonly revisions: readonly StoredVersion[];
   readonly requests: readonly StoredRequest[];
   readonly failures: readonly StoredFailure[];
+  readonly losses: readonly ToldLoss[];
   /** What the API says of the same. */
   readonly told: {
     readonly objects: readonly StoredVersion[];

@@ -2,7 +2,15 @@
 import { describe, expect, it } from 'vitest';
 import { check } from '../faults/checker.ts';
 import type { Rule } from '../faults/findings.ts';
-import type { EndState, History, Operation, StoredVersion, VersionData, Write } from '../faults/history.ts';
+import type {
+  EndState,
+  History,
+  Operation,
+  StoredVersion,
+  ToldLoss,
+  VersionData,
+  Write,
+} from '../faults/history.ts';
 
 const data = (id: string, v: string): VersionData => ({ id, v, n: 1 });
 const write = (id: string, v: string): Write => ({ id, data: data(id, v) });
@@ -38,8 +46,11 @@ const row = (at: number, objects = 1, failed = 0) => ({
 function endState(state: Partial<EndState>): EndState {
   const objects = state.objects ?? [];
   return {
-    ...{ revisions: [], requests: [], failures: [], leftInQueue: 0 },
-    told: { objects: objects.filter((object) => object.data), requests: [] },
+    ...{ revisions: [], requests: [], failures: [], losses: [], leftInQueue: 0 },
+    told: {
+      objects: objects.filter(({ data }) => data).map(({ order: _, ...told }) => told),
+      requests: [],
+    },
     ...state,
     objects,
   };
@@ -258,5 +269,103 @@ describe('what must not be is found', () => {
     expect(rules(history([one]), told([stored('a', 2, 'a1', 10)]))).toEqual(['reads differ']);
     expect(rules(history([one]), { ...end, leftInQueue: 1 })).toEqual(['left over']);
     expect(rules(history([one], { complaints: ['a 500'] }), end)).toEqual(['answer']);
+  });
+});
+
+describe('what a disaster has taken', () => {
+  // Times of stamps are those of clients to a tenth of a second.
+  const one = operation(1_000, [write('a', 'a1')]);
+  const two = operation(2_000, [write('b', 'b1')]);
+  const loss = (from: number, to: number, ...requestIds: readonly string[]): ToldLoss => ({
+    ...{ cause: 'queue_emptied', from, to, requestIds },
+  });
+  const kept = (...losses: readonly ToldLoss[]) =>
+    endState({ objects: [stored('b', 1, 'b1', 2_000)], requests: [row(2_000)], losses });
+  const disaster = (from: number, to: number, remembered = true): Partial<History> => ({
+    allowedLosses: [{ from, to, remembered }],
+  });
+
+  it('is excused where it was in reach of the disaster, is told, and named', () => {
+    const told = kept(loss(500, 1_500, 'req_1000'));
+    expect(rules(history([one, two], disaster(-Infinity, 1_200)), told)).toEqual([]);
+    expect(rules(history([one, two], disaster(900, 1_200)), told)).toEqual([]);
+  });
+
+  it('is lost where it is not told, or another time is', () => {
+    expect(rules(history([one, two], disaster(0, 1_200)), kept())).toEqual(['lost']);
+    const other = kept(loss(0, 500, 'req_1000'));
+    expect(rules(history([one, two], disaster(0, 1_200)), other)).toEqual(['lost']);
+  });
+
+  it('is lost where no disaster had it in its reach, though it is told', () => {
+    const told = kept(loss(500, 1_500, 'req_1000'));
+    expect(rules(history([one, two]), told)).toEqual(['false alarm', 'lost']);
+    expect(rules(history([one, two], disaster(0, 900)), told)).toEqual(['lost']);
+    expect(rules(history([one, two], disaster(1_100, 1_200)), told)).toEqual(['lost']);
+  });
+
+  it('is named by the processes that remember it', () => {
+    const told = kept(loss(500, 1_500, 'req_2000'));
+    expect(rules(history([one, two], disaster(0, 1_200)), told)).toEqual(['lost and not named']);
+    expect(rules(history([one, two], disaster(0, 1_200, false)), told)).toEqual([]);
+  });
+
+  it('may be nothing, but is not told where nothing was taken', () => {
+    const told = kept(loss(500, 1_500));
+    expect(rules(history([two]), told)).toEqual(['false alarm']);
+    expect(rules(history([two], disaster(3_000, 4_000)), told)).toEqual(['false alarm']);
+    expect(rules(history([two], disaster(0, 1_200)), told)).toEqual([]);
+  });
+
+  it('is told by the stamps of a clock that was behind', () => {
+    const behind = { ...disaster(900, 1_200), clockBehindSince: 300 };
+    expect(rules(history([one, two], behind), kept(loss(200, 250, 'req_1000')))).toEqual([]);
+    expect(rules(history([one, two], behind), kept(loss(500, 1_500, 'req_1000')))).toEqual([
+      'false alarm',
+      'lost',
+    ]);
+  });
+
+  it('is a part of an import, which never ends then', () => {
+    const file = operation(1_000, [write('a', 'a1'), write('c', 'c1')], { kind: 'import' });
+    const end = (...losses: readonly ToldLoss[]): EndState =>
+      endState({
+        objects: [stored('a', 1, 'a1', 1_000)],
+        requests: [{ ...row(1_000), status: 'ingesting' }],
+        losses,
+      });
+    const told = end(loss(500, 1_500, 'req_1000'));
+    expect(rules(history([file], disaster(0, 1_200)), told)).toEqual([]);
+    expect(rules(history([file], disaster(0, 1_200)), end())).toEqual(['lost', 'request']);
+  });
+});
+
+describe('a version', () => {
+  const file = operation(10, [write('a', 'a1')], { kind: 'import' });
+  const later = operation(20, [write('a', 'a2')]);
+  const order = (stamp: number, part = 0) => ({ order: { stamp, part } });
+  const requests = [
+    { ...row(10), ...order(100) },
+    { ...row(20), ...order(101) },
+  ];
+
+  it('of an import has no greater stamp than its request', () => {
+    const end = (stamp: number) =>
+      endState({
+        objects: [{ ...stored('a', 1, 'a1', 10), ...order(stamp, 2) }],
+        requests: requests.slice(0, 1),
+      });
+    expect(rules(history([file]), end(100))).toEqual([]);
+    expect(rules(history([file]), end(102))).toEqual(['accepted out of order']);
+  });
+
+  it('of an import that overtakes what came after its request takes the place of that', () => {
+    const end = endState({ objects: [{ ...stored('a', 1, 'a1', 10), ...order(102) }], requests });
+    expect(rules(history([file, later]), end)).toEqual(['accepted out of order', 'lost']);
+  });
+
+  it('of a write has the stamp of its request', () => {
+    const end = endState({ objects: [{ ...stored('a', 1, 'a2', 20), ...order(100) }], requests });
+    expect(rules(history([file, later]), end)).toContain('accepted out of order');
   });
 });
