@@ -189,5 +189,7 @@ async function setMaxmemory(url: string, value: string): Promise<void> {
 export async function recovered(world: World): Promise<void> {
   for (const link of world.links.values()) link.heal();
   await runAgain(world.postgres);
-  for (const member of [...world.apis, ...world.workers]) await member.ready();
+  const members = [...world.apis, ...world.workers];
+  for (const member of members) if (member.isEnded) member.start();
+  for (const member of members) await member.ready();
 }

@@ -76,6 +76,11 @@ export class Member {
     return this.#current.pid;
   }
 
+  /** Whether it was ended, and not started since. */
+  get isEnded(): boolean {
+    return this.#expectsEnd;
+  }
+
   /** All that it has written so far, of all of its processes. */
   get output(): string {
     return this.#processes.map(({ stdout, stderr }) => stdout + stderr).join('');

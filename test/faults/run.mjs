@@ -15,7 +15,7 @@ const { values } = parseArgs({
     log: { type: 'string' },
     only: { type: 'string' },
     queue: { type: 'string', default: 'redis' },
-    // Only the random faults, without the tests of broken builds, crash points and upgrades.
+    // Only the random faults, without the tests of broken builds, crash points, disasters and upgrades.
     random: { type: 'boolean', default: false },
   },
 });
@@ -23,7 +23,9 @@ const files = {
   soak: ['test/deep/soak'],
   faults: values.random
     ? ['test/deep/random-faults']
-    : ['random-faults', 'broken-builds', 'crash-points', 'upgrades'].map((name) => `test/deep/${name}`),
+    : ['random-faults', 'broken-builds', 'crash-points', 'disasters', 'upgrades'].map(
+        (name) => `test/deep/${name}`,
+      ),
 }[suite];
 if (!files || !(Number(values.minutes) >= 0)) {
   process.stderr.write(

@@ -22,6 +22,8 @@ export interface WorkloadOptions {
   readonly clients?: number;
   /** Longest pause of a client after a call, in milliseconds. */
   readonly pauseMs?: number;
+  /** Whether somebody reads all the time. */
+  readonly reads?: boolean;
   /** Whether files are imported too. */
   readonly imports?: boolean;
   /** How long an upload is tried again, in milliseconds. */
@@ -38,11 +40,14 @@ export class Workload {
   #stopped = false;
 
   constructor(options: WorkloadOptions) {
-    this.#options = { clients: 6, pauseMs: 40, imports: true, importPatienceMs: 15_000, ...options };
-    const { seed, clients, imports } = this.#options;
+    this.#options = {
+      ...{ clients: 6, pauseMs: 40, imports: true, reads: true, importPatienceMs: 15_000 },
+      ...options,
+    };
+    const { seed, clients, imports, reads } = this.#options;
     for (let i = 0; i < clients; i += 1) this.#running.push(this.#write(`c${i}`, randomFrom(seed + i)));
     if (imports) this.#running.push(this.#import('importer', randomFrom(seed + 1_000)));
-    this.#running.push(this.#read(randomFrom(seed + 2_000)));
+    if (reads) this.#running.push(this.#read(randomFrom(seed + 2_000)));
   }
 
   /** How many operations were acknowledged so far. */

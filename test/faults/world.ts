@@ -5,6 +5,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import type { QueueConfig } from '../../src/runtime.ts';
 import { freePort } from '../../src/store/embedded/postmaster.ts';
 import { checkAnswersOf } from '../support/answers.ts';
 import { KEY, prepare, testConfig } from '../support/inlet.ts';
@@ -53,6 +54,7 @@ interface ApiMember extends Member {
 
 export interface World {
   readonly queue: QueueName;
+  readonly config: QueueConfig;
   readonly redis: TestRedis | undefined;
   readonly postgres: TestPostgres;
   /** That of the queue's server; undefined where the machine has no compiler. */
@@ -178,7 +180,7 @@ async function open(
   const batches = openProvider(config).openQueue();
   closers.push(() => batches.close());
   return {
-    ...{ queue: options.queue, redis, postgres, clock, disk, apis, workers, links },
+    ...{ queue: options.queue, config, redis, postgres, clock, disk, apis, workers, links },
     leftInQueue: () => whenConnected(() => depthOf(batches)),
     complaints: () => members.flatMap((member) => member.complaints()),
   };

@@ -25,6 +25,8 @@ export interface TestPostgres {
   port: number;
   /** Of the server's main process; another one after every `start()`. */
   readonly pid: number;
+  /** The folder of its data. */
+  readonly data: string;
   /** Sends a signal. Returns when the process is gone, except after SIGSTOP and SIGCONT. */
   kill(signal: NodeJS.Signals): Promise<void>;
   /** Whether its main process is there; it may end by itself, for example when its disk is full. */
@@ -83,6 +85,7 @@ export async function startPostgres(
   return {
     url,
     port,
+    data: cluster.data,
     get pid() {
       return server.pid;
     },

@@ -15,6 +15,11 @@ export async function emptied(url: string): Promise<void> {
   await onRedis(url, (client) => client.flushall());
 }
 
+/** Whether it has a key. */
+export async function hasKey(url: string, key: string): Promise<boolean> {
+  return onRedis(url, async (client) => (await client.exists(key)) === 1);
+}
+
 /** Copies all that it holds. @returns puts the copy in place of what it holds then */
 export async function copyOf(url: string): Promise<() => Promise<void>> {
   const copy = await onRedis(url, async (client) => {

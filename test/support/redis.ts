@@ -1,7 +1,7 @@
 // Redis for tests, set up as Inlet demands: nothing acknowledged is lost.
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
@@ -18,6 +18,8 @@ export interface TestRedis {
   port: number;
   /** Another one after every `start()`. */
   readonly pid: number;
+  /** The folder of its data. */
+  readonly data: string;
   /** Sends a signal. Returns when the process is gone, except after SIGSTOP and SIGCONT. */
   kill(signal: NodeJS.Signals): Promise<void>;
   /**
@@ -54,9 +56,11 @@ export async function startRedis(
   } = {},
 ): Promise<TestRedis> {
   const folder = await mkdtemp(path.join(tmpdir(), 'inlet-redis-'));
+  const data = path.join(folder, 'data');
+  await mkdir(data);
   const port = await freePort();
   const url = `redis://127.0.0.1:${port}`;
-  const place = ['--bind', '127.0.0.1', '--port', `${port}`, '--dir', folder, '--logfile', 'redis.log'];
+  const place = ['--bind', '127.0.0.1', '--port', `${port}`, '--dir', data, '--logfile', '../redis.log'];
   const durable = ['--appendonly', 'yes', '--appendfsync', options.appendfsync ?? 'always', '--save', ''];
   const rest = ['--maxmemory-policy', 'noeviction', '--daemonize', 'no', ...(options.args ?? [])];
   let child: ChildProcess;
@@ -94,6 +98,7 @@ export async function startRedis(
   return {
     url,
     port,
+    data,
     get pid() {
       return pid();
     },

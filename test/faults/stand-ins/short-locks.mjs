@@ -1,8 +1,10 @@
 /** What short-locks-redis.mjs and short-locks-postgres.mjs have in common. */
 export function withShortLocks(backend) {
+  const withLocks = (createWorker) => (lane, processor, options) =>
+    createWorker(lane, processor, { ...options, lockDuration: 2_000, stalledInterval: 1_000 });
   return {
     ...backend,
-    createWorker: (lane, processor, options) =>
-      backend.createWorker(lane, processor, { ...options, lockDuration: 2_000, stalledInterval: 1_000 }),
+    createWorker: withLocks(backend.createWorker),
+    ...(backend.createEarlierWorker ? { createEarlierWorker: withLocks(backend.createEarlierWorker) } : {}),
   };
 }
