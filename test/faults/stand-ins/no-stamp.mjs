@@ -7,8 +7,8 @@ export function withoutStamp(backend) {
       return {
         ...producer,
         async readStamp() {
-          const { acceptedAt } = await producer.readStamp();
-          return { acceptedAt, stamp: acceptedAt };
+          const read = await producer.readStamp();
+          return { ...read, stamp: read.acceptedAt };
         },
       };
     },
