@@ -47,7 +47,7 @@ function start(options: MigrateOptions) {
   const said: string[] = [];
   const stopping = new AbortController();
   const done = migrate({
-    patience: { waitMs: 500, pauseMs: 300, giveUpMs: 60_000 },
+    patience: { waitMs: 1_500, pauseMs: 300, giveUpMs: 60_000 },
     onWait: (name, wait) => said.push(`${name}: ${describeWait(wait)}`),
     stopping: stopping.signal,
     ...options,
@@ -88,7 +88,7 @@ test('gives up after a while, and says who is in the way and what to do', async 
   const databaseUrl = await freshDatabase();
   const directory = await withAnother('ALTER TABLE inlet.requests ADD COLUMN another integer');
   const dump = await openTransaction(databaseUrl, 'LOCK TABLE inlet.requests IN ACCESS SHARE MODE');
-  const { done } = start({ databaseUrl, directory, patience: { waitMs: 500, pauseMs: 0, giveUpMs: 0 } });
+  const { done } = start({ databaseUrl, directory, patience: { waitMs: 1_500, pauseMs: 0, giveUpMs: 0 } });
   await expect(done).rejects.toMatchObject({
     name: 'OperatorError',
     message: expect.stringMatching(
