@@ -7,7 +7,7 @@ import { total } from '../queue/lane.ts';
 import type { BatchQueue, QueueMarks, StampRange } from '../queue/queue.ts';
 import { ForeignQueueError, QueueUnavailableError } from '../queue/queue.ts';
 import type { Database } from '../store/database.ts';
-import type { Loss, SeenQueue } from '../store/losses.ts';
+import type { KnownQueue, Loss, SeenQueue } from '../store/losses.ts';
 import { lossesOf, nameRequests, noteQueue, notStored, openLosses, readKnownQueue } from '../store/losses.ts';
 import type { Log } from '../telemetry.ts';
 import { errorReporter } from '../telemetry.ts';
@@ -113,60 +113,99 @@ export class LossWatch {
   }
 
   async #look(): Promise<void> {
+    const { continuity } = this.#options.queue;
+    // Before the queue is looked at, which always knows more of what was acknowledged.
+    const read = this.#isDue() ? await this.#readKnown().catch((error: Error) => error) : undefined;
+    if (read instanceof ForeignQueueError) throw read;
+    const known = read instanceof Error ? undefined : read;
+    const { acknowledged } = continuity;
+    const hasStored = this.#hasStored;
+    // What is stored from now on may have a greater stamp than the marks that are read.
+    this.#hasStored = false;
+    try {
+      const marks = await continuity.marks();
+      const before = this.#before;
+      this.#before = marks;
+      this.#notice(marks, before, known);
+      if (read instanceof Error) throw read;
+      await this.#tellDatabase(marks, before, known, { acknowledged, hasStored });
+    } catch (error) {
+      this.#hasStored ||= hasStored;
+      throw error;
+    }
+  }
+
+  /** Whether there is something to tell the database, or to ask it. */
+  #isDue(): boolean {
+    const { at, acknowledged } = this.#told;
+    const isNew = this.#hasStored || this.#options.queue.continuity.acknowledged > acknowledged;
+    return isNew || at === 0 || performance.now() - at >= IDLE_INTERVAL_MS;
+  }
+
+  async #tellDatabase(
+    marks: QueueMarks,
+    before: QueueMarks | undefined,
+    known: KnownQueue | undefined,
+    since: { readonly acknowledged: number; readonly hasStored: boolean },
+  ): Promise<void> {
     const { database, queue } = this.#options;
     const { continuity } = queue;
-    // First, so that the queue is compared with it before anything is added.
-    const unknown = this.#told.at === 0 ? await this.#readKnown().catch((error: Error) => error) : undefined;
-    if (unknown instanceof ForeignQueueError) throw unknown;
-    const marks = await continuity.marks();
-    this.#notice(marks);
-    if (unknown) throw unknown;
-
-    const seen = await this.#seen(marks);
-    const { born, at, ...told } = this.#told;
+    const seen = await this.#seen(marks, before, since);
+    const { born, at: _at, ...told } = this.#told;
     const isNew = MARKS.some((mark) => seen[mark] > told[mark]) || marks.born !== born;
     if (!isNew && seen.losses.length === 0) {
-      if (performance.now() - at < IDLE_INTERVAL_MS) return;
+      if (!known) return;
       // Somebody may have accepted losses, or put an older copy of the database in its place.
-      if (lossesOf(await readKnownQueue(database), marks).length === 0) {
+      if (lossesOf(known, marks).length === 0) {
         this.#told = { ...this.#told, at: performance.now() };
         this.#open = await this.#openLosses();
         return;
       }
     }
-    const known = await noteQueue(database, seen);
-    if (seen.stored > 0) this.#hasStored = false;
-    const drained = Math.max(seen.drained, known.drained ?? 0);
-    this.#told = { ...seen, drained, born: marks.born, at: performance.now() };
+    // Before the database, and only after they were compared: so a queue that has less is always an older one.
+    if (known && seen.acknowledged > marks.told) await continuity.mark('told', seen.acknowledged);
+    const noted = await noteQueue(database, seen);
+    const drained = Math.max(seen.drained, noted.drained ?? 0);
+    const acknowledged = Math.max(seen.acknowledged, noted.acknowledged ?? 0);
+    this.#told = { ...seen, acknowledged, drained, born: marks.born, at: performance.now() };
     this.#pending = this.#pending.slice(seen.losses.length);
-    continuity.knows(known.acknowledged ?? 0);
+    continuity.knows(acknowledged);
     // Only now: what the queue says is stored the database always knows.
-    if (seen.stored > 0) await continuity.markStored(seen.stored);
+    if (seen.stored > 0) await continuity.mark('stored', seen.stored);
     this.#open = await this.#openLosses();
   }
 
   /** @throws ForeignQueueError where the database says that its queue is another one */
-  async #readKnown(): Promise<undefined> {
-    const { database, queue, queueId } = this.#options;
+  async #readKnown(): Promise<KnownQueue> {
+    const { database, queue, queueId, log } = this.#options;
     const known = await readKnownQueue(database);
     if (known.id === queueId) {
       queue.continuity.knows(known.acknowledged ?? 0);
-      return;
+      return known;
     }
     const reason = `REDIS_URL leads to the queue of another Inlet: its id is ${queueId}, and that of this Inlet's database is ${known.id}`;
+    const isFirst = queue.continuity.disowned === undefined;
     queue.continuity.disown(reason);
+    const requestIds = queue.continuity.remembered({ from: 0, to: Number.MAX_SAFE_INTEGER });
+    if (isFirst && this.#told.at === 0 && requestIds.length > 0)
+      log.error(
+        { requestIds },
+        'acknowledged writes are in the queue of another Inlet: have them sent again',
+      );
     throw new ForeignQueueError(reason);
   }
 
   /** What shows to this process alone. */
-  #notice(marks: QueueMarks): void {
+  #notice(marks: QueueMarks, before: QueueMarks | undefined, known: KnownQueue | undefined): void {
     const { continuity } = this.#options.queue;
     const gaps = continuity.gaps.slice(this.#gapsTaken);
     this.#gapsTaken += gaps.length;
     const losses = gaps.map((gap): Loss => ({ cause: 'older queue', ...gap }));
     const lost = { from: this.#told.drained, to: marks.born };
-    const isNew = this.#before !== undefined && marks.born > this.#before.born;
-    if (isNew && continuity.remembered(lost).length > 0) losses.push({ cause: 'queue emptied', ...lost });
+    if (marks.born !== before?.born && continuity.remembered(lost).length > 0)
+      losses.push({ cause: 'queue emptied', ...lost });
+    const acknowledged = known?.acknowledged ?? 0;
+    if (acknowledged > marks.told) losses.push({ cause: 'older queue', from: marks.told, to: acknowledged });
     for (const loss of losses) this.#tell(loss);
     this.#pending.push(...losses);
   }
@@ -179,16 +218,17 @@ export class LossWatch {
     this.#options.log.error({ cause: loss.cause, ...inTimes(loss) }, describeLoss(loss));
   }
 
-  async #seen(marks: QueueMarks): Promise<SeenQueue> {
+  async #seen(
+    marks: QueueMarks,
+    before: QueueMarks | undefined,
+    { acknowledged, hasStored }: { readonly acknowledged: number; readonly hasStored: boolean },
+  ): Promise<SeenQueue> {
     const { queue } = this.#options;
-    const { acknowledged } = queue.continuity;
     let { drained } = this.#told;
     // What had the stamp of a look before this one is in the queue by now, or done.
-    const before = this.#before?.last ?? 0;
-    if (before > drained && acknowledged > drained && total((await queue.load()).depth) === 0)
-      drained = before;
-    this.#before = marks;
-    const stored = this.#hasStored ? marks.last : 0;
+    const last = before?.last ?? 0;
+    if (last > drained && acknowledged > drained && total((await queue.load()).depth) === 0) drained = last;
+    const stored = hasStored ? marks.last : 0;
     return { marks, acknowledged, drained, stored, losses: [...this.#pending] };
   }
 

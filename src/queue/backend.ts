@@ -2,7 +2,7 @@
 import type { JobType, Queue, Telemetry, Worker, WorkerOptions } from 'bullmq';
 import type { Stamp } from '../domain/batch.ts';
 import type { Lane, Line } from './lane.ts';
-import type { QueueLoad, QueueMarks } from './queue.ts';
+import type { MarkName, QueueLoad, QueueMarks } from './queue.ts';
 
 /** How long a producer waits for the queue's server, in milliseconds, before it says that it is away. */
 export const PRODUCER_TIMEOUT_MS = 4_000;
@@ -49,6 +49,8 @@ export interface LaneLoad {
 export interface ReadStamp extends Stamp {
   /** Undefined: the queue has none of this Inlet's, because it is new, was emptied, or is another Inlet's. */
   readonly last: number | undefined;
+  /** The greatest one with which this process has added something; 0 where there is none. */
+  readonly own: number;
 }
 
 interface EarlierQueue {
@@ -71,11 +73,12 @@ export interface Producer {
   readStamp(): Promise<ReadStamp>;
   /**
    * Adds something that has a stamp: from then on greater ones are read, and it is never on disk without that.
-   * @returns the greatest stamp of the queue then
+   * @param own the greatest stamp that was returned to this process, whose mark in the queue can't be below it
+   * @returns the greatest stamp of the queue then, greater than any before
    * @throws QueueUnavailableError where that isn't certain, or the queue isn't this Inlet's any more: what was to be added may
    *   or may not have been taken
    */
-  addStamped(stamp: number, add: () => Promise<unknown>): Promise<number>;
+  addStamped(stamp: number, own: number, add: () => Promise<unknown>): Promise<number>;
   /**
    * Makes the queue this Inlet's, unless it is another's, and its stamps go on above all that are known.
    * @param floor the greatest stamp that is known to have been acknowledged
@@ -85,8 +88,8 @@ export interface Producer {
   claim(floor: number): Promise<number>;
   /** Undefined where the queue has no marks of this Inlet's. */
   marks(): Promise<QueueMarks | undefined>;
-  /** Notes that a write with this stamp was stored. */
-  markStored(stamp: number): Promise<void>;
+  /** Raises a mark. @throws QueueUnavailableError where the queue isn't this Inlet's */
+  mark(name: MarkName, stamp: number): Promise<void>;
   /** Whether the server has room for more batches. */
   hasRoom(): Promise<boolean>;
   /** Counts a lane's jobs; cheap, however many there are. */

@@ -97,7 +97,7 @@ class BullmqQueue implements BatchQueue {
     this.continuity = new Continuity({
       claim: (floor) => this.#queues.call('writes', () => producer.claim(floor)),
       marks: () => this.#queues.call('writes', () => producer.marks()),
-      markStored: (stamp) => this.#queues.call('writes', () => producer.markStored(stamp)),
+      mark: (name, stamp) => this.#queues.call('writes', () => producer.mark(name, stamp)),
     });
   }
 
@@ -117,7 +117,8 @@ class BullmqQueue implements BatchQueue {
       if (!isWanted()) throw new QueueUnavailableError('nobody waits for the batch any more');
       const options = { ...JOB_OPTIONS, jobId: jobId(batch.id) };
       const add = () => queue.add(JOB_NAME, payload, options);
-      const send = () => this.#trial.watch(() => this.#producer.addStamped(now.stamp, add));
+      const { own } = this.continuity;
+      const send = () => this.#trial.watch(() => this.#producer.addStamped(now.stamp, own, add));
       const last = await (this.#durability ? this.#durability.guard(send) : send());
       this.continuity.remember(last, requestIdsLater(batch));
     });
@@ -187,8 +188,8 @@ class BullmqQueue implements BatchQueue {
   stamp(): Promise<Stamp> {
     return this.#queues.call('writes', async () => {
       const stamp = await this.#readStamp();
-      await this.#producer.addStamped(stamp.stamp, async () => undefined);
-      this.continuity.knows(stamp.stamp);
+      const { own } = this.continuity;
+      this.continuity.knows(await this.#producer.addStamped(stamp.stamp, own, async () => undefined));
       return stamp;
     });
   }
@@ -221,15 +222,16 @@ class BullmqQueue implements BatchQueue {
     );
   }
 
-  writeRefusal(): Promise<string | undefined> {
-    return this.#trial.refusal();
+  async writeRefusal(): Promise<string | undefined> {
+    return this.continuity.disowned ?? this.#trial.refusal();
   }
 
   /** Adds a job that nobody takes, in place of that of the last time. */
   #tryWrite(): Promise<unknown> {
     return this.#queues.call('trial', async (queue) => {
       await queue.remove(TRIAL_ID);
-      return this.#producer.addStamped(0, () => queue.add(TRIAL_ID, {}, { jobId: TRIAL_ID }));
+      const add = () => queue.add(TRIAL_ID, {}, { jobId: TRIAL_ID });
+      return this.#producer.addStamped(0, this.continuity.own, add);
     });
   }
 

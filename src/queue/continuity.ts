@@ -4,14 +4,14 @@
  * stamp is never below one that was acknowledged.
  */
 import type { ReadStamp } from './backend.ts';
-import type { QueueContinuity, QueueMarks, StampRange } from './queue.ts';
+import type { MarkName, QueueContinuity, QueueMarks, StampRange } from './queue.ts';
 import { ForeignQueueError, QueueUnavailableError } from './queue.ts';
 
 /** What of a producer is needed. */
 interface MarkedQueue {
   claim(floor: number): Promise<number>;
   marks(): Promise<QueueMarks | undefined>;
-  markStored(stamp: number): Promise<void>;
+  mark(name: MarkName, stamp: number): Promise<void>;
 }
 
 /** How often a queue is looked at again that has changed while it was looked at. */
@@ -28,6 +28,9 @@ interface Acknowledged {
 export class Continuity implements QueueContinuity {
   readonly #queue: MarkedQueue;
   #floor = 0;
+  /** Of what this process itself has had acknowledged: others may raise the last stamp over what they know nothing of. */
+  #own = 0;
+  #first: number | undefined;
   #mending: Promise<void> | undefined;
   #disowned: string | undefined;
   readonly #gaps: StampRange[] = [];
@@ -43,6 +46,15 @@ export class Continuity implements QueueContinuity {
     return this.#floor;
   }
 
+  /** The greatest stamp with which this process has had something acknowledged; 0 where there is none. */
+  get own(): number {
+    return this.#own;
+  }
+
+  get disowned(): string | undefined {
+    return this.#disowned;
+  }
+
   get gaps(): readonly StampRange[] {
     return this.#gaps;
   }
@@ -54,6 +66,7 @@ export class Continuity implements QueueContinuity {
   /** Notes that a batch was acknowledged. @param requestIds asked for when somebody wants to know them */
   remember(stamp: number, requestIds: () => readonly string[]): void {
     this.knows(stamp);
+    this.#own = Math.max(this.#own, stamp);
     this.#acknowledged[this.#next] = { stamp, requestIds };
     this.#next = (this.#next + 1) % REMEMBERED;
   }
@@ -80,20 +93,25 @@ export class Continuity implements QueueContinuity {
     return this.#look(() => this.#queue.marks());
   }
 
-  markStored(stamp: number): Promise<void> {
-    return this.#queue.markStored(stamp);
+  mark(name: MarkName, stamp: number): Promise<void> {
+    return this.#queue.mark(name, stamp);
   }
 
-  async #look<Found extends { readonly last: number | undefined }>(
+  async #look<Found extends Pick<ReadStamp, 'last' | 'own'>>(
     read: () => Promise<Found | undefined>,
   ): Promise<Found> {
     for (let looks = 0; looks < MOST_LOOKS; looks += 1) {
       if (this.#disowned !== undefined) throw new ForeignQueueError(this.#disowned);
       // What is acknowledged while the answer is on its way may be greater than it.
-      const floor = this.#floor;
+      const [floor, own] = [this.#floor, this.#own];
       const found = await read();
-      if (found?.last !== undefined && found.last >= floor) return found;
-      this.#mending ??= this.#mend(found?.last).finally(() => {
+      if (found?.last !== undefined && found.last >= floor && found.own >= own) {
+        this.#first ??= found.last;
+        return found;
+      }
+      // All that this process has had acknowledged came after its first look.
+      const has = found && found.own < own ? Math.max(found.own, this.#first ?? 0) : Infinity;
+      this.#mending ??= this.#mend(found?.last && Math.min(found.last, has), floor).finally(() => {
         this.#mending = undefined;
       });
       await this.#mending;
@@ -101,11 +119,15 @@ export class Continuity implements QueueContinuity {
     throw new QueueUnavailableError('the queue is replaced again and again');
   }
 
-  /** @param last the greatest stamp that is too small; undefined: the queue has none */
-  async #mend(last: number | undefined): Promise<void> {
+  /**
+   * @param has up to where the queue has everything; undefined: it has no marks
+   * @param floor what it was found to lack
+   */
+  async #mend(has: number | undefined, floor: number): Promise<void> {
+    const marks = await this.#queue.marks();
     // Whatever was acknowledged until now has a smaller stamp than those that come, whichever process has acknowledged it.
     const to = await this.#queue.claim(this.#floor);
     // That a queue is new is seen by when it was born.
-    if (last !== undefined) this.#gaps.push({ from: last, to });
+    if (has !== undefined && marks && marks.born <= floor) this.#gaps.push({ from: has, to });
   }
 }

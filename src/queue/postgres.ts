@@ -151,11 +151,10 @@ function openProducer({ url, queueName, poolSize, onError, telemetry }: Postgres
       // the job is: the commit of the job comes later in the same log.
       const results = (await pool.query(TAKE_STAMP)) as unknown as pg.QueryResult<Record<string, string>>[];
       const row = results.flatMap(({ rows }) => rows)[0];
-      return {
-        ...{ stamp: Number(row?.['stamp']), acceptedAt: Number(row?.['clock']), last: Number(row?.['last']) },
-      };
+      const last = Number(row?.['last']);
+      return { stamp: Number(row?.['stamp']), acceptedAt: Number(row?.['clock']), last, own: last };
     },
-    async addStamped(stamp, add) {
+    async addStamped(stamp, _own, add) {
       await add();
       return stamp;
     },
@@ -166,9 +165,10 @@ function openProducer({ url, queueName, poolSize, onError, telemetry }: Postgres
     async marks() {
       const result = await pool.query<{ last: string }>('SELECT last_value AS last FROM inlet.stamps');
       // A queue that lies beside the objects is restored with them: that it is an older one can't be told by it.
-      return { born: 0, last: Number(result.rows[0]?.last), stored: 0 };
+      const last = Number(result.rows[0]?.last);
+      return { ...{ born: 0, last, stored: 0 }, ...{ told: last, own: last } };
     },
-    markStored: async () => undefined,
+    mark: async () => undefined,
     // Disks have no mark that could be watched over SQL; a full one refuses the job, which is a 503 as well.
     hasRoom: async () => true,
     laneLoad: (lane) => laneLoad(pool, laneName(queueName, lane)),

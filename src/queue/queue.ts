@@ -75,7 +75,14 @@ export interface QueueMarks {
   readonly last: number;
   /** The greatest one that there was when a write was stored; 0 where none was. */
   readonly stored: number;
+  /** The greatest one that the database was told to be acknowledged, which the queue knows before the database does. */
+  readonly told: number;
+  /** The greatest one with which this process has added something; 0 where there is none. */
+  readonly own: number;
 }
+
+/** Marks that the database has too. */
+export type MarkName = 'stored' | 'told';
 
 /** Stamps that are greater than `from`, up to `to`. */
 export interface StampRange {
@@ -97,12 +104,14 @@ export interface QueueContinuity {
    */
   marks(): Promise<QueueMarks>;
   /**
-   * Raises the mark of what is stored.
+   * Raises a mark.
    * @throws QueueUnavailableError
    */
-  markStored(stamp: number): Promise<void>;
+  mark(name: MarkName, stamp: number): Promise<void>;
   /** The requests that this process has had acknowledged lately, with stamps of the range. */
   remembered(range: StampRange): readonly string[];
+  /** Why nothing is acknowledged any more; undefined where that isn't so. */
+  readonly disowned: string | undefined;
   /** Acknowledges nothing any more: the queue turned out not to be this Inlet's. */
   disown(reason: string): void;
 }

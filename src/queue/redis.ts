@@ -1,4 +1,5 @@
 /** The Redis (or Valkey) backend. */
+import { randomBytes } from 'node:crypto';
 import type { Telemetry, WorkerOptions } from 'bullmq';
 import { createRedisBackend, Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
@@ -130,6 +131,10 @@ function openProducer(options: RedisBackendOptions): Producer {
     connections += 1;
   });
   const stampKey = `${keysOf(options)}:${queueName}:stamp`;
+  const processesKey = `${stampKey}:processes`;
+  const self = randomBytes(6).toString('hex');
+  // Those of processes that were killed stay.
+  client.on('ready', () => void client.zremrangebyrank(processesKey, 0, -KEPT_PROCESSES - 1).catch(onError));
   const memory = new MemoryWatch(client);
   const run = (script: string, keys: readonly string[], ...values: readonly (string | number)[]) =>
     client.eval(script, keys.length, ...keys, ...values);
@@ -139,7 +144,7 @@ function openProducer(options: RedisBackendOptions): Producer {
       { connection: client, prefix: keys, ...tracedBy(telemetry) },
       createRedisBackend,
     );
-  const raise = (stamp: number, mark: string) => run(scripts.RAISE, [stampKey], stamp, mark);
+  const raise = (stamp: number, mark: string) => run(scripts.RAISE_MARK, [stampKey], stamp, mark);
   return {
     isConnected: () => client.status === 'ready',
     createQueue: (lane) => createQueue(lane, keysOf(options)),
@@ -153,39 +158,45 @@ function openProducer(options: RedisBackendOptions): Producer {
     },
     ping: () => client.ping(),
     async readStamp() {
-      const read = (await run(scripts.READ_STAMP, [stampKey])) as (string | null)[];
-      const [seconds, micros, found] = read;
+      const read = (await run(scripts.READ_STAMP, [stampKey, processesKey], self)) as (string | null)[];
+      const [seconds, micros, found, own] = read;
       const acceptedAt = Number(seconds) * 1_000_000 + Number(micros);
       const last = found == null ? undefined : Number(found);
-      return { acceptedAt, last, stamp: Math.max(acceptedAt, (last ?? 0) + 1) };
+      return { acceptedAt, last, own: Number(own ?? 0), stamp: Math.max(acceptedAt, (last ?? 0) + 1) };
     },
-    async addStamped(stamp, add) {
+    async addStamped(stamp, own, add) {
       const before = connections;
-      const [last] = await together(client, () => Promise.all([raise(stamp, 'last'), add()]));
+      const raiseLast = () => run(scripts.RAISE_LAST, [stampKey, processesKey], stamp, self, own);
+      const [last] = await together(client, () => Promise.all([raiseLast(), add()]));
       if (connections !== before)
         throw new QueueUnavailableError('the connection to Redis was replaced meanwhile');
       if (last == null) throw new QueueUnavailableError(NOT_OURS);
       return Number(last);
     },
     async claim(floor) {
-      const keys = [ownerKey(prefix), stampKey, `${prefix}:${queueName}:stamp`];
-      const claimed = String(await run(scripts.CLAIM, keys, queueId, floor));
+      const keys = [ownerKey(prefix), stampKey, processesKey, `${prefix}:${queueName}:stamp`];
+      const claimed = String(await run(scripts.CLAIM, keys, queueId, floor, self));
       if (/^[0-9]+$/.test(claimed)) return Number(claimed);
       throw new ForeignQueueError(
         `REDIS_URL leads to the queue of another Inlet: its id is ${claimed.slice(1)}, and that of this Inlet's database is ${queueId}`,
       );
     },
     async marks() {
-      const [born, last, stored] = await client.zmscore(stampKey, 'born', 'last', 'stored');
+      const [[born, last, stored, told], own] = await Promise.all([
+        client.zmscore(stampKey, 'born', 'last', 'stored', 'told'),
+        client.zscore(processesKey, self),
+      ]);
       if (last == null) return undefined;
       return {
         born: Number(born ?? 0),
         last: Number(last),
         stored: Number(stored ?? 0),
+        told: Math.max(Number(told ?? 0), Number(born ?? 0)),
+        own: Number(own ?? 0),
       } satisfies QueueMarks;
     },
-    async markStored(stamp) {
-      if ((await raise(stamp, 'stored')) == null) throw new QueueUnavailableError(NOT_OURS);
+    async mark(name, stamp) {
+      if ((await raise(stamp, name)) == null) throw new QueueUnavailableError(NOT_OURS);
     },
     hasRoom: () => memory.hasRoom(),
     laneLoad: (_lane, queue) => laneLoad(queue),
@@ -196,12 +207,16 @@ function openProducer(options: RedisBackendOptions): Producer {
     },
     weaknesses: () => weaknesses(client),
     async close() {
+      if (client.status === 'ready') await client.zrem(processesKey, self).catch(() => undefined);
       client.disconnect();
     },
   };
 }
 
-const NOT_OURS = "the queue was emptied, or is another Inlet's";
+const NOT_OURS = "the queue was emptied, is an older copy of itself, or another Inlet's";
+
+/** How many processes' marks are kept: more than ever run at one time. */
+const KEPT_PROCESSES = 1_000;
 
 /** Keeps the expiries of a lane's keys from being longer than they are ever set, as long as the worker is there. */
 function shortenExpiries(

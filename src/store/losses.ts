@@ -55,13 +55,16 @@ export async function readKnownQueue(on: Queryable, lock = ''): Promise<KnownQue
 /** What is lost, from what the database knew before and what is seen now. */
 export function lossesOf(known: KnownQueue, marks: QueueMarks): Loss[] {
   const losses: Loss[] = [];
+  // All that was acknowledged until then is stored.
   const from = known.drained ?? 0;
-  // Where everything was stored before, nothing is lost with the queue.
-  if (known.born !== null && marks.born > known.born && (known.acknowledged ?? 0) > from) {
+  const isNew = known.born !== null && marks.born > Math.max(known.born, from);
+  if (isNew && (known.acknowledged ?? 0) > from) {
     losses.push({ cause: 'queue emptied', from, to: marks.born });
   }
   // Whatever is stored is noted here before it is in the queue. What is noted may be a second behind what was stored.
-  if (marks.stored > (known.stored ?? 0)) losses.push({ cause: 'older database', from, to: marks.last });
+  if (marks.stored > Math.max(known.stored ?? 0, from)) {
+    losses.push({ cause: 'older database', from, to: marks.last });
+  }
   return losses;
 }
 

@@ -1,6 +1,10 @@
 /** Disasters of the queue and the database: what was acknowledged and may be lost is told, until somebody accepts it. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, inject, onTestFinished, test } from 'vitest';
 import { requestIdAt } from '../../src/domain/request-id.ts';
+import { queueIdFile } from '../../src/queue-identity.ts';
 import type { QueueConfig } from '../../src/runtime.ts';
 import { handMadeBatch, object } from '../support/batches.ts';
 import { runCommand } from '../support/command.ts';
@@ -50,6 +54,29 @@ async function losses(config: QueueConfig): Promise<readonly ListedLoss[]> {
   return (JSON.parse((await command(config, 'losses', '--json')).stdout) as { data: ListedLoss[] }).data;
 }
 
+async function drained(url: string): Promise<void> {
+  await waitFor('the database to know that it is drained', async () => {
+    const [known] = await query(url, 'SELECT drained >= acknowledged AS is_drained FROM inlet.queue');
+    return known?.['is_drained'] === true;
+  });
+}
+
+/** A database behind an address at which nothing answers until `heal()`. */
+async function cutOff(url: string) {
+  const postgres = await startProxy(Number(new URL(url).port));
+  onTestFinished(() => postgres.close());
+  postgres.cut();
+  return { postgres, databaseUrl: Object.assign(new URL(url), { port: `${postgres.port}` }).href };
+}
+
+/** A folder that remembers the id of the queue. */
+async function dataDirOf(config: QueueConfig, databaseUrl: string): Promise<string> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'inlet-data-'));
+  onTestFinished(() => rm(dataDir, { recursive: true }));
+  await writeFile(queueIdFile({ dataDir, databaseUrl }), config.queueId);
+  return dataDir;
+}
+
 const write = (inlet: TestInlet, id: string) => inlet.write(NS, JSON.stringify({ data: { id } }));
 
 /** Writes that are acknowledged, with when. */
@@ -95,13 +122,7 @@ describe.skipIf(inject('redisUrl') === null)('a queue on Redis', () => {
     const config = testConfig({ databaseUrl: await freshDatabase(), redisUrl: redis.url });
     const inlet = await startInlet(config);
     await inlet.done(NS, await write(inlet, 'a'));
-    await waitFor('the database to know that it is drained', async () => {
-      const [known] = await query(
-        config.databaseUrl,
-        'SELECT drained >= acknowledged AS is_drained FROM inlet.queue',
-      );
-      return known?.['is_drained'] === true;
-    });
+    await drained(config.databaseUrl);
     await emptied(redis.url);
     await inlet.done(NS, await write(inlet, 'b'));
     await waitFor('the database to know of the new queue', async () => {
@@ -149,6 +170,86 @@ describe.skipIf(inject('redisUrl') === null)('a queue on Redis', () => {
       expect((await losses(config)).length).toBe(1);
     },
   );
+
+  test('that comes back as an older copy, and another process is the first to write', async () => {
+    const redis = await ownRedis();
+    const config = testConfig({ databaseUrl: await freshDatabase(), redisUrl: redis.url });
+    const [inlet, other] = await Promise.all([1, 2].map(() => startInlet(config, { workers: 0 })));
+    if (!inlet || !other) throw new Error('two were started');
+    await write(other, 'a');
+    const restore = await copyOf(redis.url);
+    const lost = await acknowledge(inlet, 'b', 'c');
+    await restore();
+    await write(other, 'd');
+    await told(other, /an older copy of itself/);
+    // What has come shortly before the copy may be named as well, for as long as it isn't stored.
+    const found = await waitFor('its requests', async () => {
+      const [loss, ...others] = await losses(config);
+      expect(others).toEqual([]);
+      return lost.requestIds.every((id) => loss?.request_ids.includes(id)) && loss;
+    });
+    expect(found.cause).toBe('older_queue');
+    expectCovers(found, lost);
+  });
+
+  test('that comes back as an older copy when only the database knows more, and somebody has written since', async () => {
+    const redis = await ownRedis();
+    const config = testConfig({ databaseUrl: await freshDatabase(), redisUrl: redis.url });
+    const inlet = await startInlet(config, { workers: 0 });
+    const restore = await copyOf(redis.url);
+    const lost = await acknowledge(inlet, 'b');
+    await inlet.close();
+    await restore();
+    const { databaseUrl, postgres } = await cutOff(config.databaseUrl);
+    const other = await startInlet(
+      { ...config, databaseUrl, dataDir: await dataDirOf(config, databaseUrl) },
+      { workers: 0 },
+    );
+    await write(other, 'c');
+    postgres.heal();
+    await told(other, /an older copy of itself/);
+    expectCovers((await losses(config))[0], { ...lost, to: lost.from });
+  });
+
+  test('that is emptied after a start with Postgres away: tells which requests are lost', async () => {
+    const redis = await ownRedis();
+    const config = testConfig({ databaseUrl: await freshDatabase(), redisUrl: redis.url });
+    const before = await startInlet(config);
+    await before.done(NS, await write(before, 'stored'));
+    await drained(config.databaseUrl);
+    await before.close();
+    const { databaseUrl, postgres } = await cutOff(config.databaseUrl);
+    const inlet = await startInlet(
+      { ...config, databaseUrl, dataDir: await dataDirOf(config, databaseUrl) },
+      { workers: 0 },
+    );
+    const lost = await acknowledge(inlet, 'b');
+    await emptied(redis.url);
+    await write(inlet, 'c');
+    postgres.heal();
+    await told(inlet, /the queue was emptied/);
+    const [found] = await waitFor('its requests', async () => {
+      const found = await losses(config);
+      return found[0]?.request_ids.length === 1 && found;
+    });
+    expect(found).toMatchObject({ request_ids: lost.requestIds });
+  });
+
+  test("that turns out to be another Inlet's when Postgres is back: takes no writes, and says so", async () => {
+    const redis = await ownRedis();
+    const config = testConfig(
+      { databaseUrl: await freshDatabase(), redisUrl: redis.url },
+      { redisPrefix: 'inlet' },
+    );
+    const theirs = await freshDatabase();
+    await query(theirs, "UPDATE inlet.queue SET id = 'other'");
+    await startInlet({ ...config, databaseUrl: theirs }, { workers: 0 });
+    const { databaseUrl, postgres } = await cutOff(config.databaseUrl);
+    const inlet = await startInlet({ ...config, databaseUrl }, { workers: 0 });
+    postgres.heal();
+    await waitFor('it to notice', async () => (await fetch(`${inlet.url}/readyz`)).status === 503);
+    expect((await inlet.post(NS, '{"data":{"id":"a"}}')).status).toBe(503);
+  });
 
   test("that is another Inlet's for a while: takes nothing meanwhile, and nothing gets across", async () => {
     const [own, foreign] = [await ownRedis(), await ownRedis()];

@@ -7,7 +7,7 @@ import type { KnownQueue } from '../../src/store/losses.ts';
 import { lossesOf } from '../../src/store/losses.ts';
 
 const KNOWN: KnownQueue = { id: 'q', born: 10, acknowledged: 50, drained: 40, stored: 45 };
-const MARKS: QueueMarks = { born: 10, last: 60, stored: 45 };
+const MARKS: QueueMarks = { born: 10, last: 60, stored: 45, told: 50, own: 50 };
 
 test.each<[string, Partial<KnownQueue>, Partial<QueueMarks>, ReturnType<typeof lossesOf>]>([
   ['the same queue', {}, {}, []],
@@ -34,6 +34,8 @@ test.each<[string, Partial<KnownQueue>, Partial<QueueMarks>, ReturnType<typeof l
     [{ cause: 'older database', from: 0, to: 60 }],
   ],
   ['a database that knows more', { stored: 50 }, {}, []],
+  ['a database that has everything and was not told yet', { drained: 50 }, { stored: 50 }, []],
+  ['one of two queues by turns, after it was told', { acknowledged: 90, drained: 80 }, { born: 70 }, []],
 ])('%s', (_what, known, marks, losses) => {
   expect(lossesOf({ ...KNOWN, ...known }, { ...MARKS, ...marks })).toEqual(losses);
 });
@@ -48,17 +50,19 @@ test('a loss in words names its times, and where to look', () => {
   );
 });
 
-/** A queue with one mark, which is raised by a claim. */
-function queueWith(last: number | undefined) {
-  const queue = { last, claims: [] as number[] };
+/** A queue whose marks are raised by a claim. @param own where it isn't the last one */
+function queueWith(last: number | undefined, own = last ?? 0) {
+  const queue = { last, own, claims: [] as number[] };
   const continuity = new Continuity({
     async claim(floor) {
       queue.claims.push(floor);
       queue.last = Math.max(queue.last ?? 0, floor) + 100;
+      queue.own = queue.last;
       return queue.last;
     },
-    marks: async () => (queue.last === undefined ? undefined : { born: 1, last: queue.last, stored: 0 }),
-    markStored: async () => undefined,
+    marks: async () =>
+      queue.last === undefined ? undefined : { ...MARKS, last: queue.last, own: queue.own },
+    mark: async () => undefined,
   });
   return { queue, continuity };
 }
@@ -79,9 +83,23 @@ test('a queue that lacks what was acknowledged has a gap, once, and goes on abov
   expect(continuity.gaps).toEqual([{ from: 10, to: 120 }]);
 });
 
+test('a queue that lacks what this process has had acknowledged has a gap, whatever others have added since', async () => {
+  const { queue, continuity } = queueWith(29, 0);
+  await continuity.marks();
+  continuity.remember(30, () => []);
+  continuity.remember(40, () => []);
+  queue.last = 90;
+  expect(await continuity.marks()).toMatchObject({ last: 190 });
+  expect(await continuity.marks()).toMatchObject({ last: 190 });
+  expect(continuity.gaps).toEqual([{ from: 29, to: 190 }]);
+  Object.assign(queue, { last: 300, own: 35 });
+  expect(await continuity.marks()).toMatchObject({ last: 400 });
+  expect(continuity.gaps[1]).toEqual({ from: 35, to: 400 });
+});
+
 test('what is acknowledged while the queue is looked at is no gap', async () => {
   const { queue, continuity } = queueWith(10);
-  const looking = continuity.stamp(async () => ({ stamp: 11, acceptedAt: 11, last: queue.last }));
+  const looking = continuity.stamp(async () => ({ stamp: 11, acceptedAt: 11, last: queue.last, own: 0 }));
   continuity.remember(20, () => ['later']);
   expect(await looking).toMatchObject({ last: 10 });
   expect(continuity.gaps).toEqual([]);

@@ -11,10 +11,10 @@ export function redisBackend(options) {
     ...backend,
     openProducer() {
       const producer = backend.openProducer();
-      const raise = (stamp) => producer.addStamped(stamp, async () => undefined).catch(() => undefined);
+      const raise = (stamp) => producer.addStamped(stamp, 0, async () => undefined).catch(() => undefined);
       return {
         ...producer,
-        async addStamped(stamp, add) {
+        async addStamped(stamp, _own, add) {
           await add();
           setTimeout(() => void raise(stamp), LATER_MS);
           return stamp;
