@@ -20,6 +20,9 @@ const CONNECT_MS = 1_000;
 /** How long the database is taken to be as it was where nothing has happened, in milliseconds. */
 const IDLE_INTERVAL_MS = 5_000;
 
+/** Most of them in a line of the log. */
+const MOST_LOGGED = 1_000;
+
 const MARKS = ['acknowledged', 'drained', 'stored'] as const;
 
 /** Most requests of a process that are named with a loss. */
@@ -180,16 +183,17 @@ export class LossWatch {
     const { database, queue, queueId, log } = this.#options;
     const known = await readKnownQueue(database);
     if (known.id === queueId) {
+      queue.continuity.disown(undefined);
       queue.continuity.knows(known.acknowledged ?? 0);
       return known;
     }
-    const reason = `REDIS_URL leads to the queue of another Inlet: its id is ${queueId}, and that of this Inlet's database is ${known.id}`;
+    const reason = `REDIS_URL and DATABASE_URL are of two Inlets: the queue has the id ${queueId}, and the database that of another one, ${known.id}`;
     const isFirst = queue.continuity.disowned === undefined;
     queue.continuity.disown(reason);
     const requestIds = queue.continuity.remembered({ from: 0, to: Number.MAX_SAFE_INTEGER });
     if (isFirst && this.#told.at === 0 && requestIds.length > 0)
       log.error(
-        { requestIds },
+        { requests: requestIds.length, requestIds: requestIds.slice(0, MOST_LOGGED) },
         'acknowledged writes are in the queue of another Inlet: have them sent again',
       );
     throw new ForeignQueueError(reason);

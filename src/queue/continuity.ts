@@ -77,7 +77,7 @@ export class Continuity implements QueueContinuity {
     return [...new Set(batches.flatMap(({ requestIds }) => requestIds()))];
   }
 
-  disown(reason: string): void {
+  disown(reason: string | undefined): void {
     this.#disowned = reason;
   }
 

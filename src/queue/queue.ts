@@ -112,8 +112,8 @@ export interface QueueContinuity {
   remembered(range: StampRange): readonly string[];
   /** Why nothing is acknowledged any more; undefined where that isn't so. */
   readonly disowned: string | undefined;
-  /** Acknowledges nothing any more: the queue turned out not to be this Inlet's. */
-  disown(reason: string): void;
+  /** Acknowledges nothing for that reason: the queue turned out not to be this Inlet's. Undefined: it is again. */
+  disown(reason: string | undefined): void;
 }
 
 /** Thrown by a handler that gives its batch back because the process stops; the batch is then due at once. */

@@ -101,7 +101,11 @@ for (const queue of ['redis', 'postgres'] as const) {
       const { username, password } = new URL(frozen.url);
       await query(next.url, `ALTER ROLE ${username} PASSWORD '${password}'`);
       const nextUrl = frozen.url.replace(`:${frozen.port}/`, `:${next.port}/`);
-      for (const databaseUrl of [frozen.url, nextUrl]) await prepare({ ...config, databaseUrl });
+      for (const databaseUrl of [frozen.url, nextUrl]) {
+        await prepare({ ...config, databaseUrl });
+        // As a standby has it.
+        await query(databaseUrl, `UPDATE inlet.queue SET id = '${config.queueId}'`);
+      }
       const { inlet, log, stores } = await startWatched(config);
       const stop = writing(inlet);
       onTestFinished(stop);

@@ -124,4 +124,6 @@ test('a queue that was disowned takes nothing', async () => {
   const { continuity } = queueWith(10);
   continuity.disown('it is of another Inlet');
   await expect(continuity.marks()).rejects.toThrow('it is of another Inlet');
+  continuity.disown(undefined);
+  expect(await continuity.marks()).toMatchObject({ last: 10 });
 });
