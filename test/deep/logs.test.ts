@@ -60,9 +60,9 @@ describe('the outputs at a start that fails', () => {
     async ({ databaseUrl }) => {
       const redis = await redisWithPassword();
       const api = start('api', { DATABASE_URL: databaseUrl, REDIS_URL: redis.url(MARKER) });
-      await api.logged('the queue cannot be reached');
-      const { stdout, stderr } = await api.kill('SIGTERM');
-      expect(stdout).toContain('WRONGPASS');
+      const { code, stdout, stderr } = await api.ended();
+      expect(code).toBe(1);
+      expect(stderr).toMatch(/^inlet: REDIS_URL has no user and password that Redis takes \(WRONGPASS/);
       expect(stdout + stderr).not.toContain(MARKER);
     },
   );

@@ -20,9 +20,9 @@ test(`${CROWD} slow connections of each kind don't hold up normal traffic`, asyn
 const FEW_FILES = 1_024;
 const MANY = 10_000;
 
-test(`${MANY} connections that nobody uses, at a process that may open ${FEW_FILES} files`, async ({
-  databaseUrl,
-}) => {
+test(`${MANY} connections that nobody uses, at a process that may open ${FEW_FILES} files`, {
+  timeout: 120_000,
+}, async ({ databaseUrl }) => {
   const settings = { DATABASE_URL: databaseUrl, INLET_API_KEYS: KEY, PORT: '0' };
   const inlet = new InletProcess(['api'], settings);
   onTestFinished(() => inlet.close());
@@ -43,7 +43,7 @@ test(`${MANY} connections that nobody uses, at a process that may open ${FEW_FIL
     );
   }
   const refused = () => opened.filter(({ text }) => text.startsWith('HTTP/1.1 503 '));
-  await waitFor('those beyond the limit to be refused', () => refused().length > MANY / 2);
+  await waitFor('those beyond the limit to be refused', () => refused().length > MANY / 2, 60_000);
   await waitFor('a place for one that asks', async () => {
     const client = new RawClient(url).request('GET /healthz', { connection: 'close' }).send('\r\n');
     return (await client.closed()).startsWith('HTTP/1.1 200 ');
