@@ -1,5 +1,5 @@
 /** Reads the settings: each from its variable, or a secret from the file that a variable names. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import type { z } from 'zod';
 import type { Setting } from './config/settings.ts';
 import { SETTINGS } from './config/settings.ts';
@@ -73,8 +73,11 @@ function readSecret(variable: string, environment: Environment): string | undefi
     );
   let text: string;
   try {
+    // Others, as pipes and devices, may never end.
+    if (!statSync(path).isFile()) throw wrong('it is no regular file');
     text = readFileSync(path, 'utf8');
   } catch (error) {
+    if (error instanceof OperatorError) throw error;
     throw wrong((error as NodeJS.ErrnoException).code ?? 'it cannot be read');
   }
   if (text.trim() === '') throw wrong('it is empty');

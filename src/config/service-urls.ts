@@ -49,11 +49,14 @@ export function databaseUrlMistake(text: string): string | undefined {
 
 /** As {@link databaseUrlMistake}, for a URL of Redis. */
 export function redisUrlMistake(text: string): string | undefined {
-  const { protocol, authority, path, parameters } = partsOf(text);
+  const { protocol, userInfo, authority, path, parameters } = partsOf(text);
   const isOfSeveral = /sentinel|cluster/;
   const host = parameters.get('host') ?? '';
   if (isOfSeveral.test(protocol) || authority.includes(',') || host.includes(',')) return ONE_REDIS_HOST;
   for (const parameter of parameters.keys()) if (isOfSeveral.test(parameter)) return ONE_REDIS_HOST;
+  if (!isEncoded(userInfo)) {
+    return 'has a "%" in its user or password that encodes nothing: write the character itself as %25';
+  }
   // Of anything else ioredis takes what it can for the number, or fails when it has connected.
   if (/^rediss?$/.test(protocol) && !(/^\d*\/?$/.test(path) && /^\d*$/.test(parameters.get('db') ?? ''))) {
     return 'has a database that is no number: give it as the path, like redis://host:6379/0 (sockets are not supported)';
@@ -72,10 +75,20 @@ function partsOf(text: string) {
   return {
     protocol: protocol.toLowerCase(),
     // A password may hold whatever it likes.
+    userInfo: server.slice(0, Math.max(0, server.lastIndexOf('@'))),
     authority: server.slice(server.lastIndexOf('@') + 1),
     path: slash < 0 ? '' : location.slice(slash + 1),
     parameters: new Map(new URLSearchParams(question < 0 ? '' : beforeHash.slice(question + 1))),
   };
+}
+
+function isEncoded(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function unreadable(file: string): string | undefined {

@@ -59,8 +59,9 @@ function withCheckedCertificate(text: string): string {
   return text.replace(/([?&]sslmode=)(?:prefer|require|verify-ca)(?=&|$)/, '$1verify-full');
 }
 
+/** Without its slashes it would be the name of a socket, password and all. */
 function isUrl(text: string, protocols: readonly string[]): boolean {
-  return URL.canParse(text) && protocols.includes(new URL(text).protocol);
+  return /^[a-z]+:\/\//i.test(text) && URL.canParse(text) && protocols.includes(new URL(text).protocol);
 }
 
 /** Keys travel in a header; they can't hold a comma, which separates them here. */

@@ -1,10 +1,11 @@
 /** The embedded PostgreSQL in its usual life: started, used, stopped, started again. */
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { expect, onTestFinished, test as plain } from 'vitest';
+import { openCluster } from '../../src/store/embedded/cluster.ts';
 import { completePackage } from '../../src/store/embedded/platform.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/store/embedded.ts';
 import { migrate } from '../../src/store/migrate.ts';
@@ -34,6 +35,16 @@ test('the first start creates a database and the next finds its data again', asy
   await first.stop();
   const second = await start(dataDir);
   expect(await query(second.url, 'SELECT answer FROM kept')).toEqual([{ answer: 42 }]);
+});
+
+test('a folder that cannot be one is refused with what to do', async ({ dataDir }) => {
+  const file = path.join(dataDir, 'file');
+  await writeFile(file, '');
+  const loop = path.join(dataDir, 'loop');
+  await symlink('loop', loop);
+  for (const folder of [file, path.join(file, 'below'), loop, path.join(dataDir, 'x'.repeat(300))]) {
+    await expect(openCluster(folder)).rejects.toThrow(/can't use .*INLET_DATA_DIR/);
+  }
 });
 
 test('the database is durable, in UTF-8, and open to its password alone', async ({ dataDir }) => {

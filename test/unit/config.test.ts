@@ -220,6 +220,7 @@ describe('readConfig', () => {
     ['redis://a/0x1', /no number/],
     ['redis://a/-1', /no number/],
     ['redis://a?db=x', /no number/],
+    ['redis://:s3%cr3t@a', /"%" in its user or password.*%25/],
   ])('refuses the REDIS_URL %s, which ioredis would misread', (text, message) => {
     expectMistake('REDIS_URL', text, message);
   });
@@ -237,8 +238,11 @@ describe('readConfig', () => {
   it.each([
     ['PORT', ['-1', '65536', '80.5', '0x50', '1e3', 'http', '8080 8081', '+80', '9'.repeat(400)]],
     ['HOST', ['local host', 'http://localhost', 'a/b', 'a,b']],
-    ['DATABASE_URL', ['localhost', 'mysql://h/d', 'http://h/d', 'redis://h', '/var/run/postgres']],
-    ['REDIS_URL', ['localhost:6379', 'http://h', 'postgres://h/d', 'redis']],
+    [
+      'DATABASE_URL',
+      ['localhost', 'mysql://h/d', 'http://h/d', 'redis://h', 'postgres:/h/d', '/var/run/postgres'],
+    ],
+    ['REDIS_URL', ['localhost:6379', 'http://h', 'postgres://h/d', 'redis', 'redis:/h', 'redis:h']],
     ['INLET_REDIS_PREFIX', ['a:b', 'a b', '{a', 'a}', '{}', '{a}b', 'x'.repeat(65), `{${'x'.repeat(65)}}`]],
     ['INLET_API_KEYS', [',', 'a,', ',a', 'a,,b', 'a b', 'é', 'x'.repeat(513), 'a\tb', 'a,b\u007f']],
     ['INLET_PUBLIC_URL', ['inlet.example.com', 'ftp://h', '/inlet', 'localhost:8080']],

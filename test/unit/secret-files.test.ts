@@ -1,4 +1,5 @@
 /** Secrets that are read from files. */
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -49,6 +50,14 @@ describe('a secret in a file', () => {
       /^REDIS_URL_FILE is "\/no\/such\/file".*ENOENT/,
     );
     expect(refused({ REDIS_URL_FILE: file(' \n') })).toMatch(/^REDIS_URL_FILE is .*it is empty/);
+  });
+
+  it('must be a regular file: pipes and devices may never end', () => {
+    const pipe = join(folder, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    for (const path of [pipe, '/dev/zero', folder]) {
+      expect(refused({ DATABASE_URL_FILE: path })).toMatch(/^DATABASE_URL_FILE is .*no regular file/);
+    }
   });
 
   it('that is not valid is not shown', () => {

@@ -17,6 +17,12 @@ export interface Cluster {
   runner: Runner;
 }
 
+/** What a folder is refused with that can't be used as it is. */
+const UNUSABLE = [
+  ...['EACCES', 'EPERM', 'EROFS', 'ENOSPC', 'EDQUOT'],
+  ...['EEXIST', 'ENOTDIR', 'ENOENT', 'ELOOP', 'ENAMETOOLONG'],
+];
+
 /** The superuser's name, and that of the database. */
 export const OWNER = 'inlet';
 
@@ -59,7 +65,7 @@ export async function openCluster(dataDir: string, options: { sync?: boolean } =
       runner,
     };
   } catch (cause) {
-    if (!isOneOf(cause, ['EACCES', 'EPERM', 'EROFS', 'ENOSPC', 'ENOTDIR', 'ENOENT'])) throw cause;
+    if (!isOneOf(cause, UNUSABLE)) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new OperatorError(
       `The embedded PostgreSQL can't use ${path.resolve(dataDir)} (${reason}): start Inlet as the user who owns it, ` +
