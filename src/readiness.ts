@@ -43,7 +43,7 @@ export function readiness(
       since = now;
       known = lookAtParts(queue, database);
     }
-    const { up, weaknesses, refusal } = await known;
+    const { up, reads, weaknesses, refusal } = await known;
     const isTooWeak = writes?.requireDurable === true && weaknesses.length > 0;
     const full = writes?.warning();
     const works = needed.every((part) => up[part]) && refusal === undefined && !isTooWeak;
@@ -52,6 +52,7 @@ export function readiness(
       queue: up.queue ? 'up' : 'down',
       store: up.store ? 'up' : 'down',
       ready: works,
+      reads,
       ...(writes ? { writes: works && full === undefined ? 'accepted' : 'refused' } : {}),
       warnings: [...losses(), ...weaknesses, ...reasons],
     };
@@ -62,6 +63,8 @@ type Part = 'queue' | 'store';
 
 interface Parts {
   readonly up: Readonly<Record<Part, boolean>>;
+  /** Whether objects can be read. */
+  readonly reads: boolean;
   /** Of the queue. */
   readonly weaknesses: readonly string[];
   /** Why the queue takes no writes; undefined where it does. */
@@ -69,15 +72,24 @@ interface Parts {
 }
 
 async function lookAtParts(queue: BatchQueue, database: Database): Promise<Parts> {
-  const [queueUp, storeUp, weaknesses, refusal] = await Promise.all([
+  const [queueUp, storeUp, reads, weaknesses, refusal] = await Promise.all([
     queue.isUp(),
     withDeadline(database.isUp(), PATIENCE_MS).catch(() => false),
+    canRead(database),
     queue.weaknesses().catch(() => []),
     withDeadline(queue.writeRefusal(), PATIENCE_MS).catch(() => 'no answer'),
   ]);
   return {
     up: { queue: queueUp, store: storeUp },
-    weaknesses,
+    ...{ reads, weaknesses },
     refusal: refusal && `the queue takes no writes (${refusal})`,
   };
+}
+
+/** A database that is up may still refuse to be read: a right is missing, or somebody holds a lock. */
+function canRead(database: Database): Promise<boolean> {
+  return database.query({ text: 'SELECT FROM inlet.objects LIMIT 1', timeoutMs: PATIENCE_MS }).then(
+    () => true,
+    () => false,
+  );
 }

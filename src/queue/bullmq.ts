@@ -229,6 +229,8 @@ class BullmqQueue implements BatchQueue {
   /** Adds a job that nobody takes, in place of that of the last time. */
   #tryWrite(): Promise<unknown> {
     return this.#queues.call('trial', async (queue) => {
+      // A batch needs a stamp before anything else.
+      await this.#readStamp();
       await queue.remove(TRIAL_ID);
       const add = () => queue.add(TRIAL_ID, {}, { jobId: TRIAL_ID });
       return this.#producer.addStamped(0, this.continuity.own, add);

@@ -47,14 +47,19 @@ async function readyStatus(inlet: TestInlet): Promise<{ code: number; body: Reco
 }
 
 /** Waits until /readyz says what becomes of writes, and why. Reads go on. */
-async function writesAre(inlet: TestInlet, writes: 'accepted' | 'refused', why?: string): Promise<void> {
+async function writesAre(
+  inlet: TestInlet,
+  writes: 'accepted' | 'refused',
+  why?: string,
+  reads = true,
+): Promise<void> {
   await waitFor(`writes to be ${writes}`, async () => {
     const { code, body } = await readyStatus(inlet);
     expect(body['queue']).toBe('up');
     expect({ code, status: body['status'] }).toEqual(
       body['writes'] === 'accepted' ? { code: 200, status: 'ready' } : { code: 503, status: 'not_ready' },
     );
-    expect((await fetch(`${inlet.url}/readyz/reads`)).status).toBe(200);
+    expect((await fetch(`${inlet.url}/readyz/reads`)).status).toBe(reads ? 200 : 503);
     const warnings = JSON.stringify(body['warnings'] ?? []);
     return body['writes'] === writes && warnings.includes(why ? `takes no writes (${why})` : '');
   });
@@ -255,6 +260,35 @@ describe('Postgres', () => {
     });
     return startInlet(await prepare(config));
   }
+
+  test('lets nobody read objects: /readyz/reads says so', async ({ postgres }) => {
+    const inlet = await startInlet(await prepare(testConfig({ databaseUrl: postgres.url })), { workers: 0 });
+    const reads = (status: number) =>
+      waitFor(`${status}`, async () => (await fetch(`${inlet.url}/readyz/reads`)).status === status);
+    await reads(200);
+    await query(postgres.url, 'ALTER TABLE inlet.objects RENAME TO elsewhere');
+    onTestFinished(async () => {
+      await query(postgres.url, 'ALTER TABLE IF EXISTS inlet.elsewhere RENAME TO objects');
+    });
+    await reads(503);
+    await writesAre(inlet, 'accepted', undefined, false);
+    await query(postgres.url, 'ALTER TABLE inlet.elsewhere RENAME TO objects');
+    await reads(200);
+  });
+
+  test('lets nobody take a stamp: /readyz says so', async ({ postgres }) => {
+    const inlet = await startInlet(await prepare(testConfig({ databaseUrl: postgres.url })), { workers: 0 });
+    await writesAre(inlet, 'accepted');
+    await query(postgres.url, 'ALTER FUNCTION inlet.take_stamp() RENAME TO elsewhere');
+    onTestFinished(async () => {
+      await query(postgres.url, 'ALTER FUNCTION inlet.elsewhere() RENAME TO take_stamp').catch(
+        () => undefined,
+      );
+    });
+    await writesAre(inlet, 'refused', '42883');
+    await query(postgres.url, 'ALTER FUNCTION inlet.elsewhere() RENAME TO take_stamp');
+    await writesAre(inlet, 'accepted');
+  });
 
   test('taking no writes, with the queue in it: /readyz says so', async ({ postgres }) => {
     const set = async (text: string): Promise<void> => {

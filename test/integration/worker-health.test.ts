@@ -50,7 +50,7 @@ async function health(watch: WorkerWatch): Promise<{ status: number; body: unkno
   const server = buildHealthServer({
     log,
     newRequestId: () => 'req_1',
-    readiness: async () => ({ queue: 'up', store: 'up', ready: true, warnings: [] }),
+    readiness: async () => ({ queue: 'up', store: 'up', ready: true, reads: true, warnings: [] }),
     problem: () => watch.problem(),
     metricsText: async () => '',
   });

@@ -6,6 +6,8 @@ export interface Readiness {
   readonly store: 'up' | 'down';
   /** Whether that is enough for what this process does. */
   readonly ready: boolean;
+  /** Whether objects can be read. */
+  readonly reads: boolean;
   /** Whether writes are taken, where this process takes any. While they are refused because the queue is full it is ready all the same. */
   readonly writes?: 'accepted' | 'refused';
   /** Whether it is about to stop, and a load balancer should turn to others. */
@@ -33,12 +35,12 @@ export function healthRoutes(app: FastifyInstance, { readiness, problem }: Healt
   });
 
   app.get('/readyz/reads', { config: { quiet: true } }, async (_request, reply) => {
-    const { ready: _, isStopping, ...parts } = await readiness();
-    return answer(reply, parts.store === 'up' && !isStopping, parts);
+    const { ready: _, reads, isStopping, ...parts } = await readiness();
+    return answer(reply, reads && !isStopping, parts);
   });
 }
 
-function answer(reply: FastifyReply, isReady: boolean, found: Omit<Readiness, 'ready'>) {
+function answer(reply: FastifyReply, isReady: boolean, found: Omit<Readiness, 'ready' | 'reads'>) {
   const { queue, store, writes, warnings } = found;
   reply.code(isReady ? 200 : 503).header('cache-control', 'no-store');
   return {
