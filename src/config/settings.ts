@@ -105,7 +105,7 @@ export const SETTINGS = {
     default: undefined,
     allowed: 'comma-separated keys of at most 512 printable ASCII characters without spaces',
     description:
-      'API keys with access to everything, separated by commas. Unset: `inlet serve` makes one, keeps it under `INLET_DATA_DIR` and prints it once',
+      'API keys with access to everything, separated by commas. Unset: `inlet serve` makes one, keeps it under `INLET_DATA_DIR` and shows it once on a terminal',
     secret: true,
     parse: apiKeys,
   }),
