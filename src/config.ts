@@ -38,6 +38,11 @@ export function readConfig(environment: Environment): Config {
   const { bodyLimit, bodyMemory, queueHighMark, queueLowMark } = config;
   if (bodyMemory < bodyLimit) throw notAllowed(SETTINGS.bodyMemory, `${bodyMemory} bytes`);
   if (queueLowMark >= queueHighMark) throw notAllowed(SETTINGS.queueLowMark, String(queueLowMark));
+  if (config.databaseMigrationUrl !== undefined && config.databaseUrl === undefined) {
+    throw new OperatorError(
+      'DATABASE_MIGRATION_URL is set and DATABASE_URL is not: set the URL that Inlet runs with, too.',
+    );
+  }
   return config;
 }
 

@@ -235,6 +235,11 @@ describe('readConfig', () => {
     expect(readConfig({ INLET_API_KEYS: keys.join() }).apiKeys).toEqual(keys);
   });
 
+  it('refuses a URL for migrations alone: the embedded database has none', () => {
+    const environment = { DATABASE_MIGRATION_URL: 'postgres://owner@h/d' };
+    expect(() => readConfig(environment)).toThrow(/DATABASE_MIGRATION_URL is set and DATABASE_URL is not/);
+  });
+
   it.each([
     ['PORT', ['-1', '65536', '80.5', '0x50', '1e3', 'http', '8080 8081', '+80', '9'.repeat(400)]],
     ['HOST', ['local host', 'http://localhost', 'a/b', 'a,b']],
