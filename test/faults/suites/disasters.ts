@@ -94,7 +94,8 @@ const ON_POSTGRES: readonly LossyDisaster[] = [
 
 export function disasters(queue: QueueName): void {
   const standIns = { [`queue/${queue}.js`]: `short-locks-${queue}` };
-  const test = worldTest({ queue, standIns });
+  // With the queue in Postgres a write of one API can hide what another has lost, as docs/operations.md says.
+  const test = worldTest({ queue, standIns, apis: queue === 'postgres' ? 1 : 2 });
   describeOn(queue, 'disasters', () => {
     let runs = 0;
 
