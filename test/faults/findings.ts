@@ -173,8 +173,12 @@ export class Findings {
   /** When an operation was accepted; undefined where it isn't known that it was. */
   rankOf(operation: Operation): Rank | undefined {
     if (this.#doubtful.has(operation)) return undefined;
-    // Its row is older than its upload.
-    if (operation.kind === 'import' && operation.outcome !== 'acknowledged') return undefined;
+    if (operation.outcome !== 'acknowledged') {
+      // Its row is older than its upload.
+      if (operation.kind === 'import') return undefined;
+      // Where rows are lost, the one that is taken for its own may be another's.
+      if (this.history.allowedLosses?.length) return undefined;
+    }
     return this.row(this.requestIdOf(operation));
   }
 }
