@@ -1,5 +1,4 @@
-/** What disasters take of what was acknowledged is told, and nothing else is lost, on either queue. */
+/** What disasters take of what was acknowledged in a queue on Redis is told, and nothing else is lost. */
 import { disasters } from '../faults/suites/disasters.ts';
 
-disasters('redis');
-disasters('postgres');
+disasters();
