@@ -159,7 +159,7 @@ export class LossWatch {
     if (!isNew && seen.losses.length === 0) {
       if (!known) return;
       // Somebody may have accepted losses, or put an older copy of the database in its place.
-      if (lossesOf(known, marks).length === 0) {
+      if (lossesOf(known, seen).length === 0) {
         this.#told = { ...this.#told, at: performance.now() };
         this.#open = await this.#openLosses();
         return;
@@ -233,7 +233,8 @@ export class LossWatch {
     const last = before?.last ?? 0;
     if (last > drained && acknowledged > drained && total((await queue.load()).depth) === 0) drained = last;
     const stored = hasStored ? marks.last : 0;
-    return { marks, acknowledged, drained, stored, losses: [...this.#pending] };
+    const told = this.#told.acknowledged;
+    return { marks, acknowledged, told, drained, stored, losses: [...this.#pending] };
   }
 
   /** Reads the losses, and names those requests of them that this process remembers. */

@@ -28,6 +28,8 @@ export interface KnownQueue {
 export interface SeenQueue {
   readonly marks: QueueMarks;
   readonly acknowledged: number;
+  /** What of that it has told the database before. */
+  readonly told: number;
   readonly drained: number;
   readonly stored: number;
   /** What it has noticed by itself. */
@@ -53,7 +55,7 @@ export async function readKnownQueue(on: Queryable, lock = ''): Promise<KnownQue
 }
 
 /** What is lost, from what the database knew before and what is seen now. */
-export function lossesOf(known: KnownQueue, marks: QueueMarks): Loss[] {
+export function lossesOf(known: KnownQueue, { marks, told }: Pick<SeenQueue, 'marks' | 'told'>): Loss[] {
   const losses: Loss[] = [];
   // All that was acknowledged until then is stored.
   const from = known.drained ?? 0;
@@ -64,6 +66,10 @@ export function lossesOf(known: KnownQueue, marks: QueueMarks): Loss[] {
   // Whatever is stored is noted here before it is in the queue. What is noted may be a second behind what was stored.
   if (marks.stored > Math.max(known.stored ?? 0, from)) {
     losses.push({ cause: 'older database', from, to: marks.last });
+  }
+  // It has forgotten what it was told. A queue that lies in the database is restored with it.
+  if (told > (known.acknowledged ?? 0)) {
+    losses.push({ cause: marks.born === 0 ? 'older queue' : 'older database', from, to: marks.last });
   }
   return losses;
 }
@@ -78,7 +84,7 @@ export function noteQueue(database: Database, seen: SeenQueue): Promise<KnownQue
                drained = greatest(drained, nullif($3::bigint, 0)), stored = greatest(stored, nullif($4::bigint, 0))`,
       values: [marks.born, acknowledged, drained, Math.max(stored, marks.stored)],
     });
-    for (const loss of [...seen.losses, ...lossesOf(known, marks)]) await insertLoss(transaction, loss);
+    for (const loss of [...seen.losses, ...lossesOf(known, seen)]) await insertLoss(transaction, loss);
     return known;
   });
 }

@@ -1,4 +1,5 @@
-/** What disasters take of what was acknowledged in a queue on Redis is told, and nothing else is lost. */
+/** What disasters take of what was acknowledged is told, and nothing else is lost, on either queue. */
 import { disasters } from '../faults/suites/disasters.ts';
 
-disasters();
+disasters('redis');
+disasters('postgres');

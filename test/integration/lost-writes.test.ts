@@ -7,10 +7,10 @@ import { requestIdAt } from '../../src/domain/request-id.ts';
 import { queueIdFile } from '../../src/queue-identity.ts';
 import type { QueueConfig } from '../../src/runtime.ts';
 import { handMadeBatch, object } from '../support/batches.ts';
-import { runCommand } from '../support/command.ts';
-import { freshDatabase, inletTest, startInlet } from '../support/fixtures.ts';
+import { freshDatabase, startInlet } from '../support/fixtures.ts';
 import type { TestInlet } from '../support/inlet.ts';
 import { testConfig } from '../support/inlet.ts';
+import { command, type ListedLoss, losses, told, warnings } from '../support/losses.ts';
 import { createTestDatabase, databaseUrl, query } from '../support/postgres.ts';
 import { startProxy } from '../support/proxy.ts';
 import { copyOf, emptied } from '../support/queue-copies.ts';
@@ -24,34 +24,6 @@ async function ownRedis() {
   const redis = await startRedis();
   onTestFinished(() => redis.stop());
   return redis;
-}
-
-async function warnings({ url }: TestInlet): Promise<readonly string[]> {
-  return ((await (await fetch(`${url}/readyz`)).json()) as { warnings?: string[] }).warnings ?? [];
-}
-
-async function told(inlet: TestInlet, cause: RegExp): Promise<string> {
-  return waitFor('the loss to be told', async () => (await warnings(inlet)).find((line) => cause.test(line)));
-}
-
-interface ListedLoss {
-  readonly cause: string;
-  readonly from: string | null;
-  readonly to: string;
-  readonly request_ids: readonly string[];
-}
-
-async function command(config: QueueConfig, ...args: readonly string[]) {
-  const { code, stdout, stderr } = await runCommand(['queue', ...args], {
-    DATABASE_URL: config.databaseUrl,
-    INLET_REDIS_PREFIX: config.redisPrefix,
-    ...(config.redisUrl ? { REDIS_URL: config.redisUrl } : {}),
-  });
-  return { code, stdout, stderr };
-}
-
-async function losses(config: QueueConfig): Promise<readonly ListedLoss[]> {
-  return (JSON.parse((await command(config, 'losses', '--json')).stdout) as { data: ListedLoss[] }).data;
 }
 
 async function drained(url: string): Promise<void> {
@@ -384,15 +356,3 @@ describe.skipIf(inject('redisUrl') === null)('a queue on Redis', () => {
     await waitFor('the other one', async () => inlet.object(NS, 'old2'));
   });
 });
-
-inletTest({}, 'postgres')(
-  'a queue in Postgres that lacks what was acknowledged, as after a failover: is told by who knows of it',
-  async ({ inlet, databaseUrl: url, config }) => {
-    await inlet.done(NS, await write(inlet, 'a'));
-    // As a standby has it that did not get the last writes.
-    await query(url, "SELECT setval('inlet.stamps', 1)");
-    await inlet.done(NS, await write(inlet, 'b'));
-    await told(inlet, /an older copy of itself/);
-    expect((await losses(config)).map(({ cause }) => cause)).toEqual(['older_queue']);
-  },
-);

@@ -37,7 +37,19 @@ test.each<[string, Partial<KnownQueue>, Partial<QueueMarks>, ReturnType<typeof l
   ['a database that has everything and was not told yet', { drained: 50 }, { stored: 50 }, []],
   ['one of two queues by turns, after it was told', { acknowledged: 90, drained: 80 }, { born: 70 }, []],
 ])('%s', (_what, known, marks, losses) => {
-  expect(lossesOf({ ...KNOWN, ...known }, { ...MARKS, ...marks })).toEqual(losses);
+  expect(lossesOf({ ...KNOWN, ...known }, { marks: { ...MARKS, ...marks }, told: 0 })).toEqual(losses);
+});
+
+test.each([
+  ['a database beside the queue', 10, 'older database'],
+  ['a database with the queue in it', 0, 'older queue'],
+] as const)('%s that has forgotten what it was told', (_what, born, cause) => {
+  const [known, marks] = [
+    { ...KNOWN, born },
+    { ...MARKS, born },
+  ];
+  expect(lossesOf(known, { marks, told: 50 })).toEqual([]);
+  expect(lossesOf(known, { marks, told: 51 })).toEqual([{ cause, from: 40, to: 60 }]);
 });
 
 test('a loss in words names its times, and where to look', () => {
